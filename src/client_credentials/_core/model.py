@@ -1,0 +1,196 @@
+"""The values of the client-credentials grant, named after RFC 6749; all are frozen and none shows a secret."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import TypeAlias
+
+import attrs
+
+from .secret import REDACTED, scrub
+
+_hidden = attrs.field(repr=lambda _: REDACTED)
+
+
+def _sizes(value: bytes) -> str:
+    return f"<{len(value)} bytes>"
+
+
+def _names(value: Mapping[str, str]) -> str:
+    return f"<{', '.join(value)}>"
+
+
+class ClientAuthentication(Enum):
+    """How the client proves who it is at the token endpoint (RFC 6749 section 2.3.1)."""
+
+    BASIC = "basic"
+    """HTTP Basic, id and secret form-encoded first, as the RFC asks."""
+    BASIC_RAW = "basic-raw"
+    """HTTP Basic without the form-encoding, for servers that do not decode."""
+    POST = "post"
+    """Id and secret in the body; the RFC advises against it."""
+
+
+@attrs.frozen(kw_only=True)
+class Client:
+    """All that makes one client's token differ from another's, but for the secret."""
+
+    client_id: str
+    token_url: str
+    authentication: ClientAuthentication
+    scopes: tuple[str, ...]
+    audience: str | None
+    resources: tuple[str, ...]
+    extra_params: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class TokenRequest:
+    """A token request (RFC 6749 section 4.4.2), ready to be sent by any HTTP client.
+
+    `timeout` is in seconds and bounds the whole exchange, name lookup to last byte.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False)
+    body: bytes = attrs.field(repr=_sizes)
+    timeout: float
+
+
+@attrs.frozen
+class TokenResponse:
+    """What came back from the token endpoint, whatever it was; header names in any case."""
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False)
+    body: bytes = attrs.field(repr=_sizes)
+
+    def header(self, name: str) -> str | None:
+        """Look a header up by name, in any case."""
+        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
+
+
+def _frozen_mapping(value: Mapping[str, object]) -> Mapping[str, object]:
+    return MappingProxyType(dict(value))
+
+
+@attrs.frozen
+class AccessToken:
+    """An access token (RFC 6749 section 5.1) with the moment of its end.
+
+    `expires_in` is the lifetime in seconds from the request, `expires` its end in milliseconds since the epoch.
+    `scope` is what was granted. `refresh_token` is always None for this grant (section 4.4.3).
+    `extra` holds the members of the answer that the RFC does not name.
+    """
+
+    access_token: str = _hidden
+    token_type: str
+    expires_in: int
+    expires: int
+    scope: str | None = None
+    refresh_token: str | None = attrs.field(default=None, repr=lambda value: repr(value and REDACTED))
+    extra: Mapping[str, object] = attrs.field(factory=dict[str, object], converter=_frozen_mapping, repr=False, hash=False)
+
+    @property
+    def authorization(self) -> str:
+        """The value of the Authorization header (RFC 6750 section 2.1)."""
+        return f"Bearer {self.access_token}"
+
+    def __reduce__(self) -> tuple[type[AccessToken], tuple[object, ...]]:
+        # A mapping proxy does not pickle.
+        head = (self.access_token, self.token_type, self.expires_in, self.expires, self.scope, self.refresh_token)
+        return AccessToken, (*head, dict(self.extra))
+
+
+@attrs.frozen(kw_only=True)
+class RenewalPolicy:
+    """When a token is renewed and how long anybody waits; every value in seconds, but for `jitter`.
+
+    Raises ValueError for a value that is negative or not finite, and for values that contradict each other.
+    """
+
+    renew_ahead: float = 120.0
+    """Renewal begins this long before the end of the token, or at half of its life if that is later."""
+    leeway: float = 10.0
+    """A token counts as expired this long before its end, or at nine tenths of its life if that is later."""
+    assumed_lifetime: float = 300.0
+    """The lifetime of a token whose answer names none."""
+    max_lifetime: float = 86400.0
+    """No token is kept for longer, whatever the answer says."""
+    jitter: float = 0.2
+    """The share of the renewal window that is drawn at random for each token; 0 makes it exact."""
+    deadline: float = 10.0
+    """The longest that a caller waits, retries included."""
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("renew_ahead", "leeway", "assumed_lifetime", "max_lifetime", "jitter", "deadline"):
+            value: object = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise ValueError(f"{name}: a finite number that is not negative is needed")
+        for name in ("assumed_lifetime", "max_lifetime", "deadline"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: must be more than 0 seconds")
+        if self.jitter > 1:
+            raise ValueError("jitter: a share between 0 and 1 is needed")
+        if self.leeway > self.renew_ahead:
+            raise ValueError("leeway: longer than renew_ahead, so that a token would expire before its renewal begins")
+        if self.assumed_lifetime > self.max_lifetime:
+            raise ValueError("assumed_lifetime: longer than max_lifetime")
+
+
+@attrs.frozen(kw_only=True)
+class Granted:
+    """The server gave a token (RFC 6749 section 5.1); `remarks` say what was odd about the answer."""
+
+    access_token: str = _hidden
+    expires_in: int | None
+    scope: str | None
+    extra: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=False, hash=False)
+    remarks: tuple[str, ...] = ()
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else scrub(text, ())
+
+
+@attrs.frozen(kw_only=True)
+class Refused:
+    """The server said no (RFC 6749 section 5.2, 429, 5xx)."""
+
+    status: int
+    error: str | None = attrs.field(default=None, converter=_clean)
+    error_description: str | None = attrs.field(default=None, converter=_clean)
+    error_uri: str | None = attrs.field(default=None, converter=_clean)
+    www_authenticate: str | None = attrs.field(default=None, converter=_clean)
+    retryable: bool = False
+    retry_after: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Malformed:
+    """What came back is not a token response."""
+
+    status: int | None
+    reason: str = attrs.field(converter=lambda text: scrub(text, ()))
+    retryable: bool = False
+    retry_after: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Unreachable:
+    """Nothing (whole) came back, in time."""
+
+    reason: str = attrs.field(converter=lambda text: scrub(text, ()))
+    retryable: bool = True
+    retry_after: float | None = None
+
+
+Failure: TypeAlias = Refused | Malformed | Unreachable
+"""Why there is no token. `retry_after` is the wait in seconds that the server ordered, if it did."""
+
+Outcome: TypeAlias = Granted | Failure
+"""What an attempt came to."""
