@@ -1,0 +1,33 @@
+PYTHON ?= python3
+
+# The checkers need the network for nothing: pyright and its node come as wheels.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: help run test clean
+
+help:  ## say what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
+
+run: .venv/run/ready  ## show the main job at work, with the runtime dependencies alone
+	.venv/run/bin/python -m client_credentials demo
+
+test: .venv/test/ready  ## lint, check the types, run the tests, ask for full coverage
+	.venv/test/bin/ruff check
+	.venv/test/bin/ruff format --check
+	.venv/test/bin/mypy
+	.venv/test/bin/pyright --pythonpath .venv/test/bin/python
+	.venv/test/bin/coverage erase
+	.venv/test/bin/coverage run -m pytest
+	.venv/test/bin/coverage combine --quiet
+	.venv/test/bin/coverage report
+
+clean:  ## remove all that make has made
+	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+
+.venv/run/ready: package := .
+.venv/test/ready: package := .[dev]
+.venv/%/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	$(PYTHON) -m venv --clear .venv/$*
+	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(package)'
+	touch $@
