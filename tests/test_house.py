@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows: what the core may touch, where imports may point, what an import does."""
+"""The rules of the house that no linter knows: what the core may touch, where imports point, what an import does."""
 
 from __future__ import annotations
 
