@@ -6,7 +6,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .PHONY: help run test clean
 
 help:  ## say what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
 
 run: .venv/run/ready  ## show the main job at work, with the runtime dependencies alone
 	.venv/run/bin/python -m client_credentials demo

@@ -53,10 +53,11 @@ def read(environ, key):
     return look_up(environ, key)
 
 sys.addaudithook(heard)
+threading.Thread.start = lambda thread: acts.append("thread")
 Environ.__getitem__ = read
 import client_credentials
 Environ.__getitem__ = look_up
-print(json.dumps({"modules": sorted(set(sys.modules) - before), "threads": threading.active_count(), "acts": acts}))
+print(json.dumps({"modules": sorted(set(sys.modules) - before), "acts": acts}))
 """
 
 
@@ -245,8 +246,4 @@ def test_importing_costs_nothing_but_the_import() -> None:
     )
     found = json.loads(told.stdout)
     heavy = {"cattrs", "http.server", "httpx", "hypothesis", "pytest", "redis", "requests", "ssl", "urllib3"}
-    assert {"heavy": set[str](), "threads": 1, "acts": list[str]()} == {
-        "heavy": heavy & set(found["modules"]),
-        "threads": found["threads"],
-        "acts": found["acts"],
-    }
+    assert ([], []) == (sorted(heavy & set(found["modules"])), found["acts"])
