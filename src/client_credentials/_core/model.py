@@ -10,9 +10,11 @@ from typing import TypeAlias
 
 import attrs
 
-from .secret import REDACTED, scrub
+from .secret import REDACTED
 
-_hidden = attrs.field(repr=lambda _: REDACTED)
+
+def _redacted(value: object) -> str:
+    return repr(value and REDACTED)
 
 
 def _sizes(value: bytes) -> str:
@@ -87,13 +89,15 @@ class AccessToken:
     `extra` holds the members of the answer that the RFC does not name.
     """
 
-    access_token: str = _hidden
+    access_token: str = attrs.field(repr=_redacted)
     token_type: str
     expires_in: int
     expires: int
     scope: str | None = None
-    refresh_token: str | None = attrs.field(default=None, repr=lambda value: repr(value and REDACTED))
-    extra: Mapping[str, object] = attrs.field(factory=dict[str, object], converter=_frozen_mapping, repr=False, hash=False)
+    refresh_token: str | None = attrs.field(default=None, repr=_redacted)
+    extra: Mapping[str, object] = attrs.field(
+        factory=dict[str, object], converter=_frozen_mapping, repr=False, hash=False
+    )
 
     @property
     def authorization(self) -> str:
@@ -146,15 +150,11 @@ class RenewalPolicy:
 class Granted:
     """The server gave a token (RFC 6749 section 5.1); `remarks` say what was odd about the answer."""
 
-    access_token: str = _hidden
+    access_token: str = attrs.field(repr=_redacted)
     expires_in: int | None
     scope: str | None
     extra: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=False, hash=False)
     remarks: tuple[str, ...] = ()
-
-
-def _clean(text: str | None) -> str | None:
-    return None if text is None else scrub(text, ())
 
 
 @attrs.frozen(kw_only=True)
@@ -162,10 +162,10 @@ class Refused:
     """The server said no (RFC 6749 section 5.2, 429, 5xx)."""
 
     status: int
-    error: str | None = attrs.field(default=None, converter=_clean)
-    error_description: str | None = attrs.field(default=None, converter=_clean)
-    error_uri: str | None = attrs.field(default=None, converter=_clean)
-    www_authenticate: str | None = attrs.field(default=None, converter=_clean)
+    error: str | None = None
+    error_description: str | None = None
+    error_uri: str | None = None
+    www_authenticate: str | None = None
     retryable: bool = False
     retry_after: float | None = None
 
@@ -175,7 +175,7 @@ class Malformed:
     """What came back is not a token response."""
 
     status: int | None
-    reason: str = attrs.field(converter=lambda text: scrub(text, ()))
+    reason: str
     retryable: bool = False
     retry_after: float | None = None
 
@@ -184,7 +184,7 @@ class Malformed:
 class Unreachable:
     """Nothing (whole) came back, in time."""
 
-    reason: str = attrs.field(converter=lambda text: scrub(text, ()))
+    reason: str
     retryable: bool = True
     retry_after: float | None = None
 
@@ -194,3 +194,11 @@ Failure: TypeAlias = Refused | Malformed | Unreachable
 
 Outcome: TypeAlias = Granted | Failure
 """What an attempt came to."""
+
+
+@attrs.frozen
+class CacheEntry:
+    """What a cache gives for a key: the text that was set, and the seconds that it has left; None: not known."""
+
+    value: str = attrs.field(repr=_redacted)
+    ttl: float | None

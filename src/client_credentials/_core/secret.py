@@ -10,7 +10,6 @@ from urllib.parse import quote, quote_plus
 
 REDACTED = "**********"
 
-_LONGEST_TEXT = 256
 _UNPRINTABLE = re.compile(r"[^\x20-\x21\x23-\x5B\x5D-\x7E]")
 
 
@@ -52,13 +51,17 @@ def needles(*secrets: str) -> frozenset[str]:
         raw = secret.encode("utf-8", "replace")
         escaped = "".join(f"\\u{ord(c):04x}" if ord(c) > 0x7E else c for c in secret)
         forms.update((secret, quote(secret, safe=""), quote_plus(secret), escaped.replace('"', '\\"')))
-        forms.update(form.rstrip("=") for form in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()))
+        forms.update(
+            form.rstrip("=") for form in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode())
+        )
     return frozenset(filter(None, forms | {printable(form) for form in forms}))
 
 
-def scrub(text: str, hidden: Iterable[str]) -> str:
-    """Make a stranger's text fit to be shown: RFC 6749's characters alone, ours taken out, cut at 256."""
+def redact(text: str | None, hidden: Iterable[str]) -> str | None:
+    """Make a stranger's text fit to be shown: RFC 6749's characters alone, and nothing of ours in them."""
+    if text is None:
+        return None
     found = printable(text)
     for needle in sorted(hidden, key=len, reverse=True):
         found = re.sub(re.escape(needle), REDACTED, found, flags=re.IGNORECASE)
-    return found[:_LONGEST_TEXT]
+    return found

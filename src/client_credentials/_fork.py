@@ -1,0 +1,31 @@
+"""What must not be inherited by a forked child: locks that another thread held, requests that it was making."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+from weakref import WeakSet
+
+
+class Forkable(Protocol):
+    """Whatever has something to forget in a forked child."""
+
+    def _after_fork(self) -> None: ...
+
+
+_alive: Final[WeakSet[Forkable]] = WeakSet()
+
+
+def survive_fork(item: Forkable) -> None:
+    """Have `item` told, in the child, that the process was forked; it is not kept alive for that."""
+    _alive.add(item)
+
+
+def _after_fork_in_child() -> None:
+    for item in tuple(_alive):
+        item._after_fork()  # pyright: ignore[reportPrivateUsage]
+
+
+# Where there is no fork there is no such function.
+cast("Callable[..., None]", getattr(os, "register_at_fork", dict))(after_in_child=_after_fork_in_child)

@@ -1,0 +1,68 @@
+"""Entries in this process's memory, shared by every strategy that is given the same object."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from .._clock import SystemClock
+from .._core.model import CacheEntry
+from .._fork import survive_fork
+
+if TYPE_CHECKING:
+    from ..configuration import Clock
+
+
+class InMemoryCachingStrategy:
+    """Keeps entries until their time is up by its own clock, and nothing longer than the process."""
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._clock: Clock = SystemClock() if clock is None else clock
+        self._entries: dict[str, tuple[str, float]] = {}
+        # Real time, whatever the clock: a lease is for a request, and that takes real time.
+        self._leases: dict[str, float] = {}
+        self._mutex = Lock()
+        survive_fork(self)
+
+    def get(self, key: str) -> CacheEntry | None:
+        """Give what was set under the key, if its time is not up."""
+        value, end = self._entries.get(key, ("", 0.0))
+        left = end - self._clock.monotonic()
+        return CacheEntry(value, left) if value and left > 0 else None
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        """Keep a value for `ttl` seconds."""
+        now = self._clock.monotonic()
+        with self._mutex:
+            self._entries = {name: kept for name, kept in self._entries.items() if kept[1] > now}
+            self._entries[key] = (value, now + ttl)
+
+    def remove(self, key: str) -> None:
+        """Forget a key, whether it is there or not."""
+        with self._mutex:
+            self._entries.pop(key, None)
+
+    @contextmanager
+    def lock(self, key: str, ttl: float) -> Generator[bool]:
+        """Try once, without waiting, to be the one who asks; the lock is lost after `ttl` seconds."""
+        now = time.monotonic()
+        with self._mutex:
+            mine = self._leases.get(key, now) <= now
+            if mine:
+                self._leases[key] = now + ttl
+        try:
+            yield mine
+        finally:
+            with self._mutex:
+                if mine and self._leases.get(key) == now + ttl:
+                    del self._leases[key]
+
+    def _after_fork(self) -> None:
+        self._mutex = Lock()
+        self._leases = {}
+
+    def __repr__(self) -> str:
+        return f"InMemoryCachingStrategy(<{len(self._entries)} entries>)"

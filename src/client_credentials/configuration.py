@@ -1,0 +1,167 @@
+"""What a user may replace around the strategy, and the protocols that a replacement keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Final, Protocol, runtime_checkable
+
+import attrs
+
+from ._clock import SystemClock
+from ._core.model import AccessToken, CacheEntry, TokenRequest, TokenResponse
+from ._core.response import decode, objection
+from ._fetch import Urllib3Fetch
+from .caching.memory import InMemoryCachingStrategy
+from .errors import TokenError, error_of
+
+
+class Clock(Protocol):
+    """Two clocks, since neither can be trusted alone."""
+
+    def wall(self) -> float:
+        """Give the seconds since the epoch; they may step either way."""
+        ...
+
+    def monotonic(self) -> float:
+        """Give the seconds since some point; they never go back."""
+        ...
+
+
+class CachingStrategy(Protocol):
+    """Where tokens are kept between strategies, processes or hosts; a failing one counts as empty."""
+
+    def get(self, key: str) -> CacheEntry | None:
+        """Give what was set under the key, with the seconds that it has left by the cache's own clock."""
+        ...
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        """Keep a value for `ttl` seconds; it holds a token, so it is a secret."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Forget a key, whether it is there or not."""
+        ...
+
+
+@runtime_checkable
+class LockingCachingStrategy(CachingStrategy, Protocol):
+    """A cache whose users can also agree on who asks for the next token."""
+
+    def lock(self, key: str, ttl: float) -> AbstractContextManager[bool]:
+        """Try once, without waiting, to be the one; the lock is lost after `ttl` seconds."""
+        ...
+
+
+class AuthStrategy(Protocol):
+    """The SDK's IAuthStrategy: whatever hands out access tokens."""
+
+    def set_configuration(self, configuration: SdkConfiguration) -> None:
+        """Use these collaborators from now on."""
+        ...
+
+    def get_or_create_access_token(self) -> AccessToken:
+        """Give a token that is good now; raises TokenError."""
+        ...
+
+    def get_access_token(self) -> AccessToken | None:
+        """Give the token in hand, if it is still good; never asks for one."""
+        ...
+
+    def remove_access_token(self) -> None:
+        """Forget the token in hand."""
+        ...
+
+
+class AsyncAuthStrategy(Protocol):
+    """The SDK's IAuthStrategy, for an event loop."""
+
+    def set_configuration(self, configuration: SdkConfiguration) -> None:
+        """Use these collaborators from now on."""
+        ...
+
+    async def get_or_create_access_token(self) -> AccessToken:
+        """Give a token that is good now; raises TokenError."""
+        ...
+
+    async def get_access_token(self) -> AccessToken | None:
+        """Give the token in hand, if it is still good; never asks for one."""
+        ...
+
+    async def remove_access_token(self) -> None:
+        """Forget the token in hand."""
+        ...
+
+
+def nothing(*_: object) -> None:
+    """Do nothing: the hook that is not there."""
+
+
+def only_200(response: TokenResponse) -> None:
+    """Accept status 200 alone, as the SDK does; raises the TokenError that explains any other."""
+    failure = objection(response)
+    if failure is not None:
+        raise error_of(failure)
+
+
+def json_object(response: TokenResponse) -> Mapping[str, object]:
+    """Read the body as one JSON object; raises InvalidTokenResponse for any other."""
+    document = decode(response)
+    if isinstance(document, Mapping):
+        return document
+    raise error_of(document)
+
+
+# What each collaborator must be able to do; none named: to be called.
+_ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "fetch": (),
+    "before_request": (),
+    "after_request": (),
+    "deserializer": (),
+    "response_validator": (),
+    "error_handler": (),
+    "caching_strategy": ("get", "set", "remove"),
+    "clock": ("wall", "monotonic"),
+}
+
+
+@attrs.frozen(kw_only=True)
+class SdkConfiguration:
+    """The collaborators of a strategy; each has a default that is fit for use. Raises ValueError for a misfit.
+
+    Hooks are called without any lock held, in the thread that makes the request. What one of them raises becomes a
+    TokenError that names its class; a TokenError that one raises is taken as the failure that it describes.
+    """
+
+    fetch: Callable[[TokenRequest], TokenResponse] = attrs.field(factory=Urllib3Fetch)
+    """Sends a token request; keeps `request.timeout`, follows no redirect."""
+    before_request: Callable[[TokenRequest], object] = nothing
+    after_request: Callable[[TokenRequest, TokenResponse], object] = nothing
+    deserializer: Callable[[TokenResponse], Mapping[str, object]] = json_object
+    """Reads the body of an accepted response."""
+    response_validator: Callable[[TokenResponse], object] = only_200
+    """Raises to refuse a response."""
+    error_handler: Callable[[TokenError], object] = nothing
+    """Is told of every failed attempt, those in the background too."""
+    caching_strategy: CachingStrategy = attrs.field(factory=InMemoryCachingStrategy)
+    clock: Clock = attrs.field(factory=SystemClock)
+
+    def __attrs_post_init__(self) -> None:
+        for name, methods in _ABILITIES.items():
+            value = getattr(self, name)
+            if not methods and not callable(value):
+                raise ValueError(f"{name}: a callable is needed")
+            if not all(callable(getattr(value, method, None)) for method in methods):
+                raise ValueError(f"{name}: an object with the methods {', '.join(methods)} is needed")
+
+    def is_ours(self) -> bool:
+        """Tell whether nothing of a user's runs while a token is asked for, so that all of it keeps the deadline."""
+        hooks = (self.before_request, self.after_request, self.error_handler)
+        return (
+            isinstance(self.fetch, Urllib3Fetch)
+            and self.fetch.bounded
+            and all(hook is nothing for hook in hooks)
+            and self.deserializer is json_object
+            and self.response_validator is only_200
+            and type(self.caching_strategy) is InMemoryCachingStrategy
+        )
