@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._clock import SystemClock
 from ._core.model import AccessToken, CacheEntry, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
 from ._fetch import Urllib3Fetch
+from .aio import AsyncClientCredentialsStrategy
 from .caching.memory import InMemoryCachingStrategy
 from .configuration import (
     AsyncAuthStrategy,
@@ -20,6 +21,7 @@ from .strategy import ClientCredentialsStrategy
 __all__ = [
     "AccessToken",
     "AsyncAuthStrategy",
+    "AsyncClientCredentialsStrategy",
     "AuthStrategy",
     "CacheEntry",
     "CachingStrategy",

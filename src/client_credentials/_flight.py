@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
@@ -13,6 +13,9 @@ from ._core.lifecycle import Fail, Instant
 from ._core.model import AccessToken
 from ._vault import Vault
 from .configuration import SdkConfiguration
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Event
 
 Landing: TypeAlias = AccessToken | Fail
 """What a flight brought, for all who waited."""
@@ -46,6 +49,8 @@ class Flight:
     leader: int | None = None
     landing: Landing | None = None
     cause: Exception | None = None
+    rooms: dict[AbstractEventLoop, Event] = attrs.field(factory=dict["AbstractEventLoop", "Event"], init=False)
+    """Where the tasks of each event loop wait; each room is used by the thread of its loop alone."""
     _landed: threading.Event = attrs.field(factory=threading.Event, init=False)
     _listeners: list[Callable[[], object]] = attrs.field(factory=list[Callable[[], object]], init=False)
     _mutex: threading.Lock = attrs.field(factory=threading.Lock, init=False)

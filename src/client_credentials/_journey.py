@@ -142,9 +142,11 @@ class Traveller:
         self._remarked |= frozenset(grant.remarks)
         return token
 
-    def fail(self, flight: Flight, record: Record, failure: Failure) -> Landing:
-        """Make a failure of a flight that did not come to its end."""
-        return self._shut(flight, record, self._failed(flight, record(flight, lambda state: state).gate, failure))
+    def abandon(self, flight: Flight, record: Record, failure: Failure) -> Fail:
+        """Make a failure of a flight that did not come to its end; for this process alone, since nobody may wait."""
+        gate = self._failed(flight, record(flight, lambda state: state).gate, failure)
+        record(flight, partial(failed, gate=gate))
+        return Fail(failure, gate.wait)
 
     def _failed(self, flight: Flight, gate: Gate | None, failure: Failure) -> Gate:
         """Tell whoever wants to know of an attempt that failed."""

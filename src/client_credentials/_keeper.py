@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextvars import copy_context
 from functools import partial
-from typing import NoReturn, assert_never
+from typing import Final, NoReturn, assert_never
 
 from ._clock import SystemClock, ticks
 from ._core.lifecycle import EMPTY, Ask, Fail, Renew, Serve, State, adopted, decide, good_token, removed
 from ._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable
-from ._core.request import check_kind, check_secret, make_client
+from ._core.request import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
 from ._core.secret import Secret
 from ._flight import Flight, Landing, Setup
 from ._fork import survive_fork
@@ -23,6 +23,8 @@ from .configuration import SdkConfiguration
 from .errors import TokenEndpointUnreachable, error_of
 
 _LONGEST_UNREAD = 1.0  # seconds for which the wall clock may go unread
+_NO_PARAMS: Final[Mapping[str, str]] = {}
+_USUAL_POLICY: Final = RenewalPolicy()
 _NO_TOKEN = AccessToken("", "Bearer", 0, 0)
 
 
@@ -53,14 +55,19 @@ class Keeper:
         client_id: str,
         client_secret: str | Callable[[], str],
         *,
-        token_url: str,
-        scopes: Collection[str],
-        audience: str | None,
-        resources: Collection[str],
-        extra_params: Mapping[str, str],
-        client_authentication: ClientAuthentication,
-        policy: RenewalPolicy,
+        token_url: str = SPOTIFY_TOKEN_URL,
+        scopes: Collection[str] = (),
+        audience: str | None = None,
+        resources: Collection[str] = (),
+        extra_params: Mapping[str, str] = _NO_PARAMS,
+        client_authentication: ClientAuthentication = ClientAuthentication.BASIC,
+        policy: RenewalPolicy = _USUAL_POLICY,
     ) -> None:
+        """Check a client's registration; nothing is sent, opened or started.
+
+        `client_secret` may be a callable, which is read anew for each token request. Raises ValueError that names the
+        argument to mend.
+        """
         client = make_client(
             client_id,
             token_url=token_url,
@@ -168,7 +175,7 @@ class Keeper:
             if flight is not self._flight:
                 return
             self._flight = None
-        self._traveller.fail(flight, self._record, Unreachable(reason=self._in_vain()))
+        self._traveller.abandon(flight, self._record, Unreachable(reason=self._in_vain()))
 
     def _in_vain(self) -> str:
         return f"nothing came within {self._traveller.policy.deadline:g} s"
@@ -186,7 +193,7 @@ class Keeper:
             self._fly(flight)
         except BaseException as error:  # a user's code that wants to exit: there is nothing to exit from
             failure = Unreachable(reason=f"the request was ended by {type(error).__name__}")
-            self._land(flight, self._traveller.fail(flight, self._record, failure))
+            self._land(flight, self._traveller.abandon(flight, self._record, failure))
 
     def _fly(self, flight: Flight) -> None:
         flight.leader = threading.get_ident()

@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
 
-from ._core.model import AccessToken, ClientAuthentication, RenewalPolicy
-from ._core.request import SPOTIFY_TOKEN_URL
+from ._core.model import AccessToken
 from ._flight import Flight
 from ._keeper import Keeper
-
-_NO_PARAMS: Mapping[str, str] = {}
 
 
 class ClientCredentialsStrategy(Keeper):
     """Hands out a valid access token for the client-credentials grant (RFC 6749 section 4.4).
 
-    One object serves any number of threads. `client_secret` may be a callable; it is read anew for each token request.
-    Without `set_configuration` the defaults are used. Raises ValueError for an argument that cannot be used.
+    One object serves any number of threads. Without `set_configuration` the defaults are used.
     """
-
-    def __init__(
-        self,
-        client_id: str,
-        client_secret: str | Callable[[], str],
-        *,
-        token_url: str = SPOTIFY_TOKEN_URL,
-        scopes: Collection[str] = (),
-        audience: str | None = None,
-        resources: Collection[str] = (),
-        extra_params: Mapping[str, str] = _NO_PARAMS,
-        client_authentication: ClientAuthentication = ClientAuthentication.BASIC,
-        policy: RenewalPolicy = RenewalPolicy(),  # noqa: B008  # frozen
-    ) -> None:
-        super().__init__(
-            client_id,
-            client_secret,
-            token_url=token_url,
-            scopes=scopes,
-            audience=audience,
-            resources=resources,
-            extra_params=extra_params,
-            client_authentication=client_authentication,
-            policy=policy,
-        )
 
     def get_or_create_access_token(self) -> AccessToken:
         """Give a token that is good now.
