@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 Landing: TypeAlias = AccessToken | Fail
 """What a flight brought, for all who waited."""
+
+
+_led: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
 
 
 @attrs.frozen(eq=False)
@@ -39,14 +43,13 @@ class Flight:
     """A request under way. It lands once; with None where its leader was interrupted, and whoever waits goes on.
 
     `deadline` is in seconds of `time.monotonic`, whatever clock the strategy was given. `waiters` counts those for
-    whom a retry is worth it; `leader` is the thread that makes the request. `cause` is for the caller who led alone.
+    whom a retry is worth it. `cause` is for the caller who led alone.
     """
 
     number: int
     setup: Setup
     deadline: float
     waiters: int = 0
-    leader: int | None = None
     landing: Landing | None = None
     cause: Exception | None = None
     rooms: dict[AbstractEventLoop, Event] = attrs.field(factory=dict["AbstractEventLoop", "Event"], init=False)
@@ -64,6 +67,15 @@ class Flight:
     def is_over(self) -> bool:
         """Whether it has landed."""
         return self._landed.is_set()
+
+    def lead(self) -> None:
+        """Note, in the context of whoever makes the request, that what it calls is part of it."""
+        _led.set((*_led.get(), self))
+
+    @property
+    def is_led_here(self) -> bool:
+        """Whether this code is called by a hook of it; unlike a thread, a context goes along into tasks."""
+        return self in _led.get()
 
     def wait(self, seconds: float) -> None:
         """Wait until it lands, for so many seconds at the most."""

@@ -81,7 +81,8 @@ class Traveller:
             return self._ask(flight, record, None)
         vault = flight.setup.vault
         for name, share in _LOCKS:
-            while flight.left > self.policy.deadline * (1 - share):
+            reserve = self.policy.deadline * (1 - share)
+            while flight.left > reserve:
                 if found := self._look(flight, record, key):
                     return found, None
                 # The lock outlives the exchange, which ends at the deadline.
@@ -93,7 +94,8 @@ class Traveller:
                         return (found, None) if found else self._ask(flight, record, secret)
                     finally:
                         release()
-                time.sleep(_SHORTEST_POLL + (_LONGEST_POLL - _SHORTEST_POLL) * draw())
+                poll = _SHORTEST_POLL + (_LONGEST_POLL - _SHORTEST_POLL) * draw()
+                time.sleep(max(min(poll, flight.left - reserve), 0.0))
         return self._ask(flight, record, secret)
 
     def _look(self, flight: Flight, record: Record, key: str) -> Landing | None:

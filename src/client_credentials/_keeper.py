@@ -144,7 +144,7 @@ class Keeper:
         if overdue:
             self._give_up(flight)
             return None
-        if flight.leader == threading.get_ident():
+        if flight.is_led_here:
             flight.waiters -= waiters
             raise TokenEndpointUnreachable("asked for by a hook of the request that is to bring it", retryable=False)
         return flight, leads
@@ -182,13 +182,14 @@ class Keeper:
 
     def _start(self, flight: Flight) -> None:
         """Let a flight go, in a thread that neither delays the exit nor is waited for."""
-        thread = threading.Thread(target=copy_context().run, args=(self._fly_alone, flight), daemon=True)
+        context = copy_context()
         try:
-            thread.start()
+            threading.Thread(target=context.run, args=(self._fly_alone, flight), daemon=True).start()
         except RuntimeError:  # no more threads: the interpreter is about to exit, or a limit is reached
-            self._fly_alone(flight)
+            context.run(self._fly_alone, flight)
 
     def _fly_alone(self, flight: Flight) -> None:
+        flight.lead()
         try:
             self._fly(flight)
         except BaseException as error:  # a user's code that wants to exit: there is nothing to exit from
@@ -196,7 +197,6 @@ class Keeper:
             self._land(flight, self._traveller.abandon(flight, self._record, failure))
 
     def _fly(self, flight: Flight) -> None:
-        flight.leader = threading.get_ident()
         self._land(flight, *self._traveller.travel(flight, self._record))
 
     def _land(self, flight: Flight, landing: Landing | None, cause: Exception | None = None) -> None:

@@ -1,0 +1,58 @@
+"""A token server, a clock, and both strategies."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+import pytest
+
+from client_credentials import RenewalPolicy
+from client_credentials.testing import FakeClock, TokenServer
+from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, OnALoop, Strategy, make_async, make_sync
+
+
+@pytest.fixture
+def server() -> Generator[TokenServer]:
+    """Give a token server that knows one client."""
+    with TokenServer(client_id=CLIENT_ID, client_secret=CLIENT_SECRET) as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Give a clock that stands still until it is told."""
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def loop() -> Generator[asyncio.AbstractEventLoop]:
+    """Give an event loop that runs in a thread."""
+    running = asyncio.new_event_loop()
+    thread = threading.Thread(target=running.run_forever, daemon=True)
+    thread.start()
+    yield running
+    running.call_soon_threadsafe(running.stop)
+    thread.join()
+    running.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def make(request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop) -> Maker:
+    """Give what makes a strategy, of one kind and then of the other."""
+    if request.param == "sync":
+        return make_sync
+
+    def on_a_loop(
+        server: TokenServer,
+        clock: FakeClock | None = None,
+        *,
+        secret: str | Callable[[], str] = CLIENT_SECRET,
+        policy: RenewalPolicy = EXACT,
+        hooks: Mapping[str, Any] | None = None,
+    ) -> Strategy:
+        return OnALoop(make_async(server, clock, secret=secret, policy=policy, hooks=hooks), loop)
+
+    return on_a_loop

@@ -1,0 +1,572 @@
+"""The four methods, and the lifecycle behind them, for both strategies alike."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from typing import Any
+
+import attrs
+import pytest
+
+from client_credentials import (
+    AccessToken,
+    CacheEntry,
+    InMemoryCachingStrategy,
+    InvalidTokenResponse,
+    RenewalPolicy,
+    TokenEndpointUnreachable,
+    TokenError,
+    TokenRefused,
+    TokenRequest,
+    TokenResponse,
+)
+from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
+from tests.strategy.kit import EXACT, Maker, configuration, nothing, together, until
+
+HASTY = attrs.evolve(EXACT, deadline=0.5)
+
+
+def test_one_request_serves_every_call(server: TokenServer, make: Maker) -> None:
+    """A fresh token is asked for once, and handed out as it is by both getters."""
+    strategy = make(server)
+    first = strategy.get_or_create_access_token()
+    assert [first] * 10 == [strategy.get_or_create_access_token() for _ in range(10)]
+    assert first == strategy.get_access_token()
+    assert 1 == len(server.requests)
+
+
+def test_looking_never_asks(server: TokenServer, make: Maker) -> None:
+    """`get_access_token` makes no request, whatever there is."""
+    strategy = make(server)
+    assert strategy.get_access_token() is None
+    assert 0 == server.connections
+
+
+def test_thirty_seconds_a_thousand_reads(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """A token of 30 s is read a thousand times over its life with two requests at the most."""
+    server.always(Answer(lifetime=30))
+    strategy = make(server, clock)
+    for _ in range(1000):
+        strategy.get_or_create_access_token()
+        clock.advance(0.03)
+    until(lambda: len(server.requests) == 2)
+    strategy.get_or_create_access_token()
+    assert 2 == len(server.requests)
+
+
+def test_nobody_waits_for_a_renewal(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """In the renewal window the held token is served at once, and its successor once it is there."""
+    strategy = make(server, clock)
+    old = strategy.get_or_create_access_token()
+    server.always(Answer(delay=30))
+    clock.advance(3481)
+    assert old == strategy.get_or_create_access_token()
+    until(lambda: len(server.requests) == 2)
+    assert old == strategy.get_or_create_access_token()
+    assert 2 == len(server.requests)
+
+
+def test_the_successor_is_served(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """Once the renewal is through, everybody gets the new token."""
+    strategy = make(server, clock)
+    old = strategy.get_or_create_access_token()
+    clock.advance(3481)
+    strategy.get_or_create_access_token()
+    until(lambda: strategy.get_access_token() != old)
+    assert server.issued[1] == strategy.get_or_create_access_token().access_token
+    assert 2 == len(server.requests)
+
+
+def test_a_dead_endpoint_is_ridden_out(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """While the held token is good nobody sees an error; the attempts follow the gate; then come error and recovery."""
+    failures: list[TokenError] = []
+    strategy = make(server, clock, hooks={"error_handler": failures.append})
+    old = strategy.get_or_create_access_token()
+    server.always(refusal("invalid_client"))
+    clock.advance(3481)
+    # 5 s doubling to 60 s, from the window's first second to the last.
+    for second in range(109):
+        assert old == strategy.get_or_create_access_token()
+        attempts = len([start for start in (0, 5, 15, 35, 75) if start <= second])
+        until(lambda: len(failures) == attempts)  # noqa: B023  # called before the next turn
+        clock.advance(1)
+    assert 6 == len(server.requests)
+    with pytest.raises(TokenRefused) as caught:
+        strategy.get_or_create_access_token()
+    assert "invalid_client" == caught.value.error
+    assert 6 == len(server.requests)
+    server.always(None)
+    clock.advance(60)
+    assert strategy.get_or_create_access_token().access_token == server.issued[1]
+    assert 7 == len(server.requests)
+
+
+@pytest.mark.parametrize("shift", [86400.0, -86400.0], ids=["a day forward", "a day back"])
+def test_a_wall_clock_step(server: TokenServer, clock: FakeClock, make: Maker, shift: float) -> None:
+    """A step of the wall clock costs one request at the most, and no expired token is served after it."""
+    strategy = make(server, clock)
+    first = strategy.get_or_create_access_token()
+    clock.step_wall(shift)
+    second = strategy.get_or_create_access_token()
+    assert len(server.requests) <= 2
+    clock.advance(3590)
+    third = strategy.get_or_create_access_token()
+    assert third.access_token not in {first.access_token, second.access_token}
+
+
+def test_a_suspended_machine(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """A monotonic clock that stood still for two hours does not keep a token alive."""
+    strategy = make(server, clock)
+    first = strategy.get_or_create_access_token()
+    clock.suspend(7200)
+    assert strategy.get_access_token() is None
+    assert first != strategy.get_or_create_access_token()
+    assert 2 == len(server.requests)
+
+
+def test_dead_on_arrival(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """A token that is expired when it arrives goes to those who waited for it, and to nobody else."""
+
+    def slow(_: TokenRequest) -> None:
+        clock.advance(20)
+
+    server.always(Answer(lifetime=10))
+    strategy = make(server, clock, hooks={"before_request": slow})
+    assert strategy.get_or_create_access_token().access_token == server.issued[0]
+    assert strategy.get_access_token() is None
+    strategy.get_or_create_access_token()
+    assert 2 == len(server.requests)
+
+
+def test_a_lifetime_of_zero(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """G7: `expires_in: 0` counts as one second, and there is a second at least between two requests."""
+    server.always(Answer(lifetime=0))
+    strategy = make(server, clock)
+    assert 1 == strategy.get_or_create_access_token().expires_in
+    clock.advance(0.99)
+    strategy.get_or_create_access_token()
+    assert 1 == len(server.requests)
+    clock.advance(0.01)
+    strategy.get_or_create_access_token()
+    assert 2 == len(server.requests)
+
+
+def test_everyone_shares_one_refusal(server: TokenServer, make: Maker) -> None:
+    """One refusal answers all who wait, each with an exception of its own; until the gate opens nobody asks again."""
+    server.always(attrs.evolve(refusal("invalid_client"), delay=0.2))
+    strategy = make(server)
+    errors = together(50, strategy.get_or_create_access_token)
+    assert {TokenRefused} == {type(error) for error in errors}
+    assert 50 == len({id(error) for error in errors})
+    assert {"invalid_client"} == {error.error for error in errors if isinstance(error, TokenRefused)}
+    assert 1 == len(server.requests)
+
+
+def test_everyone_shares_one_token(server: TokenServer, make: Maker) -> None:
+    """However many ask a cold strategy, there is one request, and all get its token."""
+    server.always(Answer(delay=0.2))
+    strategy = make(server)
+    tokens = together(50, strategy.get_or_create_access_token)
+    assert server.issued == list({token.access_token for token in tokens if isinstance(token, AccessToken)})
+    assert 1 == len(server.requests)
+
+
+def test_two_retries_at_the_most(server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that fails is asked three times while somebody waits, and not again before the gate opens."""
+    monkeypatch.setattr("client_credentials._journey.draw", lambda: 0.01)
+    server.always(Answer(status=503))
+    strategy = make(server)
+    errors = together(20, strategy.get_or_create_access_token)
+    assert [503] * 20 == [error.status for error in errors if isinstance(error, TokenRefused)]
+    assert 3 == len(server.requests)
+
+
+def test_a_passing_failure_is_not_seen(server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller who waits gets the token of the second attempt."""
+    monkeypatch.setattr("client_credentials._journey.draw", lambda: 0.01)
+    server.answer(Answer(status=503))
+    assert make(server).get_or_create_access_token().access_token == server.issued[0]
+    assert 2 == len(server.requests)
+
+
+def test_an_ordered_wait_is_obeyed(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """H9: after a 429 with Retry-After nobody asks until it is over, and the error says how long that is from now."""
+    server.answer(Answer(status=429, headers={"Retry-After": "7"}))
+    strategy = make(server, clock)
+    for passed, left in ((0, 7.0), (3, 4.0), (3.5, 0.5)):
+        clock.advance(passed)
+        with pytest.raises(TokenRefused) as caught:
+            strategy.get_or_create_access_token()
+        assert (True, left) == (caught.value.retryable, caught.value.retry_after)
+    assert 1 == len(server.requests)
+    clock.advance(0.5)
+    strategy.get_or_create_access_token()
+    assert 2 == len(server.requests)
+
+
+def test_removal_forgets(server: TokenServer, make: Maker) -> None:
+    """After a removal there is no token, here or in the cache, until one is asked for; twice is as good as once."""
+    strategy = make(server)
+    old = strategy.get_or_create_access_token()
+    strategy.remove_access_token()
+    strategy.remove_access_token()
+    assert strategy.get_access_token() is None
+    assert old != strategy.get_or_create_access_token()
+    assert 2 == len(server.requests)
+
+
+def test_a_hundred_removals_of_one_token(server: TokenServer, make: Maker) -> None:
+    """H22: a hundred reports of one dead token cost one renewal."""
+    strategy = make(server)
+    old = strategy.get_or_create_access_token()
+    for report in (old, old.access_token) * 50:
+        strategy.remove_access_token(report)
+        strategy.get_or_create_access_token()
+    assert 2 == len(server.requests)
+
+
+def test_removal_leaves_the_gate_shut(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """A removal does not open a gate."""
+    server.answer(Answer(status=429, headers={"Retry-After": "60"}))
+    strategy = make(server, clock)
+    for _ in range(2):
+        with pytest.raises(TokenRefused):
+            strategy.get_or_create_access_token()
+        strategy.remove_access_token()
+    assert 1 == len(server.requests)
+
+
+def test_a_flight_under_way_at_a_removal(server: TokenServer, make: Maker) -> None:
+    """J9: what a request brings that was under way at a removal is newer than what was removed, and is kept."""
+    server.always(Answer(delay=0.3))
+    strategy = make(server)
+    waiting = threading.Thread(target=strategy.get_or_create_access_token)
+    waiting.start()
+    until(lambda: server.requests)
+    strategy.remove_access_token()
+    waiting.join()
+    assert server.issued[0] == strategy.get_or_create_access_token().access_token
+    assert 1 == len(server.requests)
+
+
+def test_a_removed_token_stays_away(server: TokenServer, make: Maker) -> None:
+    """A cache that cannot forget does not bring a removed token back."""
+
+    class Stubborn(InMemoryCachingStrategy):
+        def remove(self, key: str) -> None:
+            raise ConnectionError
+
+    strategy = make(server, hooks={"caching_strategy": Stubborn()})
+    old = strategy.get_or_create_access_token()
+    strategy.remove_access_token(old)
+    assert strategy.get_access_token() is None
+    assert old != strategy.get_or_create_access_token()
+
+
+def test_a_new_configuration_forgets(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """What is remembered under one configuration is forgotten by the next, but its cache keeps it."""
+    strategy = make(server, clock)
+    first_cache = configuration(clock)
+    strategy.set_configuration(first_cache)
+    first = strategy.get_or_create_access_token()
+    strategy.set_configuration(configuration(clock))
+    assert strategy.get_access_token() is None
+    assert first != strategy.get_or_create_access_token()
+    strategy.set_configuration(first_cache)
+    assert first == strategy.get_access_token()
+    assert 2 == len(server.requests)
+
+
+def test_a_new_configuration_opens_the_gate(server: TokenServer, clock: FakeClock, make: Maker) -> None:
+    """A gate belongs to the configuration that it was shut under."""
+    server.answer(refusal("invalid_client"))
+    strategy = make(server, clock)
+    with pytest.raises(TokenRefused):
+        strategy.get_or_create_access_token()
+    strategy.set_configuration(configuration(clock))
+    strategy.get_or_create_access_token()
+
+
+def test_the_answer_to_an_old_configuration(server: TokenServer, make: Maker) -> None:
+    """A request made under an old configuration answers those who waited for it, and is not remembered."""
+    server.answer(Answer(delay=0.3))
+    strategy = make(server)
+    got: list[AccessToken] = []
+    waiting = threading.Thread(target=lambda: got.append(strategy.get_or_create_access_token()))
+    waiting.start()
+    until(lambda: server.requests)
+    strategy.set_configuration(configuration())
+    waiting.join()
+    assert server.issued == [token.access_token for token in got]
+    assert strategy.get_access_token() is None
+
+
+def test_the_secret_is_read_for_each_request(server: TokenServer, make: Maker) -> None:
+    """A callable gives the secret anew for each token request, and the key in the cache goes with it."""
+    secrets = ["my-secret-3f9c", "another"]
+    reads: list[str] = []
+
+    def read() -> str:
+        reads.append(secrets[0])
+        return secrets[0]
+
+    strategy = make(server, secret=read)
+    strategy.get_or_create_access_token()
+    strategy.get_or_create_access_token()
+    assert 1 == len(reads)
+    secrets.pop(0)
+    strategy.remove_access_token()
+    with pytest.raises(TokenRefused):
+        strategy.get_or_create_access_token()
+    assert ["my-secret-3f9c", "another"] == reads
+
+
+@pytest.mark.parametrize("answer", ["", "line\nbreak", None, 7])
+def test_a_secret_that_cannot_be_sent(server: TokenServer, make: Maker, answer: Any) -> None:
+    """A callable that gives no usable secret makes an error that says so, and nothing is sent."""
+    strategy = make(server, secret=lambda: answer, policy=HASTY)
+    with pytest.raises(TokenEndpointUnreachable, match="client_secret"):
+        strategy.get_or_create_access_token()
+    assert strategy.get_access_token() is None
+    strategy.remove_access_token()
+    assert 0 == server.connections
+
+
+def _boom(*_: object) -> Any:
+    raise LookupError("a hook's own words")
+
+
+@pytest.mark.parametrize(
+    ("hook", "kind"),
+    [
+        ("fetch", TokenEndpointUnreachable),
+        ("before_request", TokenEndpointUnreachable),
+        ("client_secret", TokenEndpointUnreachable),
+        ("after_request", InvalidTokenResponse),
+        ("response_validator", InvalidTokenResponse),
+        ("deserializer", InvalidTokenResponse),
+    ],
+)
+def test_a_hook_that_raises(server: TokenServer, make: Maker, hook: str, kind: type[TokenError]) -> None:
+    """What a user's code raises becomes a TokenError that names its class, not its words; it is the leader's cause."""
+    if hook == "client_secret":
+        strategy = make(server, secret=_boom, policy=HASTY)
+    else:
+        strategy = make(server, hooks={hook: _boom}, policy=HASTY)
+    with pytest.raises(kind, match=f"{hook} raised LookupError") as caught:
+        strategy.get_or_create_access_token()
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert "own words" not in str(caught.value)
+
+
+def test_a_token_error_of_a_hook(server: TokenServer, make: Maker) -> None:
+    """A TokenError that a hook raises is taken as the failure that it describes."""
+
+    def refuse(_: TokenResponse) -> None:
+        raise TokenRefused(418, "teapot", retryable=False)
+
+    strategy = make(server, hooks={"response_validator": refuse})
+    with pytest.raises(TokenRefused) as caught:
+        strategy.get_or_create_access_token()
+    assert (418, "teapot", False) == (caught.value.status, caught.value.error, caught.value.retryable)
+
+
+def test_a_token_error_of_the_secret(server: TokenServer, make: Maker) -> None:
+    """A TokenError from the secret's callable is taken as it is, too."""
+
+    def refuse() -> str:
+        raise TokenEndpointUnreachable("the safe is locked", retryable=False)
+
+    with pytest.raises(TokenEndpointUnreachable, match="the safe is locked"):
+        make(server, secret=refuse).get_or_create_access_token()
+
+
+def test_hooks_see_request_and_response(server: TokenServer, make: Maker) -> None:
+    """The hooks are called in order, with what was sent and what came back."""
+    seen: list[object] = []
+
+    def before(request: TokenRequest) -> None:
+        seen.append(("before", request.method))
+
+    def after(request: TokenRequest, response: TokenResponse) -> None:
+        seen.append(("after", request.method, response.status))
+
+    def validate(response: TokenResponse) -> None:
+        seen.append(("validate", response.status))
+
+    def deserialize(response: TokenResponse) -> dict[str, object]:
+        seen.append(("deserialize", response.status))
+        return {"access_token": "mine", "token_type": "bearer"}
+
+    hooks = {
+        "before_request": before,
+        "after_request": after,
+        "response_validator": validate,
+        "deserializer": deserialize,
+    }
+    token = make(server, hooks=hooks).get_or_create_access_token()
+    assert ("mine", 300) == (token.access_token, token.expires_in)
+    assert [("before", "POST"), ("after", "POST", 200), ("validate", 200), ("deserialize", 200)] == seen
+
+
+def test_the_error_handler_sees_each_attempt(
+    server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error handler and the log are told once per failed attempt; what the handler raises goes no further."""
+    monkeypatch.setattr("client_credentials._journey.draw", lambda: 0.01)
+    seen: list[TokenError] = []
+
+    def handler(error: TokenError) -> None:
+        seen.append(error)
+        raise LookupError("a hook's own words")
+
+    server.always(Answer(status=500))
+    with pytest.raises(TokenRefused):
+        make(server, hooks={"error_handler": handler}).get_or_create_access_token()
+    assert [500] * 3 == [error.status for error in seen if isinstance(error, TokenRefused)]
+    told = [record.getMessage() for record in caplog.records if record.name == "client_credentials"]
+    assert ["the token endpoint refused with status 500", "error_handler raised LookupError"] * 3 == told
+
+
+@pytest.mark.parametrize("hook", ["before_request", "error_handler"])
+def test_a_hook_that_asks_for_the_token(server: TokenServer, make: Maker, hook: str) -> None:
+    """A hook that asks for the very token that its request is to bring gets an error at once, and no deadlock."""
+    errors: list[TokenError] = []
+
+    def ask(*_: object) -> None:
+        try:
+            strategy.get_or_create_access_token()
+        except TokenError as error:
+            errors.append(error)
+
+    if hook == "error_handler":
+        server.answer(Answer(status=400))
+    strategy = make(server, hooks={hook: ask}, policy=attrs.evolve(EXACT, deadline=2.0))
+    began = time.monotonic()
+    if hook == "error_handler":
+        with pytest.raises(TokenRefused):
+            strategy.get_or_create_access_token()
+    else:
+        strategy.get_or_create_access_token()
+    assert 1 == len(errors)
+    assert time.monotonic() - began < 3
+
+
+def test_an_answer_that_never_comes(server: TokenServer, make: Maker) -> None:
+    """J7: at the deadline everyone who waits has an error, the leader too."""
+    release = threading.Event()
+
+    def stuck(_: TokenRequest) -> None:
+        release.wait(10)
+
+    strategy = make(server, hooks={"before_request": stuck}, policy=HASTY)
+    began = time.monotonic()
+    errors = together(5, strategy.get_or_create_access_token)
+    assert time.monotonic() - began < 0.5 + 1.0
+    assert {TokenEndpointUnreachable} == {type(error) for error in errors}
+    release.set()
+
+
+def test_a_late_answer_counts(server: TokenServer, make: Maker) -> None:
+    """J8: what comes after its flight was given up counts, if nothing newer was granted."""
+    held = threading.Event()
+
+    def wait(*_: object) -> None:
+        held.wait(10)
+
+    strategy = make(server, hooks={"after_request": wait}, policy=HASTY)
+    with pytest.raises(TokenEndpointUnreachable):
+        strategy.get_or_create_access_token()
+    held.set()
+    until(strategy.get_access_token)
+    assert server.issued[0] == strategy.get_or_create_access_token().access_token
+
+
+def test_an_exit_in_a_hook(server: TokenServer, make: Maker) -> None:
+    """J5: a hook that exits its thread harms nobody: it is a failure like any other."""
+
+    def leave(_: TokenRequest) -> None:
+        raise SystemExit
+
+    with pytest.raises(TokenEndpointUnreachable, match="SystemExit"):
+        make(server, hooks={"before_request": leave}, policy=HASTY).get_or_create_access_token()
+
+
+def test_no_more_threads(server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started the request is made by whoever asks."""
+    strategy = make(server, hooks={"before_request": nothing})
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if getattr(thread, "_target", None).__class__.__name__ == "builtin_function_or_method":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert strategy.get_or_create_access_token().access_token == server.issued[0]
+
+
+class Broken:
+    """A cache that is down."""
+
+    def get(self, key: str) -> CacheEntry | None:
+        raise ConnectionError(key)
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        raise ConnectionError(value)
+
+    def remove(self, key: str) -> None:
+        raise ConnectionError(key)
+
+    def lock(self, key: str, ttl: float) -> Any:
+        raise ConnectionError(key)
+
+
+def test_a_cache_that_is_down(server: TokenServer, make: Maker, caplog: pytest.LogCaptureFixture) -> None:
+    """A cache that fails is never an error: it counts as empty, and the log says so once."""
+    strategy = make(server, hooks={"caching_strategy": Broken()})
+    assert strategy.get_or_create_access_token() == strategy.get_or_create_access_token()
+    strategy.remove_access_token()
+    assert strategy.get_access_token() is None
+    assert 1 == len(server.requests)
+    told = [record.getMessage() for record in caplog.records if record.name == "client_credentials"]
+    assert ["Broken failed with ConnectionError; it counts as empty"] == told
+
+
+def test_odd_answers_are_remarked_on_once(server: TokenServer, make: Maker, caplog: pytest.LogCaptureFixture) -> None:
+    """F1: an answer without a token type is taken as Bearer, and the log says so once."""
+    server.always(Answer(body={"access_token": "plain", "expires_in": 60}))
+    strategy = make(server)
+    for _ in range(2):
+        strategy.remove_access_token(strategy.get_or_create_access_token())
+    told = [record.getMessage() for record in caplog.records if record.name == "client_credentials"]
+    assert 1 == len(told)
+    assert "token_type" in told[0]
+
+
+def test_strategies_do_not_travel(server: TokenServer) -> None:
+    """L8: a strategy cannot be pickled, and the error says why."""
+    from tests.strategy.kit import make_async, make_sync
+
+    for strategy in (make_sync(server), make_async(server)):
+        with pytest.raises(TypeError, match="client secret"):
+            pickle.dumps(strategy)
+        assert "my-client" in repr(strategy)
+        assert "my-secret" not in repr(strategy) + repr(vars(strategy))
+
+
+def test_what_is_not_a_policy(server: TokenServer) -> None:
+    """A policy or a configuration of the wrong kind is refused by name."""
+    from client_credentials import ClientCredentialsStrategy
+
+    wrong: Any = {"renew_ahead": 3}
+    with pytest.raises(ValueError, match="policy"):
+        ClientCredentialsStrategy("a", "b", policy=wrong)
+    with pytest.raises(ValueError, match="configuration"):
+        ClientCredentialsStrategy("a", "b").set_configuration(wrong)
+    with pytest.raises(ValueError, match="client_secret"):
+        ClientCredentialsStrategy("a", "")
+    with pytest.raises(ValueError, match="deadline"):
+        RenewalPolicy(deadline=0)
