@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn, final
 from urllib.parse import quote, quote_plus
 
@@ -45,23 +46,34 @@ def printable(text: str) -> str:
 
 
 def needles(*secrets: str) -> frozenset[str]:
-    """Every form in which one of these may come back: raw, percent-encoded, base64, JSON-escaped, stripped."""
+    """Every form in which one of these may come back, as `printable` leaves it.
+
+    Raw, percent-encoded, base64 or JSON-escaped; half a surrogate pair, which a stranger's JSON may hold, is one too.
+    """
     forms: set[str] = set()
-    for secret in filter(None, secrets):
-        raw = secret.encode("utf-8", "replace")
-        escaped = "".join(f"\\u{ord(c):04x}" if ord(c) > 0x7E else c for c in secret)
-        forms.update((secret, quote(secret, safe=""), quote_plus(secret), escaped.replace('"', '\\"')))
-        forms.update(
-            form.rstrip("=") for form in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode())
-        )
-    return frozenset(filter(None, forms | {printable(form) for form in forms}))
+    for secret in secrets:
+        raw = secret.encode("utf-8", "surrogatepass")
+        # Encoders differ in what they leave alone: all but the unreserved, a path's slash, what JavaScript spares.
+        forms.update(quote(raw, safe=spared) for spared in ("", "/", "!*'()"))
+        forms.update(form.decode().rstrip("=") for form in (base64.b64encode(raw), base64.urlsafe_b64encode(raw)))
+        forms.update((secret, quote_plus(raw), json.dumps(secret)[1:-1]))
+    return frozenset(filter(None, map(printable, forms)))
 
 
 def redact(text: str | None, hidden: Iterable[str]) -> str | None:
-    """Make a stranger's text fit to be shown: RFC 6749's characters alone, and nothing of ours in them."""
+    """Make a stranger's text fit to be shown: RFC 6749's characters alone, and none of these needles in any case."""
     if text is None:
         return None
     found = printable(text)
-    for needle in sorted(hidden, key=len, reverse=True):
-        found = re.sub(re.escape(needle), REDACTED, found, flags=re.IGNORECASE)
+    for needle in sorted(filter(None, hidden), key=len, reverse=True):
+        found = REDACTED.join(_around(needle.lower(), found))
     return found
+
+
+def _around(needle: str, text: str) -> Iterator[str]:
+    # No regular expression: `re` would keep the needle in a cache of its own.
+    start, lowered = 0, text.lower()
+    while (at := lowered.find(needle, start)) >= 0:
+        yield text[start:at]
+        start = at + len(needle)
+    yield text[start:]
