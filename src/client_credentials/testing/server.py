@@ -1,0 +1,210 @@
+"""A token endpoint on loopback that grants as RFC 6749 asks, or answers whatever a test tells it to."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import selectors
+import socket
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from .endpoint import PATH, Answer, ReceivedRequest, judge, refusal
+
+if TYPE_CHECKING:
+    import ssl
+    from typing import Self
+
+_BACKLOG: Final = 4096
+
+
+class TokenServer:
+    """The token endpoint of one client, on a port of its own at 127.0.0.1, served by daemon threads.
+
+    A context manager. Started again after its end it has the same `url`, as an endpoint has after an outage.
+    `lifetime` is the `expires_in` of the tokens, in seconds. With an `ssl_context` the host in `url` is localhost.
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str,
+        lifetime: int = 3600,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._client = (client_id, client_secret)
+        self._lifetime = lifetime
+        self._ssl_context = ssl_context
+        self._port = 0
+        self._lock = threading.Lock()
+        self._script: deque[Answer] = deque()
+        self._default = Answer()
+        self._requests: list[ReceivedRequest] = []
+        self._issued: list[str] = []
+        self._connections = 0
+        self._closing = threading.Event()
+        self._acceptor: tuple[threading.Thread, socket.socket] | None = None
+        self._conversations: dict[socket.socket, threading.Thread] = {}
+
+    def start(self) -> None:
+        """Begin to serve; nothing happens if it does already. Raises OSError if the port of before is taken."""
+        if self._acceptor is not None:
+            return
+        listener = socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG)
+        self._port = listener.getsockname()[1]
+        if self._ssl_context is not None:
+            # Each handshake is left to its connection's thread: a client that stalls in it stops nobody else.
+            listener = self._ssl_context.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        self._closing.clear()
+        waker, woken = socket.socketpair()
+        thread = threading.Thread(target=self._accept, args=(listener, woken), daemon=True)
+        thread.start()
+        self._acceptor = thread, waker
+
+    def close(self) -> None:
+        """Stop serving and cut off who is still being served; nothing happens if it does not serve.
+
+        In a forked child, where a server that the parent started has no threads, it is left to the parent.
+        """
+        if self._acceptor is None or not self._acceptor[0].is_alive():
+            return
+        (acceptor, waker), self._acceptor = self._acceptor, None
+        with waker:
+            # In this order: an acceptor that saw the end first would have closed its side.
+            waker.send(b"\0")
+            self._closing.set()
+            acceptor.join()
+        with self._lock:
+            conversations = dict(self._conversations)
+        for connection, thread in conversations.items():
+            # Below TLS, whose own shutdown would pull the session from under the thread that reads.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Where the endpoint is; raises RuntimeError before the first start, as there is no port yet."""
+        if not self._port:
+            raise RuntimeError("the token server was not started")
+        origin = "http://127.0.0.1" if self._ssl_context is None else "https://localhost"
+        return f"{origin}:{self._port}{PATH}"
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """The whole requests received so far, those still waiting for their answer included."""
+        with self._lock:
+            return list(self._requests)
+
+    @property
+    def issued(self) -> list[str]:
+        """The tokens granted so far, each another one."""
+        with self._lock:
+            return list(self._issued)
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections were accepted so far."""
+        with self._lock:
+            return self._connections
+
+    def answer(self, *answers: Answer) -> None:
+        """Answer the next requests with these, one each, in order, after those already lined up."""
+        with self._lock:
+            self._script.extend(answers)
+
+    def always(self, answer: Answer | None) -> None:
+        """Answer like this from now on, whenever nothing is lined up; None: judge and grant again."""
+        with self._lock:
+            self._default = answer or Answer()
+
+    def _accept(self, listener: socket.socket, woken: socket.socket) -> None:
+        with listener, woken, selectors.DefaultSelector() as selector:
+            listener.setblocking(False)
+            selector.register(listener, selectors.EVENT_READ)
+            selector.register(woken, selectors.EVENT_READ)
+            while not self._closing.is_set():
+                selector.select()
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    # The peer has gone, no file descriptor is left, or the end has come.
+                    self._closing.wait(0.01)
+                    continue
+                thread = threading.Thread(target=self._converse, args=(connection,), daemon=True)
+                with self._lock:
+                    self._connections += 1
+                    self._conversations[connection] = thread
+                thread.start()
+            with contextlib.suppress(OSError):
+                # A forked child may hold a copy of the socket, which would go on listening.
+                listener.shutdown(socket.SHUT_RDWR)
+
+    def _converse(self, connection: socket.socket) -> None:
+        try:
+            # An OSError is a client that went away or does not speak TLS: no concern of the server's.
+            with contextlib.suppress(OSError), connection:
+                connection.setblocking(True)  # some systems let it inherit the listener's mode
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.sendall(self._respond(connection))
+        finally:
+            with self._lock:
+                del self._conversations[connection]
+
+    def _respond(self, connection: socket.socket) -> bytes:
+        try:
+            request, verdict = judge(*_receive(connection), self._client)
+        except ValueError:
+            return Answer(status=400).encode()
+        with self._lock:
+            self._requests.append(request)
+            answer = self._script.popleft() if self._script else self._default
+        if self._closing.wait(answer.delay):
+            return b""
+        if answer.raw is None and answer.body is None and answer.status == 200:
+            said = self._grant(request, answer.lifetime) if verdict is None else refusal(*verdict)
+            answer = attrs.evolve(answer, status=said.status, body=said.body)
+        return answer.encode()
+
+    def _grant(self, request: ReceivedRequest, lifetime: int | None) -> Answer:
+        with self._lock:
+            token = f"token-{len(self._issued) + 1}-{secrets.token_hex(8)}"
+            self._issued.append(token)
+        expires_in = self._lifetime if lifetime is None else lifetime
+        scope = {name: value for name, value in request.form if name == "scope" and value}
+        return Answer(body={"access_token": token, "token_type": "Bearer", "expires_in": expires_in, **scope})
+
+
+def _receive(connection: socket.socket) -> tuple[str, str, dict[str, str], bytes]:
+    """Read one request, whose body has a Content-Length; ValueError: not HTTP. ConnectionError: not whole."""
+
+    def read() -> bytes:
+        if not (some := connection.recv(65536)):
+            raise ConnectionError
+        return some
+
+    received = read()
+    # What does not begin like a method is answered at once: a client that speaks TLS waits after its first bytes.
+    while received[:1].isalpha() and b"\r\n\r\n" not in received:
+        received += read()
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = ", ".join(filter(None, (headers.get(name.lower()), value.strip())))
+    while len(body) < int(headers.get("content-length", 0)):
+        body += read()
+    return method, target, headers, body
