@@ -21,6 +21,7 @@ SPOTIFY_TOKEN_URL: Final = "https://accounts.spotify.com/api/token"
 _CONTROL = re.compile(r"[\x00-\x1F\x7F-\x9F\uD800-\uDFFF]")
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")  # RFC 3986
 _RESERVED = frozenset(
     # The last two would be a second authentication method in one request (RFC 6749 section 2.3).
     "grant_type scope client_id client_secret audience resource client_assertion client_assertion_type".split()
@@ -47,7 +48,7 @@ def make_client(
         token_url=_endpoint(token_url),
         authentication=authentication,
         scopes=tuple(dict.fromkeys(_scope(scope) for scope in _several("scopes", scopes))),
-        audience=None if not audience else _text("audience", audience),
+        audience=None if audience in (None, "") else _text("audience", audience),
         resources=tuple(dict.fromkeys(_resource(each) for each in _several("resources", resources))),
         extra_params=tuple(_extra(extra_params)),
     )
@@ -60,8 +61,14 @@ def check_kind(name: str, value: object, kind: type[object]) -> None:
 
 
 def check_secret(secret: object) -> str:
-    """Give the secret back if it can be sent; raises ValueError that does not quote it."""
-    return _text("client_secret", secret)
+    """Give the secret back if it can be sent; raises ValueError that does not quote it, nor do the frames from here."""
+    try:
+        return _text("client_secret", secret)
+    except ValueError as error:
+        reason = str(error)
+    # Raised anew, with no frame below and no argument in this one: a traceback may show its locals.
+    del secret
+    raise ValueError(reason)
 
 
 def token_request(client: Client, secret: str, timeout: float) -> TokenRequest:
@@ -142,7 +149,7 @@ def _resource(resource: object) -> str:
         parts = urlsplit(text)
     except ValueError:
         parts = None
-    if parts is None or not parts.scheme or not (parts.netloc or parts.path) or "#" in text or not _ascii_word(text):
+    if parts is None or not (parts.netloc or parts.path) or not _URI.fullmatch(text):
         raise ValueError("resources: each is an absolute URI without a fragment (RFC 8707 section 2)")
     return text
 
@@ -160,25 +167,21 @@ def _extra(params: object) -> list[tuple[str, str]]:
     return given
 
 
-def _ascii_word(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
-
-
 def _endpoint(url: object) -> str:
     """Hold a token endpoint's URL to RFC 6749 section 3.2, so strictly that no two parsers can read it differently."""
     text = _text("token_url", url)
-    if not _ascii_word(text) or "\\" in text:
+    if not (text.isascii() and text.isprintable()) or " " in text or "\\" in text:
         raise ValueError("token_url: printable ASCII alone, please; an international host name goes in as punycode")
     if "#" in text:
         raise ValueError("token_url: must not have a fragment (RFC 6749 section 3.2)")
-    if "@" in text.split("?")[0].split("//")[-1].split("/")[0]:
-        raise ValueError("token_url: must not hold a user name or a password")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port = "", None
         parts = urlsplit("")
+    if "@" in parts.netloc:
+        raise ValueError("token_url: must not hold a user name or a password")
     if not _AUTHORITY.fullmatch(parts.netloc) or not host or port == 0:
         raise ValueError("token_url: https://host[:port]/path is needed")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
