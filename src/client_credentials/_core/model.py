@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -11,6 +10,8 @@ from typing import TypeAlias
 import attrs
 
 from .secret import REDACTED
+
+_LONGEST = 1e9  # seconds, thirty years; past it the arithmetic of clocks, sockets and locks overflows
 
 
 def _redacted(value: object) -> str:
@@ -114,7 +115,7 @@ class AccessToken:
 class RenewalPolicy:
     """When a token is renewed and how long anybody waits; every value in seconds, but for `jitter`.
 
-    Raises ValueError for a value that is negative or not finite, and for values that contradict each other.
+    Raises ValueError for a value that is negative or beyond 1e9, and for values that contradict each other.
     """
 
     renew_ahead: float = 120.0
@@ -133,8 +134,8 @@ class RenewalPolicy:
     def __attrs_post_init__(self) -> None:
         for name in ("renew_ahead", "leeway", "assumed_lifetime", "max_lifetime", "jitter", "deadline"):
             value: object = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise ValueError(f"{name}: a finite number that is not negative is needed")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
+                raise ValueError(f"{name}: a number from 0 to {_LONGEST:g} is needed")
         for name in ("assumed_lifetime", "max_lifetime", "deadline"):
             if not getattr(self, name):
                 raise ValueError(f"{name}: must be more than 0 seconds")
