@@ -16,8 +16,9 @@ class TokenError(Exception):
     Each caller gets an exception of its own; it pickles, and holds no secret and no token.
     """
 
-    retryable: bool
-    retry_after: float | None
+    # On the class too, for a subclass whose constructor does not call this one.
+    retryable: bool = False
+    retry_after: float | None = None
 
     def __init__(self, message: str = "", *, retryable: bool = False, retry_after: float | None = None) -> None:
         super().__init__(message)
