@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from .lifecycle import Gate, Instant, State, elapsed, hold
+from .lifecycle import LONGEST_WAIT, Gate, Instant, State, elapsed, hold
 from .model import AccessToken, CacheEntry, Failure, RenewalPolicy
 from .response import hushed, usable_token
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 _VERSION: Final = 1
+_ROUNDED_UP: Final = 1.0  # seconds that a cache may add to what is left
 
 
 @attrs.frozen(kw_only=True)
@@ -54,9 +54,8 @@ def dump(state: State, now: Instant) -> CacheEntry | None:
     held = gate = None
     ttls = [0.0]
     if state.held:
-        token = attrs.evolve(state.held.token, extra=_json_only(state.held.token.extra))
-        held = _Token(token=token, age=elapsed(state.held.asked, now))
-        ttls.append(token.expires_in - held.age)
+        held = _Token(token=state.held.token, age=elapsed(state.held.asked, now))
+        ttls.append(held.token.expires_in - held.age)
     if state.gate:
         gate = _Gate(
             failure=state.gate.failure,
@@ -69,7 +68,7 @@ def dump(state: State, now: Instant) -> CacheEntry | None:
     if ttl <= 0:
         return None
     entry = _Entry(version=_VERSION, written=now.wall, ttl=ttl, held=held, gate=gate)
-    return CacheEntry(json.dumps(_strict().unstructure(entry)), ttl)
+    return CacheEntry(_text(_strict().unstructure(entry)), ttl)
 
 
 def load(kept: CacheEntry, now: Instant, policy: RenewalPolicy, draw: float) -> State | None:
@@ -81,10 +80,11 @@ def load(kept: CacheEntry, now: Instant, policy: RenewalPolicy, draw: float) -> 
         entry = _strict().structure(json.loads(kept.value), _Entry)
     except Exception:  # whatever a stranger's text makes cattrs raise, it is a miss
         return None
-    age = now.wall - entry.written if kept.ttl is None else max(entry.ttl - kept.ttl, 0.0)
-    token = entry.held.token if entry.held else None
-    # Written in the future: the clock was set back, and nothing tells for how long the entry has been there.
-    if entry.version != _VERSION or not 0 <= age < math.inf or (token and not usable_token(token.access_token)):
+    age = now.wall - entry.written if kept.ttl is None else entry.ttl - kept.ttl
+    if kept.ttl is not None and -_ROUNDED_UP <= age < 0:
+        age = 0.0
+    # Written in the future: a clock was set back, and nothing tells for how long the entry has been there.
+    if entry.version != _VERSION or not 0 <= age < math.inf or not _plausible(entry):
         return None
     written = now.earlier(age)
     return State(
@@ -100,13 +100,22 @@ def load(kept: CacheEntry, now: Instant, policy: RenewalPolicy, draw: float) -> 
     )
 
 
-def _json_only(extra: Mapping[str, object]) -> Mapping[str, object]:
-    """Give the members that JSON can carry: a user's deserializer may have made anything of them."""
+def _text(entry: dict[str, Any]) -> str:
     try:
-        json.dumps(dict(extra))
+        return json.dumps(entry)
     except (TypeError, ValueError, RecursionError):
-        return {}
-    return extra
+        # JSON cannot carry what the server, or a user's deserializer, put in there; the token goes without.
+        entry["held"]["token"]["extra"] = {}
+        return json.dumps(entry)
+
+
+def _plausible(entry: _Entry) -> bool:
+    """Tell whether `dump` may have written this: no token or gate is from the future, or without an end."""
+    held, gate = entry.held, entry.gate
+    return not (
+        (held and (held.age < 0 or held.token.refresh_token is not None or not usable_token(held.token.access_token)))
+        or (gate and (gate.age < 0 or not 0 <= gate.wait <= LONGEST_WAIT))
+    )
 
 
 @cache

@@ -35,8 +35,12 @@ from .model import AccessToken, Failure, Granted, RenewalPolicy
 SHORTEST_LIFETIME: Final = 1.0
 MOST_RETRIES: Final = 2
 
-_LONGEST_BACKOFF = 60.0
+LONGEST_WAIT: Final = 3600.0
+
+_SHORTEST_WAIT: Final = 1.0
+_LONGEST_BACKOFF: Final = 60.0
 _FIRST_BACKOFF: Final = {True: 1.0, False: 5.0}  # by whether the failure is retryable
+_REMEMBERED: Final = 8
 
 
 @attrs.frozen
@@ -85,11 +89,11 @@ class Gate:
 
 @attrs.frozen(kw_only=True)
 class State:
-    """All that is known: the token held, the gate, and the token that was removed and must not come back."""
+    """All that is known: the token held, the gate, and the last tokens removed, which must not come back."""
 
     held: Held | None = None
     gate: Gate | None = None
-    removed: str | None = attrs.field(default=None, repr=False)
+    removed: tuple[str, ...] = attrs.field(default=(), repr=False)
 
 
 EMPTY: Final = State()
@@ -165,7 +169,8 @@ def hold(token: AccessToken, asked: Instant, policy: RenewalPolicy, draw: float)
 
     No request follows within a second of the last, however short the life: a renewal has nothing to gain from it.
     """
-    lifetime = float(token.expires_in)
+    # Clamped here too: another strategy, whose policy allows more, may have put the token into the cache.
+    lifetime = float(min(token.expires_in, policy.max_lifetime))
     window = min(policy.renew_ahead, lifetime / 2) * (1 - policy.jitter * draw)
     end = max(lifetime - min(policy.leeway, lifetime / 10), SHORTEST_LIFETIME)
     return Held(token=token, asked=asked, renewal=min(max(lifetime - window, SHORTEST_LIFETIME), end), end=end)
@@ -181,16 +186,19 @@ def backed_off(gate: Gate | None, failure: Failure, now: Instant, draw: float) -
 
     | failure                      | the gate stays shut                |
     |------------------------------|------------------------------------|
-    | with a wait that was ordered | for that                           |
+    | with a wait that was ordered | for that, 1 s to an hour           |
     | retryable                    | full jitter over 1, 2, 4 … 60 s    |
     | any other                    | 5 s, doubling to 60 s              |
     """
     streak = gate.streak + 1 if gate else 1
     # The exponent is bounded before the power is taken: a float ends at 2 ** 1023.
     backoff = min(_FIRST_BACKOFF[failure.retryable] * 2.0 ** min(streak - 1, 10), _LONGEST_BACKOFF)
-    wait = failure.retry_after
-    if wait is None:
+    if failure.retry_after is None:
         wait = backoff * draw if failure.retryable else backoff
+    else:
+        # In this order, since a comparison with NaN, which a hook's error may hold, is never true.
+        wait = min(LONGEST_WAIT, max(_SHORTEST_WAIT, float(failure.retry_after)))
+        failure = attrs.evolve(failure, retry_after=wait)
     return Gate(failure=failure, since=now, wait=wait, streak=streak)
 
 
@@ -211,10 +219,12 @@ def failed(state: State, gate: Gate) -> State:
 def removed(state: State, token: str | None) -> State:
     """Forget the token held, or only if it is `token`; the gate stays as it is."""
     current = state.held.token.access_token if state.held else None
-    if token is None or token == current:
-        return attrs.evolve(state, held=None, removed=current or state.removed)
-    # Held by nobody here, but the cache may still give it.
-    return attrs.evolve(state, removed=token) if current is None else state
+    gone = current if token is None else token
+    if gone is None:
+        return state
+    # Also one that is not held here: the cache may still give it.
+    removed = (*(each for each in state.removed if each != gone), gone)[-_REMEMBERED:]
+    return attrs.evolve(state, held=None if gone == current else state.held, removed=removed)
 
 
 def adopted(state: State, cached: State, now: Instant) -> State:
@@ -223,19 +233,29 @@ def adopted(state: State, cached: State, now: Instant) -> State:
     What is known here about a token outranks what the cache says of the same one: whether it was removed, when it ends.
     """
     mine, theirs = state.held, cached.held
-    known = {state.removed, mine.token.access_token if mine else None}
+    known = {*state.removed, mine.token.access_token if mine else None}
     if theirs is None or theirs.token.access_token in known or _left(theirs, now) <= _left(mine, now):
         theirs = mine
-    gates = [gate for gate in (cached.gate, state.gate) if gate and gate.remaining(now) > 0]
-    gate = max(gates, key=lambda each: each.remaining(now), default=state.gate)
-    return attrs.evolve(state, held=theirs, gate=gate)
+    return attrs.evolve(state, held=theirs, gate=_later(state.gate, cached.gate, now))
+
+
+def published(cached: State, mine: State, now: Instant) -> State:
+    """Choose what the cache keeps: a late publisher overwrites no token that ends later and no gate that opens later.
+
+    A grant opens the gate for everyone, and what was removed here is not kept.
+    """
+    theirs = cached.held
+    if theirs is None or theirs.token.access_token in mine.removed or _left(theirs, now) <= _left(mine.held, now):
+        theirs = mine.held
+    return State(held=theirs, gate=mine.gate and _later(mine.gate, cached.gate, now))
 
 
 def _left(held: Held | None, now: Instant) -> float:
     return 0.0 if held is None else max(held.end - elapsed(held.asked, now), 0.0)
 
 
-def published(cached: State, mine: State, now: Instant) -> State:
-    """Choose what the cache keeps: a late publisher does not overwrite a token that ends later."""
-    held = cached.held if _left(cached.held, now) > _left(mine.held, now) else mine.held
-    return State(held=held, gate=mine.gate)
+def _later(mine: Gate | None, theirs: Gate | None, now: Instant) -> Gate | None:
+    """Choose the gate that opens later; an open one is kept only if it is ours, for its streak."""
+    if theirs is None or theirs.remaining(now) <= max(0.0, mine.remaining(now) if mine else 0.0):
+        return mine
+    return theirs

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NoReturn, assert_never, cast
 
 import attrs
@@ -16,9 +16,7 @@ from .secret import needles, redact
 
 LONGEST_TOKEN: Final = 65536
 _LONGEST_TEXT: Final = 256
-_LONGEST_PAUSE: Final = 3600.0
 _UNNAMED_PAUSE: Final = 5.0
-_SHORTEST_PAUSE: Final = 1.0
 
 _TOKEN = re.compile(r"[\x21-\x7E]+")
 _DIGITS = re.compile(r"[0-9]{1,40}")
@@ -74,8 +72,11 @@ def decode(response: TokenResponse) -> Mapping[str, object] | Malformed:
     return cast("dict[str, object]", document)
 
 
-def interpret(response: TokenResponse, document: object) -> Outcome:
-    """Read a document by RFC 6749 sections 5.1 and 5.2; each member is held to its type, nothing is converted."""
+def interpret(response: TokenResponse, document: object, asked: Collection[str] = ()) -> Outcome:
+    """Read a document by RFC 6749 sections 5.1 and 5.2; each member is held to its type, nothing is converted.
+
+    `asked` are the scopes of the request, if any: what else was granted is worth a remark (section 3.3).
+    """
     if not isinstance(document, Mapping):
         return Malformed(status=response.status, reason="the deserializer gave no mapping")
     given = cast("Mapping[object, object]", document)
@@ -83,12 +84,13 @@ def interpret(response: TokenResponse, document: object) -> Outcome:
     if members.get("error") is not None:
         return _refusal(response, members)
     try:
+        scope = _scope(members.get("scope"))
         return Granted(
             access_token=access_token(members.get("access_token")),
             expires_in=_expires_in(members.get("expires_in")),
-            scope=_scope(members.get("scope")),
+            scope=scope,
             extra={name: value for name, value in members.items() if name not in _NAMED},
-            remarks=_token_type(members),
+            remarks=_token_type(members) + _other_scope(scope, asked),
         )
     except _Flaw as flaw:
         return Malformed(status=response.status, reason=str(flaw))
@@ -118,9 +120,7 @@ def ordered(failure: Failure, response: TokenResponse, wall: float) -> Failure:
     pause = _retry_after(response, wall)
     if pause is None and response.status == 429:
         pause = _UNNAMED_PAUSE
-    if pause is None:
-        return failure
-    return attrs.evolve(failure, retryable=True, retry_after=min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE))
+    return failure if pause is None else attrs.evolve(failure, retryable=True, retry_after=pause)
 
 
 def hushed(failure: Failure, hidden: frozenset[str]) -> Failure:
@@ -198,6 +198,12 @@ def _scope(value: object) -> str | None:
     if value and not value.isprintable():
         raise _Flaw("scope holds a control character")
     return value or None
+
+
+def _other_scope(scope: str | None, asked: Collection[str]) -> tuple[str, ...]:
+    if not scope or not asked or set(scope.split()) == set(asked):
+        return ()
+    return ("the scope granted is not the one asked for",)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
