@@ -1,0 +1,236 @@
+"""The default fetch over TLS: whom it trusts, what it says of a failure, and that the deadline holds above TLS too."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import trustme
+
+from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest, Urllib3Fetch
+from tests._wire import (
+    BODY,
+    GRANTED,
+    SECRET,
+    Peer,
+    Script,
+    abort,
+    answers,
+    drips,
+    failure,
+    holds,
+    read_request,
+    relay,
+    server_context,
+    silent,
+    token_request,
+    trust,
+    within,
+)
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+SIZED = HEAD + b"Content-Length: 1000\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _trusting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Trust the tests' authority, by SSL_CERT_FILE."""
+    trust(monkeypatch, tmp_path)
+
+
+def refused(error: TokenError, *said: str) -> None:
+    """Hold an error to be a TLS failure that says these things."""
+    assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
+    assert [] == [each for each in said if each not in str(error)]
+
+
+class TestTrust:
+    """The certificate and the host name are verified, with no way to switch that off (RFC 6749 section 10.9)."""
+
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+    def test_a_request_over_tls(self, host: str) -> None:
+        """P9: SSL_CERT_FILE names whom to trust; a name and an address are verified alike."""
+        received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+        def keep(sock: socket.socket) -> None:
+            received.put(read_request(sock))
+            sock.sendall(GRANTED)
+
+        with Peer(keep, context=server_context()) as peer:
+            response = Urllib3Fetch()(token_request(f"https://{host}:{peer.port}/token"))
+            assert (200, BODY) == (response.status, response.body)
+            request = received.get(timeout=5).decode()
+        assert f"\r\nHost: {host}:{peer.port}\r\n" in request
+        assert f"\r\nAuthorization: Basic {SECRET}\r\n" in request
+
+    def test_the_trust_store_is_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One context serves all exchanges of a fetch, and none is made before the first."""
+        made: list[ssl.SSLContext] = []
+        create = ssl.create_default_context
+
+        def keep() -> ssl.SSLContext:
+            made.append(create())
+            return made[-1]
+
+        monkeypatch.setattr(ssl, "create_default_context", keep)
+        fetch = Urllib3Fetch()
+        with Peer(answers(GRANTED)) as plain, Peer(answers(GRANTED), context=server_context()) as secure:
+            fetch(token_request(plain.url))
+            assert [] == made
+            fetch(token_request(secure.secure_url))
+            fetch(token_request(secure.secure_url))
+        assert [ssl.TLSVersion.TLSv1_2] == [context.minimum_version for context in made]
+        assert made[0].verify_mode is ssl.CERT_REQUIRED
+        assert made[0].check_hostname
+
+    @pytest.mark.parametrize(
+        ("context", "reason"),
+        [
+            (server_context(expired=True), "certificate has expired"),
+            (server_context("other.test"), "Hostname mismatch, certificate is not valid for 'localhost'"),
+            (server_context(ca=trustme.CA()), "unable to get local issuer certificate"),
+        ],
+        ids=["expired", "wrong-host", "unknown-authority"],
+    )
+    def test_a_certificate_that_does_not_do(self, context: ssl.SSLContext, reason: str) -> None:
+        """A9: not retryable, one attempt, host and reason named, and not a byte of the request sent."""
+        read: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        with Peer(lambda sock: read.put(sock.recv(1)), context=context) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.secure_url))
+            assert 1 == peer.connections
+        refused(error, f"TLS handshake with localhost: {reason}")
+        assert "clock" not in str(error)
+        assert read.empty()
+
+    def test_tls_to_a_plain_port(self) -> None:
+        """A8: an https endpoint that speaks http is not tried twice."""
+        with Peer(lambda sock: sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.secure_url))
+            assert 1 == peer.connections
+        refused(error, "TLS handshake with localhost: WRONG_VERSION_NUMBER")
+
+    def test_an_old_version(self) -> None:
+        """A11: TLS 1.1 is not spoken."""
+        context = server_context()
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            context.minimum_version = ssl.TLSVersion.TLSv1_1
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with Peer(silent, context=context) as peer:
+            refused(failure(Urllib3Fetch(), token_request(peer.secure_url)), "TLSV1_ALERT_PROTOCOL_VERSION")
+
+    def test_a_clock_that_is_far_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A12: where the machine's clock cannot be right, the error says so."""
+        clock = SimpleNamespace(time=lambda: 1_700_000_000.0, monotonic=time.monotonic)
+        monkeypatch.setattr("client_credentials._transport.time", clock)
+        with Peer(silent, context=server_context("other.test")) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.secure_url))
+        refused(error, "Hostname mismatch", "the clock of this machine shows a time before 2025")
+
+    def test_a_handshake_that_is_cut_off(self) -> None:
+        """An end in the handshake is a TLS failure like any other."""
+        with Peer(lambda sock: sock.recv(1)) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.secure_url))
+        assert "TLS handshake with localhost: " in str(error)
+
+    def test_a_connection_that_is_aborted_at_once(self) -> None:
+        """A reset is no statement about trust: it is worth another attempt."""
+        with Peer(abort) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.secure_url))
+        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+
+    def test_a_body_that_is_cut_short(self) -> None:
+        """B1: the end of the TCP connection without TLS's own farewell is an end all the same."""
+        with Peer(answers(SIZED + BODY), context=server_context()) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.secure_url))
+        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+        assert "truncated" in str(error)
+
+    def test_what_is_no_tls_in_the_middle(self) -> None:
+        """A record that does not decrypt is a TLS failure."""
+
+        def garbles(sock: socket.socket) -> None:
+            read_request(sock)
+            raw = socket.socket(fileno=sock.detach())
+            with raw:
+                raw.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+
+        with Peer(garbles, context=server_context()) as peer:
+            refused(failure(Urllib3Fetch(), token_request(peer.secure_url)), "response headers from localhost")
+
+
+def drips_a_record(sock: socket.socket) -> None:
+    """Begin a long TLS record and go on with it a byte at a time."""
+    sock.sendall(b"\x16\x03\x03\x3f\xff\x02")
+    while True:
+        sock.sendall(b"\0")
+        time.sleep(0.02)
+
+
+SLOW: dict[str, tuple[Script, str]] = {
+    "silent": (silent, "response headers from localhost: timed out"),
+    "header-drip": (drips(HEAD + b"X-Drip: "), "response headers from localhost: timed out"),
+    "body-drip": (drips(SIZED), "body of the response with status 200: timed out"),
+    "body-stall": (holds(SIZED + b"abc"), "body of the response with status 200: timed out"),
+}
+
+
+class TestDeadline:
+    """`request.timeout` bounds the exchange over TLS as well."""
+
+    @pytest.mark.parametrize(("script", "reason"), SLOW.values(), ids=SLOW)
+    def test_slow_answers(self, script: Script, reason: str) -> None:
+        """B7, B8: a drip of records does not keep the exchange alive."""
+        with Peer(script, context=server_context()) as peer, within(0.4):
+            error = failure(Urllib3Fetch(), token_request(peer.secure_url, timeout=0.4))
+        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+        assert reason in str(error)
+
+    @pytest.mark.parametrize("script", [silent, drips_a_record], ids=["silent", "drip"])
+    def test_a_slow_handshake(self, script: Script) -> None:
+        """A handshake that stalls or drips ends at the deadline."""
+        with Peer(script) as peer, within(0.3):
+            error = failure(Urllib3Fetch(), token_request(peer.secure_url, timeout=0.3))
+        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+        assert "TLS handshake with localhost: timed out" in str(error)
+
+    @pytest.mark.parametrize(
+        ("late", "stage"), [(False, "TLS handshake with localhost"), (True, "response headers from localhost")]
+    )
+    def test_a_slow_network(self, late: bool, stage: str) -> None:
+        """Bytes that drip below TLS, in the handshake or within one record, end at the deadline."""
+        slow = threading.Event()
+
+        def answer_slowly(sock: socket.socket) -> None:
+            read_request(sock)
+            slow.set()
+            sock.sendall(GRANTED)
+
+        if not late:
+            slow.set()
+        with Peer(answer_slowly, context=server_context()) as peer:
+            port = peer.port
+            with Peer(lambda sock: relay(sock, port, slow)) as network, within(0.5):
+                error = failure(Urllib3Fetch(), token_request(network.secure_url, timeout=0.5))
+        assert f"{stage}: timed out" in str(error)
+
+    def test_a_peer_that_reads_nothing(self) -> None:
+        """Sending counts too, record by record."""
+        done = threading.Event()
+
+        def reads_little(sock: socket.socket) -> None:
+            while not done.wait(0.02):
+                sock.recv(1024)
+
+        with Peer(reads_little, context=server_context()) as peer, within(0.4):
+            request = TokenRequest("POST", peer.secure_url, {}, bytes(2**25), 0.4)
+            error = failure(Urllib3Fetch(), request)
+            done.set()
+        assert "request to localhost: timed out" in str(error)

@@ -1,0 +1,465 @@
+"""The default fetch over plain loopback sockets: what it sends, what it takes, and how it bears a hostile peer."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import queue
+import socket
+import ssl
+import threading
+import tracemalloc
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import urllib3
+
+from client_credentials import InvalidTokenResponse, TokenEndpointUnreachable, Urllib3Fetch
+from client_credentials import _deadline as deadline
+from tests._wire import (
+    BODY,
+    GRANTED,
+    SECRET,
+    Peer,
+    Script,
+    answers,
+    black_hole,
+    closed_port,
+    drips,
+    failure,
+    floods,
+    holds,
+    read_request,
+    resets,
+    silent,
+    token_request,
+    within,
+)
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
+
+
+def sized(length: int) -> bytes:
+    """Give the head of a response of that length."""
+    return HEAD + b"Content-Length: %d\r\n\r\n" % length
+
+
+def v4(port: int, host: str = "127.0.0.1") -> Address:
+    """Give what a lookup finds for an IPv4 address."""
+    return socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)
+
+
+def v6(port: int) -> Address:
+    """Give what a lookup finds for the IPv6 loopback address."""
+    return socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: Address) -> None:
+    """Let every lookup find these."""
+
+    def found(*_: object, **__: object) -> list[Address]:
+        return list(addresses)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+class TestRequest:
+    """What goes out."""
+
+    def test_a_request_arrives_as_it_was_made(self) -> None:
+        """The endpoint's own query is kept (RFC 6749 section 3.2); the connection is announced to be the only one."""
+        received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+        def keep(sock: socket.socket) -> None:
+            received.put(read_request(sock))
+            sock.sendall(GRANTED)
+
+        with Peer(keep) as peer:
+            Urllib3Fetch()(token_request(f"{peer.url}?tenant=a%20b&x"))
+            head, _, body = received.get(timeout=5).decode().partition("\r\n\r\n")
+        first, *headers = head.split("\r\n")
+        assert "POST /token?tenant=a%20b&x HTTP/1.1" == first
+        assert {
+            f"Host: 127.0.0.1:{peer.port}",
+            "Accept-Encoding: identity",
+            "Connection: close",
+            f"Authorization: Basic {SECRET}",
+            f"Content-Length: {len(body)}",
+        } <= set(headers)
+        assert f"client_secret={SECRET}" == body
+
+    @pytest.mark.parametrize(("tail", "target"), [("", b"/"), ("?a=b", b"/?a=b")])
+    def test_an_endpoint_without_a_path(self, tail: str, target: bytes) -> None:
+        """The empty path of an http URL is the same as "/" (RFC 9110 section 4.2.3)."""
+        received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+        def keep(sock: socket.socket) -> None:
+            received.put(read_request(sock))
+            sock.sendall(GRANTED)
+
+        with Peer(keep) as peer:
+            Urllib3Fetch()(token_request(f"http://127.0.0.1:{peer.port}{tail}"))
+            assert target == received.get(timeout=5).split(b" ")[1]
+
+    def test_one_exchange_one_connection(self) -> None:
+        """Our own connections are never kept, even by a peer that would."""
+        with Peer(holds(GRANTED)) as peer:
+            fetch = Urllib3Fetch()
+            for _ in range(3):
+                fetch(token_request(peer.url))
+            assert 3 == peer.connections
+
+    def test_a_header_that_cannot_be_sent(self) -> None:
+        """What http.client refuses, quoting it, becomes an error that quotes nothing."""
+        with Peer(silent) as peer:
+            request = token_request(peer.url)
+            broken = type(request)("POST", peer.url, {"Authorization": f"{SECRET}\r\nX: y"}, b"", 5.0)
+            error = failure(Urllib3Fetch(), broken)
+        assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
+        assert "ValueError" in str(error)
+
+
+class TestResponse:
+    """What comes back is handed over as it is."""
+
+    @pytest.mark.parametrize("status", [200, 201, 204, 304, 400, 401, 407, 421, 429, 500, 503, 599])
+    def test_every_status_is_an_answer(self, status: int) -> None:
+        """The fetch judges no status; 204 and 304 have no body (RFC 9110 section 6.4.1)."""
+        answer = GRANTED.replace(b"200", b"%d" % status, 1)
+        with Peer(answers(answer)) as peer:
+            response = Urllib3Fetch()(token_request(peer.url))
+        assert (status, b"" if status in (204, 304) else BODY) == (response.status, response.body)
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_no_redirect_is_followed(self, status: int) -> None:
+        """C5, C6: a redirect is handed over with its Location, and its target sees no connection."""
+        with Peer(silent) as target:
+            head = f"HTTP/1.1 {status} Go\r\nLocation: {target.url}\r\nContent-Length: 0\r\n\r\n"
+            with Peer(answers(head.encode())) as peer:
+                response = Urllib3Fetch()(token_request(peer.url))
+            assert (status, target.url) == (response.status, response.header("location"))
+            assert (0, 1) == (target.connections, peer.connections)
+
+    def test_headers_are_plain_strings(self) -> None:
+        """A header that is repeated is joined (RFC 9110 section 5.3)."""
+        head = b"HTTP/1.1 200 OK\r\nX-One: 1\r\nWarning: a\r\nWarning: b\r\nContent-Length: 0\r\n\r\n"
+        with Peer(answers(head)) as peer:
+            response = Urllib3Fetch()(token_request(peer.url))
+        assert {"X-One": "1", "Warning": "a, b", "Content-Length": "0"} == response.headers
+        assert dict is type(response.headers)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            HEAD + b"\r\n" + BODY,
+            HEAD + b"Content-Length: -5\r\n\r\n" + BODY,
+            HEAD + b"Content-Length: few\r\n\r\n" + BODY,
+            HEAD + b"Content-Encoding: identity\r\n\r\n" + BODY,
+            CHUNKED + b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n",
+            CHUNKED + b"".join(b"1;x=y\r\n%c\r\n" % byte for byte in BODY) + b"0\r\nTrailer: 1\r\n\r\n",
+            HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\n" + BODY + b"\r\n0\r\n\r\n",
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + GRANTED,
+            b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
+        ],
+        ids=[
+            "until-eof", "B17-negative-length", "length-no-number", "identity", "chunked", "chunks-of-one-byte",
+            "B18-chunked-and-length", "100-continue", "http-1.0",
+        ],
+    )  # fmt: skip
+    def test_every_framing_is_read(self, answer: bytes) -> None:
+        """B4, B17, B18: a length that is no length counts as none, and chunks outrank a length."""
+        with Peer(answers(answer)) as peer:
+            assert BODY == Urllib3Fetch()(token_request(peer.url)).body
+
+    @pytest.mark.parametrize("framed", [sized(4000) + b"x" * 4000, CHUNKED + b"1\r\nx\r\n" * 4000 + b"0\r\n\r\n"])
+    def test_the_largest_body(self, framed: bytes) -> None:
+        """B11: `max_body` bytes are read, in whatever pieces; one more is refused."""
+        with Peer(answers(framed)) as peer:
+            assert b"x" * 4000 == Urllib3Fetch(max_body=4000)(token_request(peer.url)).body
+            error = failure(Urllib3Fetch(max_body=3999), token_request(peer.url))
+        assert isinstance(error, InvalidTokenResponse)
+        assert (200, "larger than 3999 bytes") == (error.status, error.reason)
+
+    def test_the_buffer_may_hold_more_than_the_headers(self) -> None:
+        """A body that comes along with long headers does not count as headers."""
+        head = HEAD + b"X-Pad: %s\r\n" % (b"p" * 60_000) + b"Content-Length: 300000\r\n\r\n"
+        with Peer(answers(head + b"x" * 300_000)) as peer:
+            assert 300_000 == len(Urllib3Fetch()(token_request(peer.url)).body)
+
+
+TRUNCATED: dict[str, Script] = {
+    "B1-length": answers(sized(100) + BODY),
+    "B1-nothing-of-it": answers(sized(100)),
+    "B2-mid-chunk": answers(CHUNKED + b"40\r\nabc"),
+    "B2-before-the-end-of-a-chunk": answers(CHUNKED + b"3\r\nabc"),
+    "B2-between-chunks": answers(CHUNKED + b"3\r\nabc\r\n"),
+    "B2-no-chunk": answers(CHUNKED),
+    "B5-reset": resets(sized(100) + b"abc"),
+    "B5-reset-in-a-chunk": resets(CHUNKED + b"40\r\nabc"),
+    "in-the-headers": answers(HEAD + b"Content-Ty"),
+    "after-the-status": answers(HEAD),
+}
+
+HOSTILE: dict[str, tuple[Script, str]] = {
+    "B3-chunk-size": (holds(CHUNKED + b"zz\r\nabc\r\n"), "not HTTP"),
+    "B3-chunk-size-empty": (holds(CHUNKED + b"\r\nabc\r\n"), "not HTTP"),
+    "B3-chunk-size-line": (floods(CHUNKED, b"1" * 65536), "not HTTP"),
+    "B3-negative-chunk": (floods(CHUNKED + b"-1\r\n", b"x" * 65536), "larger than 1048576 bytes"),
+    "B3-endless-extensions": (floods(CHUNKED, b"1;" + b"x" * 60_000 + b"\r\na\r\n"), "more than anybody needs"),
+    "B3-endless-trailers": (floods(CHUNKED + b"0\r\n", b"X-Trailer: 1\r\n" * 5000), "more than anybody needs"),
+    "B9-continue": (floods(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000), "more than anybody needs"),
+    "B11-infinite": (floods(HEAD + b"\r\n", b"x" * 65536), "larger than 1048576 bytes"),
+    "B11-infinite-chunks": (floods(CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"), "larger than 1048576 bytes"),
+    "B11-declared": (floods(sized(10**12), b"x" * 65536), "larger than 1048576 bytes"),
+    "B12-gzip": (answers(HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(BODY)), "content-encoding refused"),
+    "B12-bomb": (
+        floods(HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(2**22))),
+        "content-encoding refused",
+    ),
+    "B13-twice": (holds(HEAD + b"Content-Encoding: gzip, gzip\r\n\r\n"), "content-encoding refused"),
+    "B13-repeated": (
+        holds(HEAD + b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n\r\n"),
+        "content-encoding refused",
+    ),
+    "B14-br": (holds(HEAD + b"Content-Encoding: BR\r\n\r\n"), "content-encoding refused"),
+    "B15-bad-gzip": (answers(HEAD + b"Content-Encoding: gzip\r\n\r\nno gzip"), "content-encoding refused"),
+    "B20-garbage": (answers(b"\x00\x01\x02 no http at all\r\n\r\n"), "not HTTP (BadStatusLine)"),
+    "B20-ssh": (holds(b"SSH-2.0-OpenSSH_9.6\r\n"), "not HTTP (BadStatusLine)"),
+    "B20-status": (answers(b"HTTP/1.1 abc OK\r\n\r\n"), "not HTTP (BadStatusLine)"),
+    "B20-version": (answers(b"HTTP/7.0 200 OK\r\n\r\n"), "not HTTP (UnknownProtocol)"),
+    "B20-endless-line": (floods(b"", b"x" * 65536), "not HTTP"),
+    "two-lengths": (holds(HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), "not HTTP (InvalidHeader)"),
+    "endless-header": (floods(HEAD + b"X-Endless: ", b"x" * 1000), "response headers from 127.0.0.1"),
+    "endless-headers": (floods(HEAD, b"X-Header: %s\r\n" % (b"x" * 10_000)), "more than anybody needs"),
+    "many-headers": (floods(HEAD, b"X: 1\r\n" * 50), "not HTTP (HTTPException)"),
+}
+
+
+class TestHostilePeers:
+    """Nothing whole or nothing valid came back: a typed error, at once, in little memory."""
+
+    @pytest.mark.parametrize("script", TRUNCATED.values(), ids=TRUNCATED)
+    def test_cut_short(self, script: Script) -> None:
+        """B1, B2, B5: what ends before its end is unreachable, worth another attempt, and named so."""
+        with Peer(script) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.url))
+        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+        assert "truncated" in str(error)
+        assert "abc" not in str(error)
+
+    @pytest.mark.parametrize(("script", "reason"), HOSTILE.values(), ids=HOSTILE)
+    def test_not_a_response(self, script: Script, reason: str) -> None:
+        """B3, B9, B11 to B15, B20: refused as soon as it shows, not drained, nothing inflated, in less than 8 MB."""
+        with Peer(script) as peer, within(2.0):
+            tracemalloc.start()
+            try:
+                error = failure(Urllib3Fetch(), token_request(peer.url, timeout=30.0))
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+        assert (InvalidTokenResponse, False) == (type(error), error.retryable)
+        assert reason in str(error)
+        assert peak < 8 * 2**20
+
+    def test_the_status_is_kept(self) -> None:
+        """The error of a response that has a status carries it."""
+        with Peer(answers(b"HTTP/1.1 503 No\r\nContent-Encoding: gzip\r\n\r\n")) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.url))
+        assert isinstance(error, InvalidTokenResponse)
+        assert 503 == error.status
+
+    @pytest.mark.parametrize(
+        ("script", "reason"),
+        [(answers(), "closed without an answer"), (resets(), "ECONNRESET")],
+        ids=["closed", "reset"],
+    )
+    def test_no_answer_at_all(self, script: Script, reason: str) -> None:
+        """B9: a connection that ends without an answer is unreachable, and is not tried again here."""
+        with Peer(script) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.url))
+            assert 1 == peer.connections
+        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+        assert reason in str(error)
+
+    def test_headers_that_do_not_parse_are_not_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        """O9: a peer that repeats our secret in a broken header does not get it into a log."""
+        caplog.set_level(logging.DEBUG)
+        with Peer(answers(HEAD + f"Authorization Basic {SECRET}\r\nX: y\r\n\r\n".encode() + BODY)) as peer:
+            assert BODY == Urllib3Fetch()(token_request(peer.url)).body
+        assert "" == caplog.text
+
+    @pytest.mark.parametrize("handled", [ValueError("invalid literal for int() with base 16: b'zz'"), ssl.SSLError(1)])
+    def test_what_the_caller_handles_is_not_looked_at(self, handled: Exception) -> None:
+        """A token asked for in an except block: the error tells of the exchange, not of what is being handled there."""
+        with Peer(answers(CHUNKED + b"40\r\nabc")) as peer:
+            try:
+                raise handled
+            except type(handled):
+                with pytest.raises(TokenEndpointUnreachable, match="truncated") as raised:
+                    Urllib3Fetch()(token_request(peer.url))
+        assert raised.value.retryable
+
+
+SLOW: dict[str, tuple[Script, str]] = {
+    "silent": (silent, "response headers from 127.0.0.1: timed out"),
+    "B8-header-drip": (drips(HEAD + b"X-Drip: "), "response headers from 127.0.0.1: timed out"),
+    "B8-status-drip": (drips(b""), "response headers from 127.0.0.1: timed out"),
+    "B9-continue-drip": (drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "response headers from 127.0.0.1: timed out"),
+    "B7-body-drip": (drips(sized(10**6)), "body of the response with status 200: timed out"),
+    "B7-body-drip-until-eof": (drips(HEAD + b"\r\n"), "body of the response with status 200: timed out"),
+    "B7-chunk-drip": (drips(CHUNKED, b"1\r\nx\r\n"), "body of the response with status 200: timed out"),
+    "B7-chunk-size-drip": (drips(CHUNKED, b"0"), "body of the response with status 200: timed out"),
+    "B7-trailer-drip": (drips(CHUNKED + b"0\r\n", b"X: y\r\n"), "body of the response with status 200: timed out"),
+    "body-stall": (holds(sized(100) + b"abc"), "body of the response with status 200: timed out"),
+}
+
+
+class TestDeadline:
+    """`request.timeout` bounds the whole exchange, whatever a peer does to stretch it."""
+
+    @pytest.mark.parametrize(("script", "reason"), SLOW.values(), ids=SLOW)
+    def test_slow_answers(self, script: Script, reason: str) -> None:
+        """B7, B8: dripping bytes do not keep the exchange alive, and the error names what was waited for."""
+        with Peer(script) as peer, within(0.3):
+            error = failure(Urllib3Fetch(), token_request(peer.url, timeout=0.3))
+        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+        assert reason in str(error)
+
+    def test_a_peer_that_reads_nothing(self) -> None:
+        """Sending counts too."""
+        done = threading.Event()
+
+        def reads_little(sock: socket.socket) -> None:
+            while not done.wait(0.02):
+                sock.recv(1024)
+
+        with Peer(reads_little) as peer, within(0.3):
+            request = token_request(peer.url, timeout=0.3)
+            error = failure(Urllib3Fetch(), type(request)("POST", peer.url, {}, bytes(2**25), 0.3))
+            done.set()
+        assert "request to 127.0.0.1: timed out" in str(error)
+
+    def test_a_deadline_that_is_over(self) -> None:
+        """A request whose time is up is not sent."""
+        with Peer(silent) as peer:
+            error = failure(Urllib3Fetch(), token_request(peer.url, timeout=0.0))
+            assert 0 == peer.connections
+        assert "connect to 127.0.0.1" in str(error)
+        assert "timed out" in str(error)
+
+    def test_a_lookup_that_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A2: a resolver knows no timeout, the exchange does; a late answer of the resolver harms nobody."""
+        done = threading.Event()
+
+        def hang(*_: object, **__: object) -> list[Address]:
+            done.wait(10)
+            return [v4(1)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
+        with within(0.3):
+            error = failure(Urllib3Fetch(), token_request("http://token.test/", timeout=0.3))
+        (thread,) = (each for each in threading.enumerate() if each.name == "client-credentials-lookup")
+        assert thread.daemon
+        done.set()
+        thread.join(5)
+        assert "lookup of token.test: timed out" in str(error)
+
+    def test_a_black_hole(self) -> None:
+        """A5: a dial that is neither accepted nor refused ends at the deadline."""
+        with black_hole() as port, within(0.3):
+            error = failure(Urllib3Fetch(), token_request(f"http://127.0.0.1:{port}/", timeout=0.3))
+        assert f"connect to 127.0.0.1:{port}: timed out" in str(error)
+
+    def test_dialling_has_a_budget_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A5: a dial ends long before a long deadline."""
+        assert 5.0 == deadline.CONNECT_SECONDS
+        monkeypatch.setattr(deadline, "CONNECT_SECONDS", 0.3)
+        with black_hole() as port, within(0.3):
+            failure(Urllib3Fetch(), token_request(f"http://127.0.0.1:{port}/", timeout=30.0))
+
+
+class TestDial:
+    """From a name to a connection."""
+
+    def test_an_unknown_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A1: a name that does not resolve is unreachable, in the resolver's words."""
+
+        def unknown(*_: object, **__: object) -> None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+        error = failure(Urllib3Fetch(), token_request("http://token.test/"))
+        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+        assert "lookup of token.test: Name or service not known" in str(error)
+
+    def test_a_name_that_cannot_be(self) -> None:
+        """A label of more than 63 characters is not looked up again."""
+        error = failure(Urllib3Fetch(), token_request(f"http://{'a' * 64}.test/"))
+        assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
+
+    def test_connection_refused(self) -> None:
+        """A4: nobody listens: unreachable at once, worth another attempt."""
+        port = closed_port()
+        with within(0.2):
+            error = failure(Urllib3Fetch(), token_request(f"http://127.0.0.1:{port}/"))
+        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+        assert f"connect to 127.0.0.1:{port}: ECONNREFUSED" in str(error)
+
+    def test_the_first_address_is_dead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A3: an address that swallows the dial takes its share of the time and no more; the next one is tried."""
+        with black_hole() as hole, Peer(answers(GRANTED)) as peer, within(0.6):
+            resolve_to(monkeypatch, v4(hole), v4(closed_port()), v4(peer.port))
+            assert BODY == Urllib3Fetch()(token_request("http://token.test/", timeout=1.5)).body
+
+    def test_the_last_address_is_dead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The error is that of the last address, when none answers."""
+        with black_hole() as hole:
+            resolve_to(monkeypatch, v4(hole), v4(closed_port()))
+            error = failure(Urllib3Fetch(), token_request("http://token.test/", timeout=0.4))
+        assert "ECONNREFUSED" in str(error)
+
+    def test_ipv6_is_dead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A13: a host that has an IPv6 address that leads nowhere is reached by IPv4."""
+        with Peer(answers(GRANTED)) as peer:
+            resolve_to(monkeypatch, v6(closed_port()), v4(peer.port))
+            assert BODY == Urllib3Fetch()(token_request("http://token.test/")).body
+
+    @pytest.mark.parametrize(("host", "threads"), [("127.0.0.1", 0), ("localhost", 0), ("token.test", 1)])
+    def test_only_a_name_needs_a_thread(self, host: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A literal address and localhost are looked up in the caller's thread; so is a name if no thread starts."""
+        started: list[threading.Thread] = []
+
+        class Unstartable(threading.Thread):
+            def start(self) -> None:
+                started.append(self)
+                raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr("client_credentials._deadline.threading", SimpleNamespace(Thread=Unstartable))
+        with Peer(answers(GRANTED)) as peer:
+            resolve_to(monkeypatch, v4(peer.port))
+            assert BODY == Urllib3Fetch()(token_request(f"http://{host}:{peer.port}/")).body
+        assert threads == len(started)
+
+
+class TestArguments:
+    """What cannot work is said at once."""
+
+    @pytest.mark.parametrize("max_body", [0, -1, True, 1.5, "1", None])
+    def test_max_body(self, max_body: Any) -> None:
+        """`max_body` is a positive whole number."""
+        with pytest.raises(ValueError, match=r"^max_body: "):
+            Urllib3Fetch(max_body=max_body)
+
+    @pytest.mark.parametrize("pool", [object(), "pool", type("Half", (), {"request": print})()])
+    def test_pool(self, pool: Any) -> None:
+        """`pool` can send."""
+        with pytest.raises(ValueError, match=r"^pool: "):
+            Urllib3Fetch(pool=pool)
+
+    def test_bounded(self) -> None:
+        """Only our own connections are known to end at the deadline."""
+        assert Urllib3Fetch().bounded
+        assert not Urllib3Fetch(pool=urllib3.PoolManager()).bounded
