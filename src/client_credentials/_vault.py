@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -17,27 +18,40 @@ from .configuration import CachingStrategy, LockingCachingStrategy
 T = TypeVar("T")
 
 
+class UnreadableEntry(Exception):
+    """Something else than a state is kept under our key."""
+
+
 @attrs.define
 class Vault:
     """Reads and writes lifecycle states in a caching strategy."""
 
     cache: CachingStrategy
     policy: RenewalPolicy
-    _ailing: bool = attrs.field(default=False, init=False)
+    _ailing: set[str] = attrs.field(factory=set[str], init=False)
+    """What the cache did not do when it was last asked to; a full disk can still be read."""
 
     def load(self, key: str, now: Instant, draw: float) -> State:
         """Give what is kept under the key; a miss is the empty state."""
-        entry = self._try(lambda: self.cache.get(key), None)
-        state = None if entry is None else self._try(lambda: load(entry, now, self.policy, draw), None)
-        return state or EMPTY
+
+        def read() -> State:
+            entry = self.cache.get(key)
+            if entry is None:
+                return EMPTY
+            state = load(entry, now, self.policy, draw)
+            if state is None:
+                raise UnreadableEntry
+            return state
+
+        return self._try("read", read, EMPTY)
 
     def store(self, key: str, state: State, now: Instant) -> None:
         """Keep a state under the key, for as long as any of it is worth knowing."""
         entry = dump(state, now)
         if entry is None:
-            self._try(lambda: self.cache.remove(key), None)
+            self._try("write", lambda: self.cache.remove(key), None)
         else:
-            self._try(lambda: self.cache.set(key, entry.value, entry.ttl or 0.0), None)
+            self._try("write", lambda: self.cache.set(key, entry.value, entry.ttl or 0.0), None)
 
     def acquire(self, key: str, ttl: float) -> Callable[[], object] | None:
         """Try to be the one who asks, and give what ends that; None: somebody else is.
@@ -52,30 +66,36 @@ class Vault:
             lock = cache.lock(key, ttl)
             return lock, lock.__enter__()
 
-        entered = self._try(enter, None)
+        entered = self._try("lock", enter, None)
         if entered is None:
             return _release_nothing
         lock, mine = entered
 
         def leave() -> object:
-            return self._try(lambda: lock.__exit__(None, None, None), None)
+            return self._try("lock", lambda: lock.__exit__(None, None, None), None)
 
         if mine:
             return leave
         leave()
         return None
 
-    def _try(self, call: Callable[[], T], otherwise: T) -> T:
+    def _try(self, doing: str, call: Callable[[], T], otherwise: T) -> T:
         try:
             found = call()
         except Exception as error:  # a user's cache
             if not self._ailing:
-                # Its text may quote the value that it was given.
-                _log.warn("%s failed with %s; it counts as empty", type(self.cache).__name__, type(error).__name__)
-            self._ailing = True
+                _log.warn("%s failed with %s; it counts as empty", type(self.cache).__name__, _named(error))
+            self._ailing.add(doing)
             return otherwise
-        self._ailing = False
+        self._ailing.discard(doing)
         return found
+
+
+def _named(error: Exception) -> str:
+    """Name an error; its text may quote the value that the cache was given."""
+    number = error.errno if isinstance(error, OSError) else None
+    code = errno.errorcode.get(number) if isinstance(number, int) else None
+    return f"{type(error).__name__} ({code})" if code else type(error).__name__
 
 
 def _release_nothing() -> None:
