@@ -6,7 +6,9 @@ from ._clock import SystemClock
 from ._core.model import AccessToken, CacheEntry, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
 from ._fetch import Urllib3Fetch
 from .aio import AsyncClientCredentialsStrategy
+from .caching.file import FileCachingStrategy
 from .caching.memory import InMemoryCachingStrategy
+from .caching.redis import RedisCachingStrategy
 from .configuration import (
     AsyncAuthStrategy,
     AuthStrategy,
@@ -28,9 +30,11 @@ __all__ = [
     "ClientAuthentication",
     "ClientCredentialsStrategy",
     "Clock",
+    "FileCachingStrategy",
     "InMemoryCachingStrategy",
     "InvalidTokenResponse",
     "LockingCachingStrategy",
+    "RedisCachingStrategy",
     "RenewalPolicy",
     "SdkConfiguration",
     "SystemClock",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -29,9 +30,9 @@ class InMemoryCachingStrategy:
 
     def get(self, key: str) -> CacheEntry | None:
         """Give what was set under the key, if its time is not up."""
-        value, end = self._entries.get(key, ("", 0.0))
+        value, end = self._entries.get(key, ("", -math.inf))
         left = end - self._clock.monotonic()
-        return CacheEntry(value, left) if value and left > 0 else None
+        return CacheEntry(value, left) if left > 0 else None
 
     def set(self, key: str, value: str, ttl: float) -> None:
         """Keep a value for `ttl` seconds."""
