@@ -1,0 +1,212 @@
+"""A resource server that checks tokens (RFC 6750), and one face for every library that asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final, Protocol, Self
+
+import attrs
+import httpx
+import requests
+
+from client_credentials import AsyncClientCredentialsStrategy, ClientCredentialsStrategy
+from client_credentials.integrations import httpx as for_httpx
+from client_credentials.integrations import requests as for_requests
+from client_credentials.testing import TokenServer
+
+CLIENT: Final = ("my-client", "my-secret-8d1b")  # nobody's
+INVALID: Final = 'Bearer realm="api", error="invalid_token", error_description="The token expired"'
+
+
+@attrs.frozen
+class Hit:
+    """A request as the resource server had it; `token` is what it carried."""
+
+    method: str
+    path: str
+    token: str | None
+    body: bytes
+
+
+class Api:
+    """A resource server on loopback; it accepts the tokens that a token server granted, less those taken back.
+
+    `moved` maps paths to the status and the Location that who has a good token is sent on with, `moved_for_all` does
+    that to everyone; the path `forbidden` is a 403. Everything else echoes the body. `watcher` hears of each hit first.
+    """
+
+    def __init__(self, granted: Callable[[], Iterable[str]], *, context: ssl.SSLContext | None = None) -> None:
+        self.revoked: set[str] = set()
+        self.refuses_all = False
+        self.challenge: str | None = INVALID
+        self.forbidden: str | None = None
+        self.moved: dict[str, tuple[int, str]] = {}
+        self.moved_for_all: dict[str, tuple[int, str]] = {}
+        self.hits: list[Hit] = []
+        self.watcher: Callable[[Hit], object] = str
+        self._granted = granted
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._scheme = "http" if context is None else "https"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    def url(self, path: str = "/me", *, host: str = "127.0.0.1") -> str:
+        """Give the URL of a path."""
+        return f"{self._scheme}://{host}:{self._server.server_port}{path}"
+
+    @property
+    def tokens(self) -> list[str | None]:
+        """What each request so far carried."""
+        return [hit.token for hit in self.hits]
+
+    def judge(self, hit: Hit) -> tuple[int, Mapping[str, str]]:
+        """Answer as RFC 6750 section 3.1 asks: status and headers."""
+        self.hits.append(hit)
+        self.watcher(hit)
+        if hit.path in self.moved_for_all:
+            return _moved(*self.moved_for_all[hit.path])
+        challenge = {} if self.challenge is None else {"WWW-Authenticate": self.challenge}
+        if self.refuses_all or hit.token is None or hit.token not in {*self._granted()} - self.revoked:
+            return 401, challenge
+        if hit.path == self.forbidden:
+            return 403, challenge
+        return _moved(*self.moved[hit.path]) if hit.path in self.moved else (200, {})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _moved(status: int, location: str) -> tuple[int, Mapping[str, str]]:
+    return status, {"Location": location}
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 256
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that went away."""
+
+
+def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+            hit = Hit(self.command, self.path, token if scheme == "Bearer" else None, self.body())
+            status, headers = api.judge(hit)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(hit.body)))
+            self.end_headers()
+            self.wfile.write(hit.body)
+
+        do_GET = do_POST = answer  # noqa: N815  # the names that http.server looks for
+
+        def body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            chunks: list[bytes] = []
+            while size := int(self.rfile.readline(), 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(chunks)
+
+        def log_message(self, *_: object, **__: object) -> None:
+            """Keep quiet."""
+
+    return Handler
+
+
+@attrs.frozen
+class Reply:
+    """What a caller got in the end, and the statuses of what it got before."""
+
+    status: int
+    body: bytes
+    before: list[int]
+
+
+class Caller(Protocol):
+    """Asks with one library; `one_shot` makes of the content a body that can be had only once."""
+
+    def __call__(
+        self, method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None
+    ) -> Reply: ...
+
+
+class Dial(Protocol):
+    """Makes a caller, with a strategy of its own for a token server's client."""
+
+    def __call__(self, server: TokenServer) -> Caller: ...
+
+
+def with_requests(server: TokenServer) -> Caller:
+    """Ask with requests."""
+    auth = for_requests.BearerAuth(ClientCredentialsStrategy(*CLIENT, token_url=server.url))
+
+    def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
+        with requests.Session() as session:
+            session.trust_env = False
+            data = iter([content]) if one_shot else content
+            answer = session.request(method, url, data=data, auth=auth, verify=ca or True, timeout=10)
+            return Reply(answer.status_code, answer.content, [each.status_code for each in answer.history])
+
+    return ask
+
+
+def with_httpx(server: TokenServer) -> Caller:
+    """Ask with httpx."""
+    auth = for_httpx.BearerAuth(ClientCredentialsStrategy(*CLIENT, token_url=server.url))
+
+    def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
+        verify = ssl.create_default_context(cafile=ca) if ca else False
+        with httpx.Client(auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=10) as client:
+            return _told(client.request(method, url, content=iter([content]) if one_shot else content))
+
+    return ask
+
+
+def _with_async_httpx(auth: for_httpx.BearerAuth) -> Caller:
+    async def once(content: bytes) -> AsyncIterator[bytes]:
+        yield content
+
+    def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
+        verify = ssl.create_default_context(cafile=ca) if ca else False
+
+        async def run() -> Reply:
+            async with httpx.AsyncClient(
+                auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=10
+            ) as client:
+                return _told(await client.request(method, url, content=once(content) if one_shot else content))
+
+        return asyncio.run(run())
+
+    return ask
+
+
+def with_async_httpx(server: TokenServer) -> Caller:
+    """Ask with httpx in an event loop."""
+    strategy = AsyncClientCredentialsStrategy(*CLIENT, token_url=server.url)
+    return _with_async_httpx(for_httpx.BearerAuth(strategy))
+
+
+def with_async_httpx_and_sync_strategy(server: TokenServer) -> Caller:
+    """Ask with httpx in an event loop, with a strategy that is made for threads."""
+    strategy = ClientCredentialsStrategy(*CLIENT, token_url=server.url)
+    return _with_async_httpx(for_httpx.BearerAuth(strategy))
+
+
+def _told(answer: httpx.Response) -> Reply:
+    return Reply(answer.status_code, answer.content, [each.status_code for each in answer.history])

@@ -1,0 +1,191 @@
+"""What is peculiar to requests: files that can be rewound, hooks, prepared requests, streams."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from client_credentials import AccessToken, AsyncClientCredentialsStrategy, ClientCredentialsStrategy, TokenError
+from client_credentials.integrations.requests import BearerAuth
+from client_credentials.testing import TokenServer, refusal
+from tests.integrations.kit import CLIENT, INVALID, Api
+
+
+@pytest.fixture
+def strategy(server: TokenServer) -> ClientCredentialsStrategy:
+    """Give a strategy for the token server's client."""
+    return ClientCredentialsStrategy(*CLIENT, token_url=server.url)
+
+
+@pytest.fixture
+def session(strategy: ClientCredentialsStrategy) -> Generator[requests.Session]:
+    """Give a session that authenticates."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = BearerAuth(strategy)
+        yield session
+
+
+def revoke(session: requests.Session, api: Api) -> None:
+    """Let the session's token die."""
+    session.get(api.url())
+    api.revoked.update(token for token in api.tokens if token)
+
+
+def test_a_file_is_sent_again_from_where_it_stood(session: requests.Session, api: Api, tmp_path: Path) -> None:
+    """A file that can seek is a body that can be had again, from the place where the first time began."""
+    revoke(session, api)
+    path = tmp_path / "body"
+    path.write_bytes(b"head and tail")
+    with path.open("rb") as file:
+        file.seek(5)
+        assert 200 == session.post(api.url(), data=file).status_code
+    assert [b"and tail"] * 2 == [hit.body for hit in api.hits[1:]]
+
+
+def test_a_pipe_is_not_sent_again(session: requests.Session, api: Api, server: TokenServer) -> None:
+    """A file that cannot seek is read once: the 401 is passed through, without asking for a token in vain."""
+    revoke(session, api)
+    reading, writing = os.pipe()
+    os.write(writing, b"once")
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file:
+        answer = session.post(api.url(), data=file)
+    assert (401, [b"once"], 1) == (answer.status_code, [hit.body for hit in api.hits[1:]], len(server.requests))
+
+
+def test_forms_json_and_uploads_are_sent_again(session: requests.Session, api: Api) -> None:
+    """What requests has encoded into bytes is sent again as it was."""
+    for content in ({"data": {"a": "1"}}, {"json": {"a": 1}}, {"files": {"f": io.BytesIO(b"x")}}):
+        revoke(session, api)
+        api.hits.clear()
+        options: dict[str, Any] = content
+        assert 200 == session.post(api.url(), **options).status_code
+        assert api.hits[0].body == api.hits[1].body != b""
+
+
+def test_a_streamed_refusal_is_left_unread(session: requests.Session, api: Api) -> None:
+    """With `stream=True` an answer that is passed through still has its body to come."""
+    api.refuses_all, api.challenge = True, 'Bearer error="insufficient_scope"'
+    with session.post(api.url(), data=b"why not", stream=True) as answer:
+        assert b"why not" == answer.raw.read()
+
+
+def test_a_prepared_request_may_be_sent_again(session: requests.Session, api: Api, server: TokenServer) -> None:
+    """A request keeps the token that it was prepared with; dead, it is replaced at each sending, renewed once."""
+    prepared = session.prepare_request(requests.Request("GET", api.url()))
+    assert 200 == session.send(prepared).status_code
+    api.revoked.update(server.issued)
+    assert [200, 200] == [session.send(prepared).status_code for _ in range(2)]
+    first, second = server.issued
+    assert [first, first, second, first, second] == api.tokens
+
+
+def test_a_token_of_the_callers_own_is_not_touched(session: requests.Session, api: Api, server: TokenServer) -> None:
+    """A caller who has put another token into the prepared request is refused for that one, not for ours."""
+    prepared = session.prepare_request(requests.Request("GET", api.url()))
+    prepared.headers["Authorization"] = "Bearer my-own"
+    assert 401 == session.send(prepared).status_code
+    assert (["my-own"], 1) == (api.tokens, len(server.requests))
+
+
+def test_the_history_can_be_read(session: requests.Session, api: Api) -> None:
+    """What the refusal said is kept for whoever asks for it later."""
+    revoke(session, api)
+    assert [b"why"] == [each.content for each in session.post(api.url(), data=b"why", stream=True).history]
+
+
+def test_hooks_see_the_last_answer(session: requests.Session, api: Api) -> None:
+    """A hook of the caller's, which may raise for a 401, is called once, with what the repetition brought."""
+    revoke(session, api)
+    seen: list[int] = []
+
+    def look(answer: requests.Response, **_: object) -> None:
+        seen.append(answer.status_code)
+
+    assert 200 == session.get(api.url(), hooks={"response": look}).status_code
+    assert [200] == seen
+
+
+class Witness(HTTPAdapter):
+    """An adapter that remembers the answers it gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[requests.Response] = []
+
+    def send(self, *args: Any, **sending: Any) -> requests.Response:
+        """Send."""
+        self.answers.append(super().send(*args, **sending))
+        return self.answers[-1]
+
+
+def test_the_refusal_is_closed_when_there_is_no_token(session: requests.Session, api: Api, server: TokenServer) -> None:
+    """An answer that nobody will get does not keep its connection."""
+    revoke(session, api)
+    witness = Witness()
+    session.mount("http://", witness)
+    server.always(refusal("invalid_client"))
+    with pytest.raises(TokenError):
+        session.post(api.url(), data=b"x" * 100_000, stream=True)
+    assert [True] == [answer.raw.closed for answer in witness.answers]
+
+
+class Upgrade(HTTPAdapter):
+    """A host on the default ports: http leads to https, which takes no token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, bool]] = []
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        """Answer without a network."""
+        url = request.url or ""
+        self.asked.append((url, "Authorization" in request.headers))
+        answer = requests.Response()
+        answer.request, answer.url, answer.connection, answer.raw = request, url, self, io.BytesIO()
+        answer.status_code = 401 if url.startswith("https:") else 302
+        answer.headers.update({"Location": "https://api.example/", "WWW-Authenticate": INVALID})
+        return answer
+
+
+def test_a_move_to_tls_earns_no_new_token(session: requests.Session, server: TokenServer) -> None:
+    """9700-4.9: https is another origin; requests lets the header pass, but no token is spent on the 401 from there."""
+    upgrade = Upgrade()
+    session.mount("http://api.example", upgrade)
+    session.mount("https://api.example", upgrade)
+    assert 401 == session.get("http://api.example/").status_code
+    assert [("http://api.example/", True), ("https://api.example/", True)] == upgrade.asked
+    assert 1 == len(server.requests)
+
+
+class Nameless:
+    """The SDK's interface to the letter: a removal that is not told what to remove."""
+
+    def get_or_create_access_token(self) -> AccessToken:
+        """Give a token."""
+        raise NotImplementedError
+
+    def remove_access_token(self) -> None:
+        """Remove whatever there is."""
+
+
+@pytest.mark.parametrize("strategy", [Nameless(), object(), None, "token"])
+def test_an_unfit_strategy_is_refused(strategy: Any) -> None:
+    """A strategy that cannot be told which token is dead is found out when the bearer is made, not at the first 401."""
+    with pytest.raises(ValueError, match=r"^strategy: .*remove_access_token takes the token"):
+        BearerAuth(strategy)
+
+
+def test_an_asynchronous_strategy_is_refused(server: TokenServer) -> None:
+    """Requests cannot await: the error says what to use."""
+    strategy: Any = AsyncClientCredentialsStrategy(*CLIENT, token_url=server.url)
+    with pytest.raises(ValueError, match="needs a ClientCredentialsStrategy"):
+        BearerAuth(strategy)
