@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import attrs
+
 from .._clock import SystemClock
 from .._core.model import CacheEntry
 from .._fork import survive_fork
@@ -17,12 +19,23 @@ if TYPE_CHECKING:
     from ..configuration import Clock
 
 
+@attrs.frozen
+class _Kept:
+    """A value, which holds a token, and when its time is up by the clock of the cache."""
+
+    value: str = attrs.field(repr=False)
+    end: float
+
+
+_NOTHING = _Kept("", -math.inf)
+
+
 class InMemoryCachingStrategy:
     """Keeps entries until their time is up by its own clock, and nothing longer than the process."""
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock: Clock = SystemClock() if clock is None else clock
-        self._entries: dict[str, tuple[str, float]] = {}
+        self._entries: dict[str, _Kept] = {}
         # Real time, whatever the clock: a lease is for a request, and that takes real time.
         self._leases: dict[str, float] = {}
         self._mutex = Lock()
@@ -30,16 +43,16 @@ class InMemoryCachingStrategy:
 
     def get(self, key: str) -> CacheEntry | None:
         """Give what was set under the key, if its time is not up."""
-        value, end = self._entries.get(key, ("", -math.inf))
-        left = end - self._clock.monotonic()
-        return CacheEntry(value, left) if left > 0 else None
+        kept = self._entries.get(key, _NOTHING)
+        left = kept.end - self._clock.monotonic()
+        return CacheEntry(kept.value, left) if left > 0 else None
 
     def set(self, key: str, value: str, ttl: float) -> None:
         """Keep a value for `ttl` seconds."""
         now = self._clock.monotonic()
         with self._mutex:
-            self._entries = {name: kept for name, kept in self._entries.items() if kept[1] > now}
-            self._entries[key] = (value, now + ttl)
+            self._entries = {name: kept for name, kept in self._entries.items() if kept.end > now}
+            self._entries[key] = _Kept(value, now + ttl)
 
     def remove(self, key: str) -> None:
         """Forget a key, whether it is there or not."""
