@@ -1,0 +1,267 @@
+"""Hypothesis strategies for the values of the grant: well-formed ones, and those with exactly one thing spoiled.
+
+Seconds are eighths, which floats add and subtract exactly, so that a boundary can be hit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, TypeVar
+
+import attrs
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
+from client_credentials._core.lifecycle import Gate, Held, Instant, State, hold
+from client_credentials._core.model import Client, Failure, Malformed, Refused, Unreachable
+from client_credentials._core.request import make_client
+
+T = TypeVar("T")
+Draw: TypeAlias = Callable[[SearchStrategy[T]], T]
+
+VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
+SCOPE_CHARACTERS: Final = VISIBLE.replace('"', "").replace("\\", "")
+NOW: Final = Instant(wall=1_700_000_000.0, monotonic=1_000_000.0)
+ENDPOINT: Final = "https://issuer.example/token"
+RESOURCES: Final = ("https://a.example/", "urn:b", "https://c.example/?q=1")
+
+MEMBERS: Final = ("access_token", "token_type", "expires_in", "scope")
+"""The members of a token response that this grant knows (RFC 6749 section 5.1)."""
+RUINS: Final = ("empty", "cut", "twice", "nan", "infinity", "trailing", "latin-1", "utf-16", "newline", "list", "deep")
+"""The ways in which a body fails to be one JSON object."""
+_ABSENT: Final = object()
+
+
+def credentials() -> SearchStrategy[str]:
+    """Client ids and secrets: any text without control characters, as RFC 6749's appendix A.1 allows and more."""
+    return st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=16)
+
+
+def token_texts() -> SearchStrategy[str]:
+    """The texts of access tokens: visible ASCII."""
+    return st.text(VISIBLE, min_size=1, max_size=40)
+
+
+def scope_words() -> SearchStrategy[str]:
+    """Single scopes (RFC 6749 section 3.3)."""
+    return st.text(SCOPE_CHARACTERS, min_size=1, max_size=12)
+
+
+def json_values() -> SearchStrategy[Any]:
+    """Whatever JSON can carry."""
+    leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+    return st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=4)
+
+
+def extras() -> SearchStrategy[dict[str, Any]]:
+    """Members that no RFC names."""
+    return st.dictionaries(st.text(min_size=1).map(lambda name: f"x-{name}"), json_values(), max_size=2)
+
+
+def access_tokens(expires_in: SearchStrategy[int] | None = None) -> SearchStrategy[AccessToken]:
+    """Tokens of this grant, of any lifetime in seconds unless one is given."""
+    lifetimes = st.integers(1, 100_000) if expires_in is None else expires_in
+    return st.builds(
+        AccessToken,
+        access_token=token_texts(),
+        token_type=st.just("Bearer"),
+        expires_in=lifetimes,
+        expires=st.integers(0, 4_000_000_000_000),
+        scope=st.none() | scope_words(),
+        extra=extras(),
+    )
+
+
+@st.composite
+def policies(draw: Draw[Any]) -> RenewalPolicy:
+    """Policies that do not contradict themselves."""
+    ahead, longest = draw(seconds(1000)), draw(seconds(100_000, least=1))
+    return RenewalPolicy(
+        renew_ahead=ahead,
+        leeway=draw(st.integers(0, int(ahead * 8))) / 8,
+        assumed_lifetime=min(draw(seconds(1000, least=1)), longest),
+        max_lifetime=longest,
+        jitter=draw(draws()),
+        deadline=draw(seconds(60, least=1)),
+    )
+
+
+def seconds(most: float, least: float = 0) -> SearchStrategy[float]:
+    """Durations between two bounds, in seconds."""
+    return st.integers(int(least * 8), int(most * 8)).map(lambda eighths: eighths / 8)
+
+
+def draws() -> SearchStrategy[float]:
+    """What the dice may show: a number from 0 to 1."""
+    return st.integers(0, 64).map(lambda part: part / 64)
+
+
+def instants() -> SearchStrategy[Instant]:
+    """Moments by both clocks, which agree in nothing."""
+    return st.builds(Instant, seconds(4e9), seconds(1e7))
+
+
+def failures() -> SearchStrategy[Failure]:
+    """Failures of all three kinds."""
+    words = st.none() | scope_words()
+    orders: dict[str, SearchStrategy[Any]] = {
+        "retryable": st.booleans(),
+        "retry_after": st.none() | seconds(3600, least=1),
+    }
+    return st.one_of(
+        st.builds(
+            Refused,
+            status=st.integers(400, 599),
+            error=words,
+            error_description=words,
+            error_uri=words,
+            www_authenticate=words,
+            **orders,
+        ),
+        st.builds(Malformed, status=st.none() | st.integers(100, 599), reason=scope_words(), **orders),
+        st.builds(Unreachable, reason=scope_words(), **orders),
+    )
+
+
+def helds() -> SearchStrategy[Held]:
+    """Tokens in hand, by any policy."""
+    return st.builds(hold, access_tokens(), instants(), policies(), draws())
+
+
+def gates() -> SearchStrategy[Gate]:
+    """Gates, shut for up to an hour."""
+    return st.builds(Gate, failure=failures(), since=instants(), wait=seconds(3600), streak=st.integers(1, 2000))
+
+
+def states(now: Instant = NOW, most: float = 200_000) -> SearchStrategy[State]:
+    """States that came about up to `most` seconds before this moment, by either clock."""
+    age = st.tuples(seconds(most), seconds(most))
+    parts = st.tuples(st.none() | helds(), age, st.none() | gates(), age, st.lists(token_texts(), max_size=3))
+    return parts.map(
+        lambda each: State(
+            held=each[0] and attrs.evolve(each[0], asked=before(now, *each[1])),
+            gate=each[2] and attrs.evolve(each[2], since=before(now, *each[3])),
+            removed=tuple(each[4]),
+        )
+    )
+
+
+def before(now: Instant, wall: float, monotonic: float) -> Instant:
+    """The moment so many seconds ago, by each of the clocks."""
+    return Instant(now.wall - wall, now.monotonic - monotonic)
+
+
+@st.composite
+def clients(draw: Draw[Any]) -> Client:
+    """Clients as they may be registered."""
+    authentication = draw(st.sampled_from(ClientAuthentication))
+    name = credentials().filter(lambda text: ":" not in text or authentication is not ClientAuthentication.BASIC_RAW)
+    return make_client(
+        draw(name),
+        token_url=draw(st.sampled_from((ENDPOINT, f"{ENDPOINT}?tenant=a%20b", "http://[::1]:8080/"))),
+        scopes=draw(st.lists(scope_words(), max_size=3)),
+        audience=draw(st.none() | credentials()),
+        resources=draw(st.lists(st.sampled_from(RESOURCES), max_size=3)),
+        extra_params=draw(st.dictionaries(credentials().map(lambda name: f"x-{name}"), credentials(), max_size=2)),
+        authentication=authentication,
+    )
+
+
+def token_requests() -> SearchStrategy[TokenRequest]:
+    """Token requests, as a `fetch` gets them."""
+    return st.builds(
+        TokenRequest,
+        method=st.just("POST"),
+        url=st.just(ENDPOINT),
+        headers=st.dictionaries(scope_words(), credentials(), max_size=3),
+        body=st.binary(max_size=60),
+        timeout=seconds(60, least=1),
+    )
+
+
+def documents() -> SearchStrategy[dict[str, Any]]:
+    """Well-formed token responses, as documents; only `access_token` is always there."""
+    lifetimes = st.integers(0, 10**12)
+    fractions = st.floats(0, 1e300)
+    optional: dict[str, SearchStrategy[Any]] = {
+        "token_type": st.sampled_from(("Bearer", "bearer", "BEARER", "bEaReR")),
+        "expires_in": st.none() | lifetimes | lifetimes.map(str) | fractions,
+        "scope": st.none() | st.lists(scope_words(), max_size=3).map(" ".join),
+        "refresh_token": token_texts(),
+        "id_token": token_texts(),
+    }
+    named = st.fixed_dictionaries({"access_token": token_texts()}, optional=optional)
+    return st.tuples(named, extras()).map(lambda both: {**both[1], **both[0]})
+
+
+def spoiled_documents(member: str) -> SearchStrategy[dict[str, Any]]:
+    """Documents that would be well-formed, but for this one of `MEMBERS`."""
+    return st.builds(_with, documents(), st.just(member), _SPOILED[member])
+
+
+def _with(document: dict[str, Any], member: str, value: object) -> dict[str, Any]:
+    rest = {name: each for name, each in document.items() if name != member}
+    return rest if value is _ABSENT else {**rest, member: value}
+
+
+def token_responses(*, spoiled: str | None = None) -> SearchStrategy[TokenResponse]:
+    """Responses of status 200: well-formed, or spoiled in one of `MEMBERS` or one of `RUINS`."""
+    if spoiled in RUINS:
+        bodies = documents().map(lambda document: _ruined(document, spoiled))
+    else:
+        sound = documents() if spoiled is None else spoiled_documents(spoiled)
+        bodies = sound.map(lambda document: json.dumps(document).encode())
+    headers = st.sampled_from(({}, {"Content-Type": "application/json"}, {"content-type": "text/plain"}))
+    return st.builds(TokenResponse, st.just(200), headers, bodies)
+
+
+def _ruined(document: dict[str, Any], ruin: str) -> bytes:
+    whole = json.dumps(document)
+    return {
+        "empty": b" \r\n",
+        "cut": whole[:-1].encode(),
+        "twice": (whole[:-1] + ', "access_token": "another"}').encode(),
+        "nan": (whole[:-1] + ', "n": NaN}').encode(),
+        "infinity": (whole[:-1] + ', "n": 1e400}').encode(),
+        "trailing": (whole + "}").encode(),
+        "latin-1": (whole[:-1] + ', "n": "\xe9"}').encode("latin-1"),
+        "utf-16": whole.encode("utf-16"),
+        "newline": (whole[:-1] + ', "n": "\n"}').encode(),
+        "list": f"[{whole}]".encode(),
+        "deep": (whole[:-1] + ', "n": ' + "[" * 50_000 + "]" * 50_000 + "}").encode(),
+    }[ruin]
+
+
+_NOT_TEXT: Final = (
+    st.booleans() | st.integers() | st.floats() | st.lists(st.text()) | st.dictionaries(st.text(), st.text())
+)
+_INVISIBLE: Final = st.characters(exclude_characters=VISIBLE, exclude_categories=["Cs"])
+_CONTROLS: Final = st.characters(categories=["Cc"])
+
+
+def _holding(bad: SearchStrategy[str]) -> SearchStrategy[str]:
+    return st.tuples(st.text(VISIBLE), bad, st.text(VISIBLE)).map("".join)
+
+
+def _is_no_number(text: str) -> bool:
+    return not (text.isascii() and text.isdigit() and len(text) <= 40)
+
+
+_SPOILED: Final[dict[str, SearchStrategy[Any]]] = {
+    "access_token": st.one_of(
+        st.just(_ABSENT), st.none(), st.just(""), _NOT_TEXT, _holding(_INVISIBLE), st.just("x" * 65537)
+    ),
+    "token_type": st.one_of(st.none(), _NOT_TEXT, st.text().filter(lambda text: text.lower() != "bearer")),
+    "expires_in": st.one_of(
+        st.booleans(),
+        st.integers(max_value=-1),
+        st.floats(max_value=-1e-9, allow_infinity=False),
+        st.sampled_from(("3599.5", "1_000", " 60", "٣٦٠٠", "-1", "+1", "1e3", "0x10", "")),
+        st.text().filter(_is_no_number),
+        st.lists(st.integers()),
+        st.dictionaries(st.text(), st.integers()),
+    ),
+    "scope": _NOT_TEXT | _holding(_CONTROLS),
+}
