@@ -1,0 +1,102 @@
+"""A client, what came back to it, and what it makes of that: a token request without a wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from client_credentials import ClientAuthentication, SdkConfiguration, TokenRequest, TokenResponse
+from client_credentials._attempt import attempt
+from client_credentials._core.model import Client, Failure, Granted, Malformed, Outcome, Refused, Unreachable
+from client_credentials._core.request import make_client
+from client_credentials._core.secret import Secret
+from client_credentials.testing import FakeClock
+
+SECRET: Final = "s3cret+canary/7f"  # nobody's
+SOUND: Final[Mapping[str, Any]] = {"access_token": "2YotnFZFEjr1zCsicMWpAA", "token_type": "Bearer", "expires_in": 3600}
+NOON: Final = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
+
+
+def make(**changed: Any) -> Client:
+    """A client like any other, but for what is changed."""
+    sound: dict[str, Any] = {
+        "client_id": "my-client",
+        "token_url": "https://issuer.example/token",
+        "scopes": (),
+        "audience": None,
+        "resources": (),
+        "extra_params": {},
+        "authentication": ClientAuthentication.BASIC,
+    }
+    return make_client(**{**sound, **changed})
+
+
+def answer(body: object = SOUND, status: int = 200, **headers: str) -> TokenResponse:
+    """A response; what is not bytes is sent as JSON, and an underscore in a header's name stands for a hyphen."""
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return TokenResponse(status, {name.replace("_", "-"): value for name, value in headers.items()}, sent)
+
+
+def members(**changed: object) -> dict[str, object]:
+    """The members of a sound response, but for what is changed; None of them is left out for being None."""
+    return {**SOUND, **changed}
+
+
+def without(*names: str) -> dict[str, object]:
+    """The members of a sound response, less these."""
+    return {name: value for name, value in SOUND.items() if name not in names}
+
+
+def accept(_: TokenResponse) -> None:
+    """Object to nothing, as a user's validator may."""
+
+
+def reading(document: Mapping[str, object]) -> Callable[[TokenResponse], Mapping[str, object]]:
+    """A user's deserializer that reads this, whatever came."""
+    return lambda _: document
+
+
+def judged(response: TokenResponse, *, client: Client | None = None, secret: str = SECRET, **hooks: Any) -> Outcome:
+    """What one token request comes to, when this is what comes back."""
+
+    def fetch(_: TokenRequest) -> TokenResponse:
+        return response
+
+    collaborators: dict[str, Any] = {"fetch": fetch, "clock": FakeClock(wall=NOON), **hooks}
+    return attempt(client or make(), Secret(secret), SdkConfiguration(**collaborators), 1.0).outcome
+
+
+def granted(response: TokenResponse, **how: Any) -> Granted:
+    """The grant that this response is."""
+    outcome = judged(response, **how)
+    assert isinstance(outcome, Granted), outcome
+    return outcome
+
+
+def failed_by(response: TokenResponse, **how: Any) -> Failure:
+    """The failure, of whatever kind, that this response is."""
+    outcome = judged(response, **how)
+    assert not isinstance(outcome, Granted)
+    return outcome
+
+
+def refused(response: TokenResponse, **how: Any) -> Refused:
+    """The refusal that this response is."""
+    outcome = judged(response, **how)
+    assert isinstance(outcome, Refused), outcome
+    return outcome
+
+
+def malformed(response: TokenResponse, **how: Any) -> Malformed:
+    """What is wrong with this response."""
+    outcome = judged(response, **how)
+    assert isinstance(outcome, Malformed), outcome
+    return outcome
+
+
+def unreachable(response: TokenResponse, **how: Any) -> Unreachable:
+    """Why this response is none of the server's."""
+    outcome = judged(response, **how)
+    assert isinstance(outcome, Unreachable), outcome
+    return outcome

@@ -1,0 +1,216 @@
+"""FAULTS, groups E, F and G: members of a token response that are missing, of another type, or too good to be true."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from client_credentials import AccessToken, RenewalPolicy
+from client_credentials._core.lifecycle import Instant, hold, token_of
+from client_credentials._core.model import Granted
+from client_credentials._core.response import LONGEST_TOKEN, interpret, usable_token
+from tests.core.kit import NOON, answer, granted, make, malformed, members, reading, refused, without
+
+START = Instant(wall=NOON, monotonic=5.0)
+OTHER_TYPES: Final[tuple[object, ...]] = (7, 0, 1.5, True, False, [], ["x"], {}, {"access_token": "x"})
+
+
+def lifetime(expires_in: object, policy: RenewalPolicy | None = None) -> int:
+    """The seconds for which a token is good whose answer says so."""
+    grant = granted(answer(members(expires_in=expires_in)))
+    return token_of(grant, START, policy or RenewalPolicy(), ()).expires_in
+
+
+class TestAccessToken:
+    """Group E, RFC 6749 section 5.1: access_token is required, a string of 1*VSCHAR."""
+
+    @pytest.mark.parametrize("value", [None, "", *OTHER_TYPES])
+    def test_wrong(self, value: object) -> None:
+        """E1-E4: missing, null, empty or not a string is refused, and nothing is converted to one."""
+        reason = "access_token is missing or not a string"
+        assert reason == malformed(answer(members(access_token=value))).reason
+        assert reason == malformed(answer(without("access_token"))).reason
+
+    @pytest.mark.parametrize("character", ["\r", "\n", "\0", "\t", "\x7f", "\x1b", "\x80", "é", "€", "\u2028", " "])
+    @pytest.mark.parametrize("place", ["{}abc", "ab{}c", "abc{}", "{}"])
+    def test_invisible(self, character: str, place: str) -> None:
+        """E5, E7, E8: what is not visible ASCII cannot go into a header; the message does not repeat it."""
+        failure = malformed(answer(members(access_token=place.format(character))))
+        assert "access_token holds a character that is not visible ASCII" == failure.reason
+
+    def test_half_a_pair(self) -> None:
+        """E7: half a surrogate pair, which JSON's escapes allow, is refused like any other."""
+        assert "not visible" in malformed(answer(b'{"access_token": "a\\ud800", "token_type": "bearer"}')).reason
+
+    @pytest.mark.parametrize("length", [1, 100, 8192, LONGEST_TOKEN])
+    def test_any_length(self, length: int) -> None:
+        """E10, E11: a token may have any length up to 64 KiB, to the last character."""
+        token = "x" * length
+        assert token == granted(answer(members(access_token=token))).access_token
+
+    @pytest.mark.parametrize("length", [LONGEST_TOKEN + 1, 1_000_000])
+    def test_too_long(self, length: int) -> None:
+        """E10: a longer one fits into no header."""
+        failure = malformed(answer(members(access_token="x" * length)))
+        assert "access_token is longer than 65536 characters" == failure.reason
+
+    def test_a_jwt_is_opaque(self) -> None:
+        """E13: what a token says of itself is between the two servers."""
+        expired = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9."  # {"alg":"none"}.{"exp":1}
+        grant = granted(answer(members(access_token=expired)))
+        assert (expired, 3600) == (grant.access_token, grant.expires_in)
+
+    def test_every_visible_character_is_kept(self) -> None:
+        """E5: all of %x21-7E goes through as it is."""
+        token = "".join(map(chr, range(0x21, 0x7F)))
+        assert (token, True) == (granted(answer(members(access_token=token))).access_token, usable_token(token))
+
+
+class TestTypeAndScope:
+    """Group F, RFC 6749 sections 3.3, 5.1 and 7.1."""
+
+    def test_missing_type(self) -> None:
+        """F1: a missing token_type counts as Bearer, with a remark."""
+        grant = granted(answer(without("token_type")))
+        assert ("the answer has no token_type; taken as Bearer",) == grant.remarks
+
+    @pytest.mark.parametrize("value", [None, "", *OTHER_TYPES])
+    def test_no_type(self, value: object) -> None:
+        """F1, F4: one that is null, empty or not a string does not."""
+        assert malformed(answer(members(token_type=value))).reason.startswith("token_type is not Bearer")
+
+    @pytest.mark.parametrize("value", ["Bearer", "bearer", "BEARER", "bEaReR"])
+    def test_any_case(self, value: str) -> None:
+        """F2: upper or lower case makes no difference (section 5.1)."""
+        assert () == granted(answer(members(token_type=value))).remarks
+
+    @pytest.mark.parametrize(
+        "value", ["mac", "DPoP", "N_A", "pop", "Bearer ", " bearer", "bearer,mac", "\uff42earer", "bearer\u212a"]
+    )
+    def test_another_type(self, value: str) -> None:
+        """F3: a token of another type is never used as a bearer token (section 7.1)."""
+        assert malformed(answer(members(token_type=value))).reason.startswith("token_type is not Bearer")
+
+    @pytest.mark.parametrize("scope", [None, ""])
+    def test_scope_absent(self, scope: str | None) -> None:
+        """F5: no scope in the answer means the one that was asked for."""
+        grant = granted(answer(members(scope=scope)))
+        assert "read write" == token_of(grant, START, RenewalPolicy(), ("read", "write")).scope
+        assert token_of(grant, START, RenewalPolicy(), ()).scope is None
+
+    @pytest.mark.parametrize("scope", ["read", "read write admin", "admin", "READ WRITE"])
+    def test_scope_differs(self, scope: str) -> None:
+        """F6, F7: the token says what was granted, be it narrower or wider, and there is a remark."""
+        response = answer(members(scope=scope))
+        grant = interpret(response, members(scope=scope), ("read", "write"))
+        assert isinstance(grant, Granted)
+        assert ("the scope granted is not the one asked for",) == grant.remarks
+        assert scope == token_of(grant, START, RenewalPolicy(), ("read", "write")).scope
+
+    @pytest.mark.parametrize("asked", [(), ("read", "write"), ("write", "read")])
+    def test_scope_as_asked(self, asked: tuple[str, ...]) -> None:
+        """F6: no remark where all was granted, in any order, or where the server chose since nothing was asked for."""
+        grant = interpret(answer(), members(scope="write read"), asked)
+        assert isinstance(grant, Granted)
+        assert () == grant.remarks
+
+    @pytest.mark.parametrize("scope", [*OTHER_TYPES, "a\nb", "a\x00", "a\x1b[31m", "\u202e"])
+    def test_scope_wrong(self, scope: object) -> None:
+        """F4: a scope that is no string, or holds a control character, is refused."""
+        assert malformed(answer(members(scope=scope))).reason.startswith("scope ")
+
+    def test_a_refresh_token_is_dropped(self) -> None:
+        """F9, F10: neither refresh_token nor id_token is kept anywhere (section 4.4.3)."""
+        grant = granted(answer(members(refresh_token="r3fresh", id_token="1d", extra="kept")))
+        token = token_of(grant, START, RenewalPolicy(), ())
+        assert (None, {"extra": "kept"}) == (token.refresh_token, dict(token.extra))
+        assert {"extra": "kept"} == grant.extra
+
+    def test_several_at_once(self) -> None:
+        """F1, F6: each oddity has a remark of its own."""
+        grant = interpret(answer(), {**without("token_type"), "scope": "a"}, ("b",))
+        assert isinstance(grant, Granted)
+        assert 2 == len(grant.remarks)
+
+
+class TestLifetime:
+    """Group G, RFC 6749 section 5.1 and appendix A.14: expires_in is a number of seconds."""
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [(3600, 3600), ("3600", 3600), ("0060", 60), (3599.5, 3599), (1, 1), (86400, 86400), (1e3, 1000)],
+    )
+    def test_numbers(self, value: object, expected: int) -> None:
+        """G1-G3: a whole number, ASCII digits in a string, and a fraction that is cut."""
+        assert expected == lifetime(value)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *("3599.5", "1_000", " 3600 ", "٣٦٠٠", "²", "+60", "-60", "6e1", "0x3c", "zzz", "", "1" * 41),
+            *(True, False, -1, -0.5, -(10**30), {}, [], [3600], {"seconds": 3600}),
+        ],
+    )
+    def test_no_numbers(self, value: object) -> None:
+        """G2, G4-G6, G12, G13: what only looks like a number, a boolean, a negative one, an object, are refused."""
+        assert "expires_in is not a number of seconds" == malformed(answer(members(expires_in=value))).reason
+
+    @pytest.mark.parametrize("value", [0, "0", 0.0, 0.9, -0.0])
+    def test_zero(self, value: object) -> None:
+        """G7: 0 counts as one second, never as for ever."""
+        assert 1 == lifetime(value)
+
+    @pytest.mark.parametrize("value", [86401, 10**30, 1e308, "9" * 40, 10**4000])
+    def test_huge(self, value: object) -> None:
+        """G8: a longer life is cut to max_lifetime, and `expires` agrees."""
+        policy = RenewalPolicy(max_lifetime=86400)
+        token = token_of(granted(answer(members(expires_in=value))), START, policy, ())
+        assert (86400, int((NOON + 86400) * 1000)) == (token.expires_in, token.expires)
+
+    @pytest.mark.parametrize("literal", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+    def test_not_finite(self, literal: bytes) -> None:
+        """G9: JSON knows no such number, and a user's deserializer that does makes no difference."""
+        body = b'{"access_token": "a", "token_type": "bearer", "expires_in": ' + literal + b"}"
+        assert "a number that JSON does not know" == malformed(answer(body)).reason
+        read = members(expires_in=float(literal))
+        assert "expires_in" in malformed(answer(), deserializer=reading(read)).reason
+
+    def test_missing(self) -> None:
+        """G10, G11: missing or null, the lifetime is the one that is assumed, never infinite."""
+        policy = RenewalPolicy(assumed_lifetime=77)
+        assert 77 == lifetime(None, policy)
+        assert 77 == token_of(granted(answer(without("expires_in"))), START, policy, ()).expires_in
+
+    @pytest.mark.parametrize(("value", "renewal", "end"), [(60, 30, 54), (30, 15, 27), (2, 1, 1.8), (1, 1, 1)])
+    def test_short(self, value: int, renewal: float, end: float) -> None:
+        """G15: the window and the leeway shrink with the life of a token, so that most of it is of use."""
+        held = hold(AccessToken("a", "Bearer", value, 0), START, RenewalPolicy(jitter=0), 0.5)
+        assert (renewal, end) == (held.renewal, held.end)
+
+    def test_counted_from_before_sending(self) -> None:
+        """G16: a lifetime counts from before the request was sent, however long the answer took."""
+        token = token_of(granted(answer(members(expires_in=60))), START, RenewalPolicy(), ())
+        held = hold(token, START, RenewalPolicy(), 0.5)
+        assert (START, int((NOON + 60) * 1000)) == (held.asked, token.expires)
+
+    def test_others_are_ignored(self) -> None:
+        """G17: ext_expires_in, expires_on and expires are members like any other."""
+        others = {"ext_expires_in": 9999, "expires_on": "1700000000", "expires": 1}
+        grant = granted(answer(members(**others)))
+        assert (3600, others) == (grant.expires_in, grant.extra)
+
+    def test_the_newest_is_obeyed(self) -> None:
+        """G18: a lifetime shorter than the last one is taken as it is."""
+        assert [3600, 60] == [lifetime(3600), lifetime(60)]
+
+
+def test_an_error_outranks_a_token() -> None:
+    """C11: an answer with both a token and an error is a refusal, which does not repeat the token."""
+    said = "no more of 2YotnFZFEjr1zCsicMWpAA for you"
+    failure = refused(answer(members(error="slow_down", error_description=said)), client=make(scopes=["a"]))
+    assert ("slow_down", "no more of ********** for you", True) == (
+        failure.error,
+        failure.error_description,
+        failure.retryable,
+    )
