@@ -154,6 +154,12 @@ class SdkConfiguration:
             if not all(callable(getattr(value, method, None)) for method in methods):
                 raise ValueError(f"{name}: an object with the methods {', '.join(methods)} is needed")
 
+    def __repr__(self) -> str:
+        # By name alone: a user's cache may show its values, a partial its arguments.
+        values = ((name, getattr(self, name)) for name in _ABILITIES)
+        named = (f"{name}=<{getattr(value, '__qualname__', type(value).__qualname__)}>" for name, value in values)
+        return f"SdkConfiguration({', '.join(named)})"
+
     def is_ours(self) -> bool:
         """Tell whether nothing of a user's runs while a token is asked for, so that all of it keeps the deadline."""
         hooks = (self.before_request, self.after_request, self.error_handler)

@@ -1,0 +1,163 @@
+"""Every way in which an object shows itself: to a print, a debugger, a serializer, a crash reporter."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import json
+import pickle
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, TypeAlias, cast
+
+import attrs
+
+from client_credentials import SdkConfiguration, TokenError
+from tests.leaks.canaries import PACKAGE
+
+Text: TypeAlias = tuple[str, str]
+"""A text, and where it was found."""
+
+_TESTS: Final = str(PACKAGE.parents[1] / "tests")
+_DEEPEST: Final = 12
+_CONTAINERS: Final = (list, tuple, set, frozenset)
+
+
+def _vars(item: object) -> str:
+    return repr(vars(item))
+
+
+def _slots(item: object) -> Mapping[str, object]:
+    names = [name for kind in type(item).__mro__ for name in getattr(kind, "__slots__", ())]
+    return {name: getattr(item, name, None) for name in names}
+
+
+def _pickled(item: object) -> str:
+    return pickle.dumps(item).decode(errors="replace")
+
+
+def _members(item: object) -> str:
+    return repr(inspect.getmembers(item))
+
+
+def _copied(item: object) -> str:
+    return f"{copy.copy(item)!r} {copy.deepcopy(item)!r}"
+
+
+def _plain(item: Any) -> str:
+    """Show what attrs makes of an object."""
+    return f"{attrs.asdict(item)} {attrs.astuple(item)} {item.__attrs_attrs__}"
+
+
+VIEWS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "repr": repr,
+    "str": str,
+    "format": format,
+    "vars": _vars,
+    "slots": lambda item: repr(_slots(item)),
+    "members": _members,
+    "asdict": _plain,
+    "json": lambda item: json.dumps(item, default=str),
+    "json of vars": lambda item: json.dumps(vars(item), default=str),
+    "pickle": _pickled,
+    "copy": _copied,
+}
+
+
+_FROM_OUTSIDE: Final = ("repr", "str", "format", "json")
+
+
+def views(item: object) -> Iterator[Text]:
+    """Give what an object shows of itself; what a view fails with is a text as well.
+
+    A configuration holds a user's objects, and whoever looks into those sees what they show.
+    """
+    for name in _FROM_OUTSIDE if isinstance(item, SdkConfiguration) and not _is_ours(item) else VIEWS:
+        view = VIEWS[name]
+        try:
+            text = view(item)
+        except Exception as error:  # most objects bear only some of the views
+            text = f"{error!r} {error}"
+        yield f"{name} of a {type(item).__name__}", text
+
+
+def _is_ours(configuration: SdkConfiguration) -> bool:
+    origins = (getattr(each, "__module__", None) for each in attrs.astuple(configuration, recurse=False))
+    return all(str(origin).startswith("client_credentials.") for origin in origins)
+
+
+def leaves(item: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[str]:
+    """Give each text that a walk over attributes, slots and containers of our own objects comes to."""
+    seen = set() if seen is None else seen
+    if isinstance(item, str | bytes | bytearray):
+        yield item if isinstance(item, str) else item.decode(errors="replace")
+        return
+    if depth > _DEEPEST or id(item) in seen:
+        return
+    seen.add(id(item))
+    for each in _parts(item):
+        yield from leaves(each, depth + 1, seen)
+
+
+def _parts(item: object) -> Iterator[object]:
+    if isinstance(item, dict | MappingProxyType):
+        mapping = cast("Mapping[object, object]", item)
+        yield from (*mapping.keys(), *mapping.values())
+    elif isinstance(item, _CONTAINERS):
+        yield from tuple(cast("tuple[object, ...]", item))
+    elif type(item).__module__.startswith("client_credentials.") and ".testing" not in type(item).__module__:
+        yield from getattr(item, "__dict__", {}).values()
+        yield from _slots(item).values()
+
+
+def said(error: BaseException) -> Iterator[Text]:
+    """Give what an error says in itself."""
+    kind = type(error).__name__
+    notes = getattr(error, "__notes__", ())
+    yield f"text of a {kind}", f"{error} {error!r} {error:} {error.args!r} {vars(error)!r} {notes!r}"
+
+
+def chain(error: BaseException) -> list[BaseException]:
+    """Give an error with its causes and contexts, of any depth, and the members of groups."""
+    found: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is None or any(each is known for known in found):
+            continue
+        found.append(each)
+        waiting += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            waiting += cast("BaseExceptionGroup[BaseException]", each).exceptions
+    return found
+
+
+def shown(error: BaseException) -> Iterator[Text]:
+    """Give all that an error shows, its causes and contexts too, to whoever prints, pickles or reports it."""
+    for each in chain(error):
+        kind = type(each).__name__
+        # What a test raises itself is the test's own to say; its way through our frames is not.
+        if not _raised_by_a_test(each):
+            yield from said(each)
+            yield f"traceback of a {kind}", "".join(traceback.format_exception_only(each))
+        yield f"locals in the traceback of a {kind}", _our_frames(each.__traceback__)
+        if isinstance(each, TokenError):
+            with contextlib.suppress(Exception):  # what a test has put into it
+                yield f"pickle of a {kind}", _pickled(each)
+
+
+def _raised_by_a_test(error: BaseException) -> bool:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and frames[-1][0].f_code.co_filename.startswith(_TESTS)
+
+
+def _our_frames(trace: TracebackType | None) -> str:
+    """Show the frames of the package with their locals; a test's own hold secrets, and so do the test kit's."""
+    ours = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(trace)
+        if (path := frame.f_code.co_filename).startswith(str(PACKAGE)) and not path.startswith(str(PACKAGE / "testing"))
+    ]
+    return "".join(traceback.StackSummary.extract(iter(ours), capture_locals=True).format())
