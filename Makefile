@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test clean
+.PHONY: help run test bench readme clean
 
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -20,6 +20,12 @@ test: .venv/test/ready  ## lint, check the types, run the tests, ask for full co
 	.venv/test/bin/coverage run -m pytest
 	.venv/test/bin/coverage combine --quiet
 	.venv/test/bin/coverage report
+
+bench: .venv/test/ready  ## print the promised figures, each beside its limit
+	.venv/test/bin/python -W ignore -m tests.bench.figures 2>/dev/null
+
+readme: .venv/test/ready  ## write the parts of the README that the code makes
+	.venv/test/bin/python -m tests.readme.pages
 
 clean:  ## remove all that make has made
 	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
