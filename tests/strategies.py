@@ -219,19 +219,26 @@ def token_responses(*, spoiled: str | None = None) -> SearchStrategy[TokenRespon
 
 def _ruined(document: dict[str, Any], ruin: str) -> bytes:
     whole = json.dumps(document)
-    return {
-        "empty": b" \r\n",
-        "cut": whole[:-1].encode(),
-        "twice": (whole[:-1] + ', "access_token": "another"}').encode(),
-        "nan": (whole[:-1] + ', "n": NaN}').encode(),
-        "infinity": (whole[:-1] + ', "n": 1e400}').encode(),
-        "trailing": (whole + "}").encode(),
-        "latin-1": (whole[:-1] + ', "n": "\xe9"}').encode("latin-1"),
-        "utf-16": whole.encode("utf-16"),
-        "newline": (whole[:-1] + ', "n": "\n"}').encode(),
-        "list": f"[{whole}]".encode(),
-        "deep": (whole[:-1] + ', "n": ' + "[" * 50_000 + "]" * 50_000 + "}").encode(),
-    }[ruin]
+    before = whole[:-1] + ', "n": '
+    match ruin:
+        case "empty":
+            return b" \r\n"
+        case "list":
+            return f"[{whole}]".encode()
+        case "cut":
+            return whole[:-1].encode()
+        case "trailing":
+            return (whole + "}").encode()
+        case "twice":
+            return (whole[:-1] + ', "access_token": "another"}').encode()
+        case "utf-16":
+            return whole.encode("utf-16")
+        case "latin-1":
+            return (before + '"\xe9"}').encode("latin-1")
+        case "deep":
+            return (before + "[" * 50_000 + "]" * 50_000 + "}").encode()
+        case _:
+            return (before + {"nan": "NaN", "infinity": "1e400", "newline": '"\n"'}[ruin] + "}").encode()
 
 
 _NOT_TEXT: Final = (
