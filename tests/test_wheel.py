@@ -1,0 +1,149 @@
+"""The wheel as whoever installs it finds it: it is whole, it is typed throughout, and a library can embed it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import client_credentials
+from client_credentials._core.request import VERSION
+
+ROOT = Path(__file__).parents[1]
+CONSUMER = ROOT / "tests" / "consumer"
+
+
+@attrs.frozen
+class Home:
+    """A folder with a virtual environment that has the wheel, and a package beside it that is to use it."""
+
+    folder: Path
+    wheel: Path
+
+    @property
+    def python(self) -> str:
+        """The interpreter of the environment."""
+        return str(self.folder / "venv" / "bin" / "python")
+
+    def run(self, *command: str, accept: tuple[int, ...] = (0,)) -> str:
+        """Run a command there, where nothing leads back to this repository; gives what it prints."""
+        # pyright --verifytypes looks at the interpreter that PATH leads to, and at no other.
+        path = os.pathsep.join((str(Path(self.python).parent), os.environ["PATH"]))
+        done = subprocess.run(
+            command, cwd=self.folder, env={**unmeasured(), "PATH": path}, capture_output=True, text=True
+        )
+        assert done.returncode in accept, done.stdout + done.stderr
+        return done.stdout
+
+
+def unmeasured() -> dict[str, str]:
+    """Give an environment in which no path leads to the sources, and nobody measures coverage."""
+    return {
+        **{
+            name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "MYPYPATH", "PYTHON"))
+        },
+        "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Build the wheel, and install it and nothing else; what it depends on is borrowed. No network is needed."""
+    folder = tmp_path_factory.mktemp("home")
+    venv = folder / "venv"
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, env=unmeasured(), check=True, capture_output=True)
+    [wheel] = folder.glob("*.whl")
+    home = Home(folder, wheel)
+    home.run(sys.executable, "-m", "venv", "--without-pip", str(venv))
+    packages = Path(sysconfig.get_path("purelib", "venv", vars={"base": str(venv)}))
+    # The folder alone: a .pth file in it, such as that of an editable install, does not count there.
+    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+    install = (sys.executable, "-m", "pip", "--python", home.python, "install", "--quiet", "--no-index", "--no-deps")
+    home.run(*install, "--disable-pip-version-check", str(wheel))
+    shutil.copytree(CONSUMER, folder / "consumer", ignore=shutil.ignore_patterns("__pycache__"))
+    return home
+
+
+def metadata(wheel: Path) -> Message:
+    """Read what the wheel says about itself."""
+    with zipfile.ZipFile(wheel) as archive:
+        return Parser().parsestr(archive.read(f"client_credentials-{VERSION}.dist-info/METADATA").decode())
+
+
+def test_what_is_in_it(home: Home) -> None:
+    """The wheel has the package, all of it and its mark of being typed, what describes it, and no test."""
+    with zipfile.ZipFile(home.wheel) as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+    package = Path(client_credentials.__path__[0])
+    sources = {path.relative_to(package.parent).as_posix() for path in package.rglob("*.py")}
+    described = {f"client_credentials-{VERSION}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL")}
+    assert {"client_credentials/py.typed"} | sources == {
+        name for name in names if name.startswith("client_credentials/")
+    }
+    assert {"client_credentials", f"client_credentials-{VERSION}.dist-info"} == {name.split("/")[0] for name in names}
+    assert described | {f"client_credentials-{VERSION}.dist-info/licenses/LICENSE"} <= names
+
+
+def test_what_it_says_of_itself(home: Home) -> None:
+    """The wheel is for any platform, says its version, its license and that it is typed, and needs three packages."""
+    told = metadata(home.wheel)
+    needed = [line for line in told.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert f"client_credentials-{VERSION}-py3-none-any.whl" == home.wheel.name
+    assert ("client-credentials", VERSION, "Apache-2.0") == (told["Name"], told["Version"], told["License-Expression"])
+    assert {"attrs", "cattrs", "urllib3"} == {line.partition(">")[0] for line in needed}
+    assert "Typing :: Typed" in told.get_all("Classifier", [])
+
+
+def test_all_of_it_is_typed(home: Home) -> None:
+    """Every public symbol of the wheel has a type that pyright knows: 100 %."""
+    verify = ("--verifytypes", "client_credentials", "--ignoreexternal", "--outputjson")
+    found: dict[str, Any] = json.loads(home.run(sys.executable, "-m", "pyright", *verify, accept=(0, 1)))
+    told = found["typeCompleteness"]
+    assert Path(told["packageRootDirectory"]).is_relative_to(home.folder / "venv")
+    doubtful = [symbol for symbol in told["symbols"] if symbol["isExported"] and not symbol["isTypeKnown"]]
+    assert [] == [(symbol["name"], symbol["diagnostics"]) for symbol in doubtful]
+    assert (1, True) == (told["completenessScore"], told["exportedSymbolCounts"]["withKnownType"] > 100)
+
+
+def test_a_library_checks_against_it_with_mypy(home: Home) -> None:
+    """A package that implements the protocols and uses the rest passes mypy --strict against the installed wheel."""
+    mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file=", "--python-executable", home.python)
+    assert "Success: no issues found in 4 source files\n" == home.run(*mypy, "-p", "consumer", accept=(0, 1, 2))
+
+
+def test_a_library_checks_against_it_with_pyright(home: Home) -> None:
+    """The same package passes pyright at its strictest."""
+    strictest = {"include": ["consumer"], "typeCheckingMode": "strict"}
+    (home.folder / "pyrightconfig.json").write_text(json.dumps(strictest), "utf-8")
+    told = home.run(sys.executable, "-m", "pyright", "--pythonpath", home.python, "--outputjson", accept=(0, 1))
+    found: dict[str, Any] = json.loads(told)
+    assert [] == found["generalDiagnostics"]
+    assert 4 == found["summary"]["filesAnalyzed"]
+
+
+def test_a_library_runs_with_it(home: Home) -> None:
+    """The same package runs: it imports the wheel, and what it replaces is used."""
+    told: dict[str, Any] = json.loads(home.run(home.python, "-m", "consumer"))
+    assert Path(told.pop("from")).is_relative_to(home.folder / "venv")
+    assert {
+        "names": sorted(client_credentials.__all__),
+        "locks": [False, True],
+        "scopes": ["read write", "read write", None] * 2,
+        "refused": [None, None, "invalid_client"] * 2,
+        "tokens": 2,
+        "log": ["POST", "POST", "TokenRefused"] * 2,
+        "borrowed": ["Bearer borrowed"] * 2,
+        "gone": [True] * 7,
+    } == told
