@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import ssl
 import threading
@@ -164,6 +165,19 @@ class TestFaults:
             assert BODY == fetch(token_request(peer.url)).body
         assert kind is type(error)
         assert reason in str(error)
+
+    def test_what_is_left_unread_is_never_read(self) -> None:
+        """B14: a connection with something left on it is closed at once, though the peer would keep it."""
+        after: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+        def keep(sock: socket.socket) -> None:
+            answers(HEAD + b"Content-Encoding: br\r\nContent-Length: 9\r\n\r\n")(sock)
+            after.put(sock.recv(1))
+
+        with Peer(keep) as peer:
+            fetch = Urllib3Fetch(pool=urllib3.PoolManager())
+            failure(fetch, token_request(peer.url))
+            assert b"" == after.get(timeout=5)
 
     def test_a_body_that_stalls(self) -> None:
         """B7: before each read the socket is given what is left, not urllib3's whole timeout."""

@@ -149,7 +149,7 @@ BROKEN: dict[str, tuple[Script, type[Exception], str]] = {
     "flood": (
         floods(b"HTTP/1.1 200 OK\r\n", b"X: %s\r\n" % (b"x" * 10_000)),
         InvalidTokenResponse,
-        "more than anybody needs",
+        "too many bytes",
     ),
 }
 

@@ -89,6 +89,21 @@ class TestTrust:
         assert made[0].verify_mode is ssl.CERT_REQUIRED
         assert made[0].check_hostname
 
+    def test_the_protocol_is_agreed_upon(self) -> None:
+        """A server that would rather speak HTTP/2 is told that this client does not (RFC 7301)."""
+        agreed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+        def tell(sock: socket.socket) -> None:
+            assert isinstance(sock, ssl.SSLSocket)
+            agreed.put(sock.selected_alpn_protocol())
+            answers(GRANTED)(sock)
+
+        context = server_context()
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with Peer(tell, context=context) as peer:
+            Urllib3Fetch()(token_request(peer.secure_url))
+            assert "http/1.1" == agreed.get(timeout=5)
+
     @pytest.mark.parametrize(
         ("context", "reason"),
         [

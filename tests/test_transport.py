@@ -8,6 +8,7 @@ import queue
 import socket
 import ssl
 import threading
+import time
 import tracemalloc
 from types import SimpleNamespace
 from typing import Any
@@ -157,7 +158,7 @@ class TestResponse:
             HEAD + b"\r\n" + BODY,
             HEAD + b"Content-Length: -5\r\n\r\n" + BODY,
             HEAD + b"Content-Length: few\r\n\r\n" + BODY,
-            HEAD + b"Content-Encoding: identity\r\n\r\n" + BODY,
+            HEAD + b"Content-Encoding: Identity\r\n\r\n" + BODY,
             CHUNKED + b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n",
             CHUNKED + b"".join(b"1;x=y\r\n%c\r\n" % byte for byte in BODY) + b"0\r\nTrailer: 1\r\n\r\n",
             HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\n" + BODY + b"\r\n0\r\n\r\n",
@@ -208,9 +209,9 @@ HOSTILE: dict[str, tuple[Script, str]] = {
     "B3-chunk-size-empty": (holds(CHUNKED + b"\r\nabc\r\n"), "not HTTP"),
     "B3-chunk-size-line": (floods(CHUNKED, b"1" * 65536), "not HTTP"),
     "B3-negative-chunk": (floods(CHUNKED + b"-1\r\n", b"x" * 65536), "larger than 1048576 bytes"),
-    "B3-endless-extensions": (floods(CHUNKED, b"1;" + b"x" * 60_000 + b"\r\na\r\n"), "more than anybody needs"),
-    "B3-endless-trailers": (floods(CHUNKED + b"0\r\n", b"X-Trailer: 1\r\n" * 5000), "more than anybody needs"),
-    "B9-continue": (floods(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000), "more than anybody needs"),
+    "B3-endless-extensions": (floods(CHUNKED, b"1;" + b"x" * 60_000 + b"\r\na\r\n"), "too many bytes"),
+    "B3-endless-trailers": (floods(CHUNKED + b"0\r\n", b"X: %s\r\n" % (b"x" * 60_000)), "too many bytes"),
+    "B9-continue": (floods(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000), "too many bytes"),
     "B11-infinite": (floods(HEAD + b"\r\n", b"x" * 65536), "larger than 1048576 bytes"),
     "B11-infinite-chunks": (floods(CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"), "larger than 1048576 bytes"),
     "B11-declared": (floods(sized(10**12), b"x" * 65536), "larger than 1048576 bytes"),
@@ -233,7 +234,7 @@ HOSTILE: dict[str, tuple[Script, str]] = {
     "B20-endless-line": (floods(b"", b"x" * 65536), "not HTTP"),
     "two-lengths": (holds(HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), "not HTTP (InvalidHeader)"),
     "endless-header": (floods(HEAD + b"X-Endless: ", b"x" * 1000), "response headers from 127.0.0.1"),
-    "endless-headers": (floods(HEAD, b"X-Header: %s\r\n" % (b"x" * 10_000)), "more than anybody needs"),
+    "endless-headers": (floods(HEAD, b"X-Header: %s\r\n" % (b"x" * 10_000)), "too many bytes"),
     "many-headers": (floods(HEAD, b"X: 1\r\n" * 50), "not HTTP (HTTPException)"),
 }
 
@@ -253,7 +254,7 @@ class TestHostilePeers:
     @pytest.mark.parametrize(("script", "reason"), HOSTILE.values(), ids=HOSTILE)
     def test_not_a_response(self, script: Script, reason: str) -> None:
         """B3, B9, B11 to B15, B20: refused as soon as it shows, not drained, nothing inflated, in less than 8 MB."""
-        with Peer(script) as peer, within(2.0):
+        with Peer(script) as peer, within(10.0):
             tracemalloc.start()
             try:
                 error = failure(Urllib3Fetch(), token_request(peer.url, timeout=30.0))
@@ -380,6 +381,13 @@ class TestDeadline:
         with black_hole() as port, within(0.3):
             failure(Urllib3Fetch(), token_request(f"http://127.0.0.1:{port}/", timeout=30.0))
 
+    def test_a_share_that_is_used_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An address whose turn comes too late times out like the ones before it."""
+        monkeypatch.setattr(deadline, "CONNECT_SECONDS", 0.0)
+        with black_hole() as port:
+            error = failure(Urllib3Fetch(), token_request(f"http://127.0.0.1:{port}/"))
+        assert f"connect to 127.0.0.1:{port}: timed out" in str(error)
+
 
 class TestDial:
     """From a name to a connection."""
@@ -399,6 +407,32 @@ class TestDial:
         """A label of more than 63 characters is not looked up again."""
         error = failure(Urllib3Fetch(), token_request(f"http://{'a' * 64}.test/"))
         assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
+
+    def test_a_name_with_a_dot_at_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An absolute name is looked up as one; Host and certificates know it without the dot."""
+        asked: list[str] = []
+        received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+        def keep(sock: socket.socket) -> None:
+            received.put(read_request(sock))
+            sock.sendall(GRANTED)
+
+        with Peer(keep) as peer:
+
+            def find(host: str, *_: object, **__: object) -> list[Address]:
+                asked.append(host)
+                return [v4(peer.port)]
+
+            monkeypatch.setattr(socket, "getaddrinfo", find)
+            Urllib3Fetch()(token_request("http://token.test./"))
+            assert b"\r\nHost: token.test\r\n" in received.get(timeout=5)
+        assert ["token.test."] == asked
+
+    def test_nothing_waits_to_be_sent(self) -> None:
+        """A request does not wait for the acknowledgement of a handshake (Nagle's algorithm is off)."""
+        exchange = deadline.Exchange(time.monotonic() + 5, 0)
+        with Peer(silent) as peer, deadline.dial("127.0.0.1", peer.port, exchange) as sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     def test_connection_refused(self) -> None:
         """A4: nobody listens: unreachable at once, worth another attempt."""

@@ -62,7 +62,7 @@ class Exchange:
         self.ended = count == 0
         self.allowance -= count
         if self.allowance < 0:
-            raise Fault(Malformed(status=self.status, reason=f"{self.stage}: more than anybody needs was sent"))
+            raise Fault(Malformed(status=self.status, reason=f"{self.stage}: too many bytes"))
 
 
 class DeadlineSocket(socket.socket):

@@ -28,7 +28,8 @@ class Urllib3Fetch:
     ) -> None:
         if type(max_body) is not int or max_body < 1:
             raise ValueError("max_body: a positive whole number of bytes is needed")
-        if pool is not None and not all(callable(getattr(pool, name, None)) for name in ("request", "urlopen")):
+        abilities = ("request", "urlopen", "connection_from_url")
+        if pool is not None and not all(callable(getattr(pool, name, None)) for name in abilities):
             raise ValueError("pool: a urllib3.PoolManager is needed")
         self._pool = pool
         self._max_body = max_body

@@ -10,13 +10,12 @@ import time
 from contextlib import closing
 from http.client import HTTPConnection as StandardConnection
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
-from typing import Final
+from typing import Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import EmptyPoolError, InvalidHeader, ProtocolError
-from urllib3.exceptions import SSLError as WrappedSSLError
 
 from ._core.model import Failure, Malformed, TokenRequest, TokenResponse, Unreachable
 from ._deadline import Exchange, Fault, dial, secure, tls_context
@@ -56,6 +55,7 @@ class OwnConnection:
             connection.connect()
             exchange.stage = f"request to {parts.hostname}"
             connection.request(request.method, target, request.body, {**request.headers, "Connection": "close"})
+            connection.flush()
             with closing(connection.response()) as response:
                 exchange.allowance = 8 * self._max_body + HEAD_BYTES  # chunks of one byte are six times as long
                 return _received(response, exchange, self._max_body)
@@ -127,9 +127,17 @@ class _Connection(HTTPConnection):
     def __init__(self, host: str, port: int, exchange: Exchange) -> None:
         super().__init__(host, port)
         self._exchange = exchange
+        self._outgoing = bytearray()
 
     def connect(self) -> None:
-        self.sock = dial(self.host, self.port, self._exchange)
+        self.sock = dial(self._dns_host, self.port, self._exchange)
+
+    def send(self, data: object) -> None:
+        # http.client hands over head and body apart: kept, so that they go out as one packet.
+        self._outgoing += cast("bytes", data)
+
+    def flush(self) -> None:
+        self.sock.sendall(self._outgoing)
 
     def response(self) -> urllib3.HTTPResponse:
         self._exchange.stage = f"response headers from {self.host}"
@@ -158,7 +166,7 @@ class _SecureConnection(_Connection, HTTPSConnection):
 
     def connect(self) -> None:
         if self._proxy is None:
-            sock = dial(self.host, self.port, self._exchange)
+            sock = dial(self._dns_host, self.port, self._exchange)
         else:
             sock = dial(self._proxy.host, self._proxy.port, self._exchange, peer="proxy ")
         self.sock = sock
@@ -170,8 +178,7 @@ class _SecureConnection(_Connection, HTTPSConnection):
 def _received(response: urllib3.BaseHTTPResponse, exchange: Exchange, max_body: int) -> TokenResponse:
     status = exchange.status = response.status
     exchange.stage = f"body of the response with status {status}"
-    codings = response.headers.get("Content-Encoding", "identity").lower().split(",")
-    if any(coding.strip() not in ("", "identity") for coding in codings):
+    if response.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
         raise Fault(Malformed(status=status, reason="content-encoding refused: nothing but identity was asked for"))
     body = bytearray()
     while piece := _piece(response, exchange):
@@ -195,7 +202,7 @@ def _diagnosed(error: BaseException, exchange: Exchange) -> Failure:
     match root := _root(error):
         case Fault(failure=failure):
             return failure
-        case ssl.SSLError() | WrappedSSLError():
+        case ssl.SSLError():
             return Unreachable(reason=f"{stage}: {_tls_reason(root)}", retryable=False)
         case TimeoutError() | EmptyPoolError():
             return Unreachable(reason=f"{stage}: timed out")
