@@ -6,8 +6,7 @@ Seconds are eighths, which floats add and subtract exactly, so that a boundary c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final
 
 import attrs
 from hypothesis import strategies as st
@@ -17,9 +16,6 @@ from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy,
 from client_credentials._core.lifecycle import Gate, Held, Instant, State, hold
 from client_credentials._core.model import Client, Failure, Malformed, Refused, Unreachable
 from client_credentials._core.request import make_client
-
-T = TypeVar("T")
-Draw: TypeAlias = Callable[[SearchStrategy[T]], T]
 
 VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 SCOPE_CHARACTERS: Final = VISIBLE.replace('"', "").replace("\\", "")
@@ -74,18 +70,24 @@ def access_tokens(expires_in: SearchStrategy[int] | None = None) -> SearchStrate
     )
 
 
-@st.composite
-def policies(draw: Draw[Any]) -> RenewalPolicy:
+def policies() -> SearchStrategy[RenewalPolicy]:
     """Policies that do not contradict themselves."""
-    ahead, longest = draw(seconds(1000)), draw(seconds(100_000, least=1))
-    return RenewalPolicy(
-        renew_ahead=ahead,
-        leeway=draw(st.integers(0, int(ahead * 8))) / 8,
-        assumed_lifetime=min(draw(seconds(1000, least=1)), longest),
-        max_lifetime=longest,
-        jitter=draw(draws()),
-        deadline=draw(seconds(60, least=1)),
+    parts = st.tuples(draws(), seconds(1000), seconds(1000, least=1), seconds(100_000, least=1), draws(), deadlines())
+    return parts.map(
+        lambda each: RenewalPolicy(
+            renew_ahead=each[1],
+            leeway=each[0] * each[1],
+            assumed_lifetime=min(each[2], each[3]),
+            max_lifetime=each[3],
+            jitter=each[4],
+            deadline=each[5],
+        )
     )
+
+
+def deadlines() -> SearchStrategy[float]:
+    """How long somebody may wait, in seconds."""
+    return seconds(60, least=1)
 
 
 def seconds(most: float, least: float = 0) -> SearchStrategy[float]:
@@ -135,7 +137,7 @@ def gates() -> SearchStrategy[Gate]:
     return st.builds(Gate, failure=failures(), since=instants(), wait=seconds(3600), streak=st.integers(1, 2000))
 
 
-def states(now: Instant = NOW, most: float = 200_000) -> SearchStrategy[State]:
+def states(most: float = 200_000, now: Instant = NOW) -> SearchStrategy[State]:
     """States that came about up to `most` seconds before this moment, by either clock."""
     age = st.tuples(seconds(most), seconds(most))
     parts = st.tuples(st.none() | helds(), age, st.none() | gates(), age, st.lists(token_texts(), max_size=3))
@@ -153,20 +155,25 @@ def before(now: Instant, wall: float, monotonic: float) -> Instant:
     return Instant(now.wall - wall, now.monotonic - monotonic)
 
 
-@st.composite
-def clients(draw: Draw[Any]) -> Client:
+def clients() -> SearchStrategy[Client]:
     """Clients as they may be registered."""
-    authentication = draw(st.sampled_from(ClientAuthentication))
-    name = credentials().filter(lambda text: ":" not in text or authentication is not ClientAuthentication.BASIC_RAW)
-    return make_client(
-        draw(name),
-        token_url=draw(st.sampled_from((ENDPOINT, f"{ENDPOINT}?tenant=a%20b", "http://[::1]:8080/"))),
-        scopes=draw(st.lists(scope_words(), max_size=3)),
-        audience=draw(st.none() | credentials()),
-        resources=draw(st.lists(st.sampled_from(RESOURCES), max_size=3)),
-        extra_params=draw(st.dictionaries(credentials().map(lambda name: f"x-{name}"), credentials(), max_size=2)),
-        authentication=authentication,
-    )
+    return st.fixed_dictionaries(
+        {
+            "client_id": credentials(),
+            "token_url": st.sampled_from((ENDPOINT, f"{ENDPOINT}?tenant=a%20b", "http://[::1]:8080/")),
+            "scopes": st.lists(scope_words(), max_size=3),
+            "audience": st.none() | credentials(),
+            "resources": st.lists(st.sampled_from(RESOURCES), max_size=3),
+            "extra_params": st.dictionaries(credentials().map(lambda name: f"x-{name}"), credentials(), max_size=2),
+            "authentication": st.sampled_from(ClientAuthentication),
+        }
+    ).map(_registered)
+
+
+def _registered(arguments: dict[str, Any]) -> Client:
+    if arguments["authentication"] is ClientAuthentication.BASIC_RAW:
+        arguments["client_id"] = arguments["client_id"].replace(":", ".")
+    return make_client(**arguments)
 
 
 def token_requests() -> SearchStrategy[TokenRequest]:
@@ -177,7 +184,7 @@ def token_requests() -> SearchStrategy[TokenRequest]:
         url=st.just(ENDPOINT),
         headers=st.dictionaries(scope_words(), credentials(), max_size=3),
         body=st.binary(max_size=60),
-        timeout=seconds(60, least=1),
+        timeout=deadlines(),
     )
 
 
