@@ -132,13 +132,17 @@ class RedisCachingStrategy:
     def get(self, key: str) -> CacheEntry | None:
         """Give what was set under the key, with the seconds that it has left by the clock of Redis."""
         name = _name(key)
-        found = self._call(lambda: self._eval(_GET, name), None)
-        if found is None:
-            return None
-        value, left = cast("tuple[str | bytes, int]", found)
-        text = value if isinstance(value, str) else value.decode(errors="replace")
-        # -1: somebody took its time to live away, so the entry itself is to tell.
-        return CacheEntry(text, None if left < 0 else left / 1000)
+
+        def command() -> CacheEntry | None:
+            found = self._eval(_GET, name)
+            if found is None:
+                return None
+            value, left = cast("tuple[str | bytes, int]", found)
+            text = value if isinstance(value, str) else value.decode(errors="replace")
+            # -1: somebody took its time to live away, so the entry itself is to tell.
+            return CacheEntry(text, None if left < 0 else left / 1000)
+
+        return self._call(command, None)
 
     def set(self, key: str, value: str, ttl: float) -> None:
         """Keep a value for `ttl` seconds."""
@@ -165,7 +169,7 @@ class RedisCachingStrategy:
         over = time.monotonic() + BUDGET
 
         def command() -> bool:
-            mine = self._eval(_LOCK, name, owner, max(int(ttl * 1000), 1)) == 1
+            mine = {1: True, 0: False}[cast("int", self._eval(_LOCK, name, owner, max(int(ttl * 1000), 1)))]
             if mine and time.monotonic() > over:
                 self._eval(_UNLOCK, name, owner)
             return mine
