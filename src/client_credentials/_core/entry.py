@@ -77,7 +77,10 @@ def load(kept: CacheEntry, now: Instant, policy: RenewalPolicy, draw: float) -> 
     How old an entry is, the cache's own clock says, where it has one: the writer's may be another host's.
     """
     try:
-        entry = _strict().structure(json.loads(kept.value), _Entry)
+        document = json.loads(kept.value)
+        entry = _strict().structure(document, _Entry)
+        if _strict().unstructure(entry) != document:  # cattrs makes up what has a default
+            return None
     except Exception:  # whatever a stranger's text makes cattrs raise, it is a miss
         return None
     age = now.wall - entry.written if kept.ttl is None else entry.ttl - kept.ttl
