@@ -50,8 +50,10 @@ class Answer:
         """Give all the bytes of the answer."""
         if self.raw is not None:
             return self.raw
-        body, headers = self.body or b"", {"Cache-Control": "no-store", "Connection": "close"}
-        if not isinstance(body, bytes):
+        body, headers = self.body, {"Cache-Control": "no-store", "Connection": "close"}
+        if body is None:
+            body = b""
+        elif not isinstance(body, bytes):
             body = json.dumps(dict(body)).encode()
             headers["Content-Type"] = "application/json"
         headers["Content-Length"] = str(len(body))
