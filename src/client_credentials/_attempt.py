@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import attrs
 
+from ._core.lifecycle import EMPTY, State
 from ._core.model import Client, Failure, Granted, Malformed, Outcome, TokenResponse, Unreachable
 from ._core.request import check_secret, credential, token_request
-from ._core.response import hushed, interpret, ordered
+from ._core.response import decode, discreet, hushed, interpret, objection, ordered
 from ._core.secret import Secret, needles
-from .configuration import SdkConfiguration
+from .configuration import SdkConfiguration, json_object, only_200
 from .errors import TokenError, failure_of
 
 
@@ -34,8 +37,10 @@ def read_secret(source: Secret) -> Secret | Attempted:
         return Attempted(Unreachable(reason=str(error)))
 
 
-def attempt(client: Client, secret: Secret, configuration: SdkConfiguration, timeout: float) -> Attempted:
-    """Make one token request, in `timeout` seconds."""
+def attempt(
+    client: Client, secret: Secret, configuration: SdkConfiguration, timeout: float, state: State = EMPTY
+) -> Attempted:
+    """Make one token request, in `timeout` seconds; an error repeats neither secret nor a token of the state."""
     # No frame that calls a user's code has a bare secret among its locals: tracebacks may show them.
     request = token_request(client, secret.reveal(), timeout)
     response: TokenResponse | None = None
@@ -49,9 +54,9 @@ def attempt(client: Client, secret: Secret, configuration: SdkConfiguration, tim
         stage = "after_request"
         configuration.after_request(request, response)
         stage = "response_validator"
-        configuration.response_validator(response)
+        failure = _objection(response, configuration)
         stage = "deserializer"
-        outcome = interpret(response, configuration.deserializer(response))
+        outcome = failure or _reading(response, configuration, client.scopes)
     except TokenError as error:
         outcome = failure_of(error)
     except Exception as error:  # a user's code
@@ -59,12 +64,28 @@ def attempt(client: Client, secret: Secret, configuration: SdkConfiguration, tim
         outcome = Malformed(status=response.status, reason=reason) if response else Unreachable(reason=reason)
         cause = error
     if isinstance(outcome, Granted):
-        return Attempted(outcome)
-    return Attempted(_settled(outcome, response, client, secret, configuration), cause)
+        return Attempted(discreet(outcome, _hidden(client, secret)))
+    outcome = hushed(outcome, _hidden(client, secret, state))
+    return Attempted(outcome if response is None else ordered(outcome, response, configuration.clock.wall()), cause)
 
 
-def _settled(
-    failure: Failure, response: TokenResponse | None, client: Client, secret: Secret, configuration: SdkConfiguration
-) -> Failure:
-    failure = hushed(failure, needles(*credential(client, secret.reveal())))
-    return failure if response is None else ordered(failure, response, configuration.clock.wall())
+def _hidden(client: Client, secret: Secret, state: State = EMPTY) -> frozenset[str]:
+    held = (state.held.token.access_token,) if state.held else ()
+    return needles(*credential(client, secret.reveal()), *held, *state.removed)
+
+
+# What the default collaborators find wrong is taken as a value: their exceptions hold words that nobody has hushed yet.
+
+
+def _objection(response: TokenResponse, configuration: SdkConfiguration) -> Failure | None:
+    if configuration.response_validator is only_200:
+        return objection(response)
+    configuration.response_validator(response)
+    return None
+
+
+def _reading(response: TokenResponse, configuration: SdkConfiguration, asked: Collection[str]) -> Outcome:
+    if configuration.deserializer is not json_object:
+        return interpret(response, configuration.deserializer(response), asked)
+    document = decode(response)
+    return document if isinstance(document, Malformed) else interpret(response, document, asked)

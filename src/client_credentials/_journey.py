@@ -113,10 +113,11 @@ class Traveller:
                 return None
 
     def _ask(self, flight: Flight, record: Record, secret: Secret | None) -> tuple[Landing, Exception | None]:
-        gate = record(flight, lambda state: state).gate
+        state = record(flight, lambda state: state)
+        gate = state.gate
         for attempts in itertools.count(1):
             asked = flight.setup.now()
-            attempted = self._attempt(flight, secret or read_secret(self.source))
+            attempted = self._attempt(flight, secret or read_secret(self.source), state)
             secret = None
             if isinstance(attempted.outcome, Granted):
                 return self._granted(flight, record, attempted.outcome, asked), None
@@ -127,12 +128,12 @@ class Traveller:
             time.sleep(wait)
         raise AssertionError  # itertools.count does not end
 
-    def _attempt(self, flight: Flight, secret: Secret | Attempted) -> Attempted:
+    def _attempt(self, flight: Flight, secret: Secret | Attempted, state: State) -> Attempted:
         if isinstance(secret, Attempted):
             return secret
         # The secret may have been rotated since, and the key goes with it.
         self.key = cache_key(self.client, secret.reveal())
-        return attempt(self.client, secret, flight.setup.configuration, flight.left)
+        return attempt(self.client, secret, flight.setup.configuration, flight.left, state)
 
     def _granted(self, flight: Flight, record: Record, grant: Granted, asked: Instant) -> AccessToken:
         token = token_of(grant, asked, self.policy, self.client.scopes)

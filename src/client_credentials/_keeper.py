@@ -68,6 +68,10 @@ class Keeper:
         `client_secret` may be a callable, which is read anew for each token request. Raises ValueError that names the
         argument to mend.
         """
+        is_text = not callable(client_secret)
+        secret = Secret(client_secret)
+        # A traceback may show the locals of this frame, whichever argument is to blame.
+        del client_secret
         client = make_client(
             client_id,
             token_url=token_url,
@@ -77,11 +81,11 @@ class Keeper:
             extra_params=extra_params,
             authentication=client_authentication,
         )
-        if not callable(client_secret):
-            check_secret(client_secret)
+        if is_text:
+            check_secret(secret.reveal())
         check_kind("policy", policy, RenewalPolicy)
-        self._traveller = Traveller(client, Secret(client_secret), policy)
-        self._secret_is_text = isinstance(client_secret, str)
+        self._traveller = Traveller(client, secret, policy)
+        self._secret_is_text = is_text
         self._mutex = threading.Lock()
         self._flight: Flight | None = None
         self._departed = 0
@@ -241,6 +245,8 @@ class Keeper:
     def _forget(self, token: AccessToken | str | None) -> str | None:
         """Forget the token in memory, or only if it is this one; gives what the cache is to forget."""
         value = token.access_token if isinstance(token, AccessToken) else token
+        if value is not None:
+            check_kind("token", value, str)
         lease = self._lease
         if value is None and lease.state.held:
             value = lease.state.held.token.access_token
@@ -265,6 +271,8 @@ class Keeper:
         self._flight = None
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_traveller"):  # seen in the traceback of its own constructor
+            return f"{type(self).__name__}()"
         client = self._traveller.client
         return f"{type(self).__name__}(client_id={client.client_id!r}, token_url={client.token_url!r})"
 

@@ -12,7 +12,7 @@ from typing import Final, NoReturn, assert_never, cast
 import attrs
 
 from .model import Failure, Granted, Malformed, Outcome, Refused, TokenResponse, Unreachable
-from .secret import needles, redact
+from .secret import needles, printable, redact
 
 LONGEST_TOKEN: Final = 65536
 _LONGEST_TEXT: Final = 256
@@ -20,7 +20,7 @@ _UNNAMED_PAUSE: Final = 5.0
 
 _TOKEN = re.compile(r"[\x21-\x7E]+")
 _DIGITS = re.compile(r"[0-9]{1,40}")
-_MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}(?![^;\s])", re.ASCII)  # never the half of one
 _ORIGIN = re.compile(r"https?://[\w.:\[\]-]{1,100}(?=/|$)", re.ASCII)
 _TRANSIENT = frozenset(("temporarily_unavailable", "server_error", "slow_down"))
 _NEVER_KEPT = ("refresh_token", "id_token")
@@ -142,6 +142,20 @@ def hushed(failure: Failure, hidden: frozenset[str]) -> Failure:
             return attrs.evolve(failure, reason=fit(failure.reason) or "")
         case _:
             assert_never(failure)
+
+
+def discreet(granted: Granted, hidden: frozenset[str]) -> Granted:
+    """Leave out of a grant what repeats our own secrets: it is shown, and kept in caches."""
+
+    def repeats(value: object) -> bool:
+        try:
+            text = repr(value)
+        except Exception:  # a user's deserializer may have made it, and what cannot be looked at is not kept
+            return True
+        return redact(text, hidden) != printable(text)
+
+    extra = {name: value for name, value in granted.extra.items() if not repeats((name, value))}
+    return attrs.evolve(granted, scope=None if repeats(granted.scope) else granted.scope, extra=extra)
 
 
 def _refusal(response: TokenResponse, said: Mapping[str, object]) -> Refused:

@@ -24,7 +24,7 @@ class Secret:
     __slots__ = ("_read",)
 
     def __init__(self, source: str | Callable[[], str]) -> None:
-        self._read: Callable[[], str] = (lambda: source) if isinstance(source, str) else source
+        self._read: Callable[[], str] = source if callable(source) else lambda: source
 
     def reveal(self) -> str:
         """Give the bare value; what a user's callable raises comes through."""

@@ -1,0 +1,7 @@
+"""The same server, clock, event loop and strategies as in the suite of both strategies."""
+
+from __future__ import annotations
+
+from tests.strategy.conftest import clock, loop, make, server
+
+__all__ = ["clock", "loop", "make", "server"]
