@@ -1,0 +1,183 @@
+"""The command line as shells and terminals run it: pipes, signals, a prompt."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+import pytest
+
+from client_credentials.testing import Answer, TokenServer
+from tests.cli.kit import CLIENT, COMMAND, run
+from tests.loopback import until
+
+pytestmark = pytest.mark.usefixtures("somebody")
+
+
+def test_a_token_comes_out_of_a_process(server: TokenServer) -> None:
+    """`python -m client_credentials token` is a token and exit status 0."""
+    ended = run("token", "--token-url", server.url)
+    assert (0, server.issued, b"") == (ended.returncode, ended.stdout.decode().splitlines(), ended.stderr)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_secret_may_come_through_a_pipe(end: bytes, server: TokenServer) -> None:
+    """The standard input is the secret, less the end of its line, and outranks the environment."""
+    typed = CLIENT[1].encode() + end
+    ended = run("token", "--secret-stdin", "--token-url", server.url, typed=typed, SPOTIFY_CLIENT_SECRET="another")
+    assert (0, b"") == (ended.returncode, ended.stderr)
+
+
+def test_no_standard_input_is_a_usage_error(server: TokenServer) -> None:
+    """Without a standard input there is no secret in it, and no traceback either."""
+    ended = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "token", "--secret-stdin", "--token-url", server.url],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    last = ended.stderr.decode().splitlines()[-1]
+    assert (2, "client-credentials: error: the client secret: Bad file descriptor") == (ended.returncode, last)
+
+
+def test_errors_have_no_traceback(server: TokenServer) -> None:
+    """No token: one line, exit status 1."""
+    ended = run("token", "--token-url", server.url, SPOTIFY_CLIENT_SECRET="wrong")
+    assert (1, b"", 1) == (ended.returncode, ended.stdout, ended.stderr.count(b"\n"))
+
+
+@pytest.mark.parametrize("command", ["token", "demo"])
+def test_a_reader_who_is_gone_is_no_error(command: str, server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken pipe ends the program as it ends others: without a word, with the status of SIGPIPE."""
+    if command == "demo":
+        monkeypatch.delenv("SPOTIFY_CLIENT_ID")
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        options = [] if command == "demo" else ["--token-url", server.url]
+        ended = run(command, *options, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (141, b"") == (ended.returncode, ended.stderr)
+
+
+def test_an_output_that_takes_nothing_is_said(server: TokenServer) -> None:
+    """A token that could not be written was not given."""
+    with Path(os.devnull).open("rb") as read_only:
+        ended = run("token", "--token-url", server.url, stdout=read_only.fileno())
+    assert (1, b"client-credentials: [Errno 9] Bad file descriptor\n") == (ended.returncode, ended.stderr)
+
+
+def test_any_terminal_can_show_it(server: TokenServer) -> None:
+    """What does not fit the output's encoding is escaped."""
+    body = {"access_token": "the-token-0123456789", "token_type": "Bearer", "expires_in": 60, "scope": "\N{SNOWMAN}"}
+    server.always(Answer(body=body))
+    ended = run("inspect", "--token-url", server.url, PYTHONIOENCODING="ascii")
+    assert (0, True) == (ended.returncode, b"scope     \\u2603\n" in ended.stdout)
+
+
+def test_an_interrupt_is_quiet(server: TokenServer) -> None:
+    """Ctrl-C while the server is thinking: exit status 130, and nothing else."""
+    server.always(Answer(delay=30))
+    command = [*COMMAND, "token", "--token-url", server.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        until(lambda: bool(server.requests))
+        process.send_signal(signal.SIGINT)
+        assert (b"", b"") == process.communicate(timeout=20)
+    assert 130 == process.returncode
+
+
+# Makes the terminal on its standard input the one that controls it, then becomes the program.
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@attrs.define
+class Terminal:
+    """A pseudo-terminal with a program in it, from the side of whoever sits in front."""
+
+    keyboard: int
+    process: subprocess.Popen[bytes]
+    screen: bytes = b""
+
+    def look(self) -> bool:
+        """Read what is new on the screen; False: the program has ended."""
+        with suppress(OSError):
+            new = os.read(self.keyboard, 4096)
+            self.screen += new
+            return bool(new)
+        return False
+
+    def wait_for(self, text: bytes) -> None:
+        """Read until a text is there."""
+        while text not in self.screen:
+            assert self.look(), self.screen
+
+    def type(self, keys: bytes) -> int:
+        """Press keys, read until the program ends, and give its exit status."""
+        os.write(self.keyboard, keys)
+        while self.look():
+            pass
+        return self.process.wait(20)
+
+
+@contextmanager
+def terminal(*arguments: str) -> Generator[Terminal]:
+    """Run the command line in a real pseudo-terminal."""
+    keyboard, line = pty.openpty()
+    command = [sys.executable, "-c", ON_TERMINAL, *COMMAND, *arguments]
+    with subprocess.Popen(command, stdin=line, stdout=line, stderr=line) as process:
+        os.close(line)
+        try:
+            yield Terminal(keyboard, process)
+        finally:
+            process.kill()
+            os.close(keyboard)
+
+
+def test_a_user_at_a_terminal_gets_a_token(server: TokenServer) -> None:
+    """The secret is asked for, is not shown while it is typed, and the token comes; nothing else does."""
+    with terminal("token", "--secret-stdin", "--token-url", server.url) as user:
+        user.wait_for(b"Client secret: ")
+        assert 0 == user.type(CLIENT[1].encode() + b"\n")
+        assert ["Client secret: ", *server.issued] == user.screen.decode().splitlines()
+
+
+def test_a_user_may_look_at_a_token_and_be_refused(server: TokenServer) -> None:
+    """With a wrong secret the terminal shows one line, and not what was typed."""
+    with terminal("inspect", "--secret-stdin", "--token-url", server.url) as user:
+        user.wait_for(b"Client secret: ")
+        assert 1 == user.type(b"wrong-one\n")
+        prompt, said = user.screen.decode().splitlines()
+        assert ("Client secret: ", True, False) == (prompt, "check the client id" in said, "wrong-one" in said)
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [(b"\x03", 130), (b"\x04", 2), (b"\n", 2)], ids=["ctrl-c", "ctrl-d", "enter"]
+)
+def test_a_user_may_leave_at_the_prompt(key: bytes, status: int, server: TokenServer) -> None:
+    """Ctrl-C leaves quietly; an end of input or an empty line is no secret; none shows a traceback."""
+    with terminal("token", "--secret-stdin", "--token-url", server.url) as user:
+        user.wait_for(b"Client secret: ")
+        assert status == user.type(key)
+        assert b"Traceback" not in user.screen
+    assert [] == server.requests
+
+
+def test_ctrl_c_at_a_terminal_is_quiet(server: TokenServer) -> None:
+    """The key that interrupts shows nothing but itself."""
+    server.always(Answer(delay=30))
+    with terminal("token", "--token-url", server.url) as user:
+        until(lambda: bool(server.requests))
+        assert (130, b"^C") == (user.type(b"\x03"), user.screen)
