@@ -18,7 +18,14 @@ from weakref import WeakSet
 import attrs
 import pytest
 
-from client_credentials import FileCachingStrategy, SdkConfiguration, TokenError, TokenRequest, TokenResponse
+from client_credentials import (
+    AccessToken,
+    FileCachingStrategy,
+    SdkConfiguration,
+    TokenError,
+    TokenRequest,
+    TokenResponse,
+)
 from client_credentials import _fork as fork
 from client_credentials import _keeper as keeper
 from client_credentials import _vault as vault
@@ -177,7 +184,7 @@ class Watch:
         _after(TokenResponse, "__init__", lambda _, made: self.scenario.meet(made[0]))
         _after(SdkConfiguration, "__attrs_post_init__", lambda _, made: self._meet_configuration(made[0]))
         _after(TokenServer, "start", lambda _, started: self.scenario.servers.add(started[0]))
-        _after(keeper.Lease, "__init__", lambda _, made: self.scenario.tokens.add(made[0].token.access_token))
+        _after(keeper.Lease, "__init__", lambda _, made: self._meet_token(made[0].token))
         _after(threading.Thread, "start", lambda _, started: self._tell("name of a thread", repr(started[0])))
         _after(vault, "dump", lambda entry, _: entry and self.scenario.values.setdefault(entry.value, "cache value"))
         for method in ("load", "store", "acquire"):
@@ -191,6 +198,10 @@ class Watch:
 
     def _tell(self, where: str, text: str) -> None:
         self.scenario.tell(where, text)
+
+    def _meet_token(self, token: AccessToken) -> None:
+        self.scenario.tokens.add(token.access_token)
+        self._tell("repr of an AccessToken", repr(token))
 
     def _meet_configuration(self, configuration: SdkConfiguration) -> None:
         self.scenario.meet(configuration)

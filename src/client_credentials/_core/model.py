@@ -26,6 +26,10 @@ def _names(value: Mapping[str, str]) -> str:
     return f"<{', '.join(value)}>"
 
 
+def _count(value: Mapping[str, str]) -> str:
+    return f"<{len(value)} headers>"
+
+
 class ClientAuthentication(Enum):
     """How the client proves who it is at the token endpoint (RFC 6749 section 2.3.1)."""
 
@@ -69,7 +73,7 @@ class TokenResponse:
     """What came back from the token endpoint, whatever it was; header names in any case."""
 
     status: int
-    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False)
+    headers: Mapping[str, str] = attrs.field(repr=_count, hash=False)  # their names are a stranger's words, too
     body: bytes = attrs.field(repr=_sizes)
 
     def header(self, name: str) -> str | None:
