@@ -10,7 +10,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Final, NoReturn, assert_never
 
-from ._clock import SystemClock, ticks
+from ._clock import SystemClock
 from ._core.lifecycle import EMPTY, Ask, Fail, Renew, Serve, State, adopted, decide, good_token, removed
 from ._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable
 from ._core.request import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
@@ -29,22 +29,23 @@ _NO_TOKEN = AccessToken("", "Bearer", 0, 0)
 
 
 class Lease:
-    """A state, and until when, by `ticks`, its token is served without a second look; nobody may change a state."""
+    """A state, and until when its token is served without a second look; nobody may change a state.
 
-    __slots__ = ("setup", "state", "ticks", "token", "until")
+    `until` is by the `ticks` of SystemClock; with any other clock it never comes, so that both are read on every call.
+    """
+
+    __slots__ = ("setup", "state", "token", "until")
 
     def __init__(self, setup: Setup, state: State) -> None:
-        clock = setup.configuration.clock
         self.setup = setup
         self.state = state
-        self.ticks: Callable[[], float] = ticks if type(clock) is SystemClock else clock.monotonic
         self.token: AccessToken = state.held.token if state.held else _NO_TOKEN
         self.until = -math.inf
 
     def extend(self, monotonic: float, lasts: float) -> None:
-        """Serve the token so many seconds more; a user's clocks are both read on every call."""
-        unread = _LONGEST_UNREAD if self.ticks is ticks else 0.0
-        self.until = monotonic + min(lasts, unread)
+        """Serve the token so many seconds more."""
+        if type(self.setup.configuration.clock) is SystemClock:
+            self.until = monotonic + min(lasts, _LONGEST_UNREAD)
 
 
 class Keeper:

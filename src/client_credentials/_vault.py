@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from hashlib import sha256
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import attrs
 
@@ -62,9 +62,10 @@ class Vault:
 
         Where the cache has no lock, or it fails, everyone is: a token matters more than a request.
         """
-        if not isinstance(self.cache, LockingCachingStrategy):
+        # isinstance would ask for every method of the protocol, which takes longer than all else here.
+        if not hasattr(self.cache, "lock"):
             return _release_nothing
-        cache: LockingCachingStrategy = self.cache
+        cache = cast("LockingCachingStrategy", self.cache)
 
         def enter() -> tuple[AbstractContextManager[bool], bool]:
             lock = cache.lock(key, ttl)

@@ -10,6 +10,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from ._clock import ticks
 from ._core.model import AccessToken
 from ._flight import Flight
 from ._keeper import Keeper
@@ -35,7 +36,7 @@ class AsyncClientCredentialsStrategy(Keeper):
         seconds at the most. Cancelling one task harms no other. Raises TokenError.
         """
         lease = self._lease
-        if lease.ticks() < lease.until:
+        if ticks() < lease.until:
             return lease.token
         return await self._obtain()
 

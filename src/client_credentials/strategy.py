@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from ._clock import ticks
 from ._core.model import AccessToken
 from ._flight import Flight
 from ._keeper import Keeper
@@ -23,7 +24,7 @@ class ClientCredentialsStrategy(Keeper):
         seconds at the most. Raises TokenError.
         """
         lease = self._lease
-        if lease.ticks() < lease.until:
+        if ticks() < lease.until:
             return lease.token
         return self._obtain()
 
