@@ -15,18 +15,20 @@ from hypothesis import strategies as st
 from client_credentials import TokenResponse
 from client_credentials._core.lifecycle import Instant, backed_off, token_of
 from client_credentials._core.model import Failure, Granted, Malformed, Outcome, Refused, RenewalPolicy
-from client_credentials._core.response import decode, hushed, interpret, objection, ordered, usable_token
-from client_credentials._core.secret import needles
+from client_credentials._core.response import decode, discreet, hushed, interpret, objection, ordered, usable_token
+from client_credentials._core.secret import needles, printable, redact
 from tests.strategies import (
     MEMBERS,
     NOW,
     RUINS,
     VISIBLE,
+    credentials,
     documents,
     extras,
     failures,
     json_values,
     policies,
+    scope_words,
     token_responses,
     token_texts,
 )
@@ -200,6 +202,43 @@ class TestRefusal:
     def test_idempotent(self, failure: Failure) -> None:
         """What is fit to be shown stays as it is."""
         assert failure == hushed(failure, frozenset())
+
+
+class TestDiscreet:
+    """A grant that repeats our own secrets is shown, and kept in caches, without what repeats them."""
+
+    @given(credentials().filter(lambda text: len(printable(text)) > 3), extras(), st.integers(0, 3), st.booleans())
+    @example("soft\xadhyphen", {}, 1, False)
+    @example("tag\U000e0001ged", {}, 1, True)
+    def test_what_repeats_is_left_out(self, secret: str, extra: dict[str, Any], depth: int, as_name: bool) -> None:
+        """Wherever in a member the secret stands, and in whatever script it is written, the member goes."""
+        echo: object = {secret: 1} if as_name else f"<{secret}>"
+        for _ in range(depth):
+            echo = [echo]
+        hidden = needles(secret)
+        grant = Granted(access_token="t", expires_in=1, scope=f"a {secret}", extra={**extra, "echo": echo, secret: 1})
+        shown = discreet(grant, hidden)
+        assert (None, set()) == (shown.scope, {"echo", secret} & set(shown.extra))
+        assert all(redact(name, hidden) == printable(name) for name in shown.extra)
+
+    @given(extras(), st.none() | scope_words())
+    def test_the_rest_stays(self, extra: dict[str, Any], scope: str | None) -> None:
+        """What repeats nothing is left as it is."""
+        grant = Granted(access_token="t", expires_in=1, scope=scope, extra=extra)
+        assert grant == discreet(grant, needles("c4nary-that-is-nowhere"))
+
+    def test_what_cannot_be_looked_at(self) -> None:
+        """A member that cannot be looked at is not kept: a user's deserializer may have made anything of it."""
+
+        class Blind:
+            def __repr__(self) -> str:
+                raise LookupError
+
+        circle: list[object] = []
+        circle.append(circle)
+        extra = {"blind": Blind(), "circle": circle, "fine": object}
+        grant = Granted(access_token="t", expires_in=1, scope=None, extra=extra)
+        assert {"fine": object} == discreet(grant, needles("secret")).extra
 
 
 class TestRetryAfter:
