@@ -64,7 +64,8 @@ def attempt(
         outcome = Malformed(status=response.status, reason=reason) if response else Unreachable(reason=reason)
         cause = error
     if isinstance(outcome, Granted):
-        return Attempted(discreet(outcome, _hidden(client, secret)))
+        said_more = outcome.scope or outcome.extra
+        return Attempted(discreet(outcome, _hidden(client, secret)) if said_more else outcome)
     outcome = hushed(outcome, _hidden(client, secret, state))
     return Attempted(outcome if response is None else ordered(outcome, response, configuration.clock.wall()), cause)
 
