@@ -7,7 +7,7 @@ from functools import partial
 from urllib.parse import quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from client_credentials.testing import Answer, TokenServer
@@ -77,6 +77,7 @@ class TestClientAuthentication:
         request, verdict = judge("POST", "/api/token", headers, b"grant_type=client_credentials", (client_id, secret))
         assert (None, client_id) == (verdict, request.client_id)
 
+    @example(client_id="50%25+", secret="a+b%41")
     @given(client_id=WORDS.filter(lambda text: ":" not in text), secret=WORDS)
     def test_by_header_raw(self, client_id: str, secret: str) -> None:
         """Any id and secret come through just as they are, as many clients send them."""
@@ -130,6 +131,15 @@ class TestRefusal:
         assert (status, {"error": error, "error_description": description}) == (reply.status, reply.json)
         assert [description] == [request.problem for request in server.requests]
         assert [] == server.issued
+
+    @example(body=b"grant_type=client_credential\xf3")
+    @given(body=st.binary())
+    def test_junk_is_judged_too(self, body: bytes) -> None:
+        """Any bytes are a request, for want of a better name, and earn no token."""
+        headers = {"content-type": FORM, "authorization": basic(*CLIENT)}
+        request, verdict = judge("POST", "/api/token", headers, body, CLIENT)
+        assert verdict is not None
+        assert (body, verdict[1]) == (request.body, request.problem)
 
     def test_another_path_is_not_served(self, server: TokenServer) -> None:
         """A client that does not keep to the endpoint's path is found out."""

@@ -129,6 +129,12 @@ class TestRecords:
         assert read_all(connection).startswith(b"HTTP/1.1 200 OK\r\n")
         assert 1 == len(server.requests)
 
+    def test_a_long_request_is_read_to_its_end(self, server: TokenServer) -> None:
+        """A body that takes many reads is whole in the record."""
+        scope = ("scope", "x" * 300_000)
+        assert 200 == ask(server.url, (*GRANT, scope)).status
+        assert [*GRANT, scope] == server.requests[0].form
+
     def test_a_request_is_there_before_its_answer(self, server: TokenServer) -> None:
         """A test can wait for a request that is still waiting for its answer; no token was issued yet."""
         server.answer(Answer(delay=60))
