@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench readme clean
+.PHONY: help run test bench bench-peers readme clean
 
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -24,6 +24,9 @@ test: .venv/test/ready  ## lint, check the types, run the tests, ask for full co
 bench: .venv/test/ready  ## print the promised figures, each beside its limit
 	.venv/test/bin/python -W ignore -m tests.bench.figures 2>/dev/null
 
+bench-peers: .venv/bench/ready  ## compare with other libraries; writes the table and the plot of the README
+	.venv/bench/bin/python -m tests.bench.peers
+
 readme: .venv/test/ready  ## write the parts of the README that the code makes
 	.venv/test/bin/python -m tests.readme.pages
 
@@ -32,8 +35,11 @@ clean:  ## remove all that make has made
 
 .venv/run/ready: package := .
 .venv/test/ready: package := .[dev]
+.venv/bench/ready: package := .
+.venv/bench/ready: peers := --requirement tests/bench/peers/requirements.txt
+.venv/bench/ready: tests/bench/peers/requirements.txt
 .venv/%/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv --clear .venv/$*
-	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(package)'
+	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(package)' $(peers)
 	touch $@
