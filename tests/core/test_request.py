@@ -41,7 +41,7 @@ class TestEncoding:
         assert b"grant_type=client_credentials&audience=+%25%26%2B%C2%A3%E2%82%AC" == request.body
 
     def test_the_vector_in_the_header(self) -> None:
-        """In the header as well: id and secret are form-encoded before base64 (section 2.3.1)."""
+        """P5, P6: in the header as well: id and secret are form-encoded before base64 (section 2.3.1)."""
         assert "a%3A+b:+%25%26%2B%C2%A3%E2%82%AC" == authorization(client(client_id="a: b"), " %&+£€")
 
     def test_raw(self) -> None:
@@ -55,7 +55,7 @@ class TestEncoding:
         assert authorization(client(), "3f9c") == authorization(raw, "3f9c")
 
     def test_post(self) -> None:
-        """POST puts both into the body, form-encoded, and no Authorization header beside them."""
+        """P6: POST puts both into the body, form-encoded, and no Authorization header beside them."""
         request = token_request(client(authentication=ClientAuthentication.POST), "a&b=c", 1.0)
         assert b"grant_type=client_credentials&client_id=my-client&client_secret=a%26b%3Dc" == request.body
         assert "Authorization" not in request.headers
@@ -144,7 +144,7 @@ class TestEndpoint:
         ],
     )
     def test_accepted_as_it_is(self, url: str) -> None:
-        """What is accepted is sent to as it was given, its query included."""
+        """P1: https, and http for a loopback host; what is accepted is sent to as it was given, query and all."""
         assert url == token_request(client(token_url=url), "s", 1.0).url
 
     @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ class TestEndpoint:
         ],
     )
     def test_refused(self, url: str, reason: str) -> None:
-        """The error names the argument and the reason, and quotes nothing of the URL, nor does what led to it."""
+        """P1, P3: anything else is refused with the argument and the reason; nothing of the URL is quoted."""
         with pytest.raises(ValueError, match=rf"^token_url: .*{reason}") as caught:
             client(token_url=url)
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)

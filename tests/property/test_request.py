@@ -151,7 +151,7 @@ class TestArguments:
 
     @pytest.mark.parametrize("secret", ["", None, 7, b"secret", True])
     def test_a_secret_is_text(self, secret: object) -> None:
-        """An empty secret, and one that is no string, is refused."""
+        """P4: an empty secret, and one that is no string, is refused."""
         with pytest.raises(ValueError, match=r"^client_secret: a string"):
             check_secret(secret)
 

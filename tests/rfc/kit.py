@@ -1,0 +1,67 @@
+"""A strategy and the endpoint that it asks, as the tests of the RFCs need them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from client_credentials import (
+    AccessToken,
+    ClientCredentialsStrategy,
+    InMemoryCachingStrategy,
+    SdkConfiguration,
+    TokenError,
+)
+from client_credentials.testing import Answer, FakeClock, ReceivedRequest, TokenServer
+
+ID: Final = "s6BhdRkqt3"  # RFC 6749's own examples
+SECRET: Final = "7Fjfp0ZBr1KtDRbnfVdmIw"
+GRANT: Final = {"access_token": "2YotnFZFEjr1zCsicMWpAA", "token_type": "bearer", "expires_in": 3600}
+
+
+def make(url: str, client_id: str = ID, client_secret: str = SECRET, **arguments: Any) -> ClientCredentialsStrategy:
+    """A strategy for the endpoint at this URL."""
+    return ClientCredentialsStrategy(client_id, client_secret, token_url=url, **arguments)
+
+
+def sent(server: TokenServer, **arguments: Any) -> ReceivedRequest:
+    """The one request that a strategy makes for its first token, as the endpoint received it."""
+    before = len(server.requests)
+    make(server.url, **arguments).get_or_create_access_token()
+    (request,) = server.requests[before:]
+    return request
+
+
+def given(server: TokenServer, document: object, **arguments: Any) -> AccessToken:
+    """The token that a strategy makes of this answer."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    server.answer(Answer(body=body))
+    return make(server.url, **arguments).get_or_create_access_token()
+
+
+def failed(server: TokenServer, *answers: Answer, **arguments: Any) -> TokenError:
+    """The error that a strategy makes of these answers."""
+    server.answer(*answers)
+    try:
+        make(server.url, **arguments).get_or_create_access_token()
+    except TokenError as error:
+        return error
+    raise AssertionError("no error was raised")
+
+
+def timed(server: TokenServer, **arguments: Any) -> tuple[ClientCredentialsStrategy, FakeClock]:
+    """A strategy, and the clock by which it goes."""
+    clock = FakeClock()
+    strategy = make(server.url, **arguments)
+    strategy.set_configuration(SdkConfiguration(clock=clock, caching_strategy=InMemoryCachingStrategy(clock=clock)))
+    return strategy, clock
+
+
+def basic(request: ReceivedRequest) -> tuple[str, str]:
+    """The id and the secret in a request's header, decoded as the RFC asks."""
+    scheme, _, encoded = request.headers["authorization"].partition(" ")
+    assert "Basic" == scheme
+    user, _, password = base64.b64decode(encoded, validate=True).decode("ascii").partition(":")
+    return unquote_plus(user), unquote_plus(password)
