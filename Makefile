@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench bench-peers readme clean
+.PHONY: help run test bench bench-peers readme test-all release clean
 
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -29,6 +29,12 @@ bench-peers: .venv/bench/ready  ## compare with other libraries; writes the tabl
 
 readme: .venv/test/ready  ## write the parts of the README that the code makes
 	.venv/test/bin/python -m tests.readme.pages
+
+test-all: .venv/test/ready  ## run the tests on every Python found, with the newest and the lowest dependencies
+	.venv/test/bin/python -m tests.everywhere
+
+release: .venv/test/ready  ## build wheel and sdist twice, check them, test the sdist against the wheel
+	.venv/test/bin/python -m tests.release
 
 clean:  ## remove all that make has made
 	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
