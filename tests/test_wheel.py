@@ -88,11 +88,15 @@ def test_what_is_in_it(home: Home) -> None:
         names = {name for name in archive.namelist() if not name.endswith("/")}
     package = Path(client_credentials.__path__[0])
     sources = {path.relative_to(package.parent).as_posix() for path in package.rglob("*.py")}
-    described = {f"client_credentials-{VERSION}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL")}
+    described = {
+        f"client_credentials-{VERSION}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt")
+    }
     assert {"client_credentials/py.typed"} | sources == {
         name for name in names if name.startswith("client_credentials/")
     }
-    assert {"client_credentials", f"client_credentials-{VERSION}.dist-info"} == {name.split("/")[0] for name in names}
+    plugins = {f"_client_credentials_{host}.py" for host in ("hypothesis", "pytest")}
+    tops = {"client_credentials", f"client_credentials-{VERSION}.dist-info"}
+    assert plugins | tops == {name.split("/")[0] for name in names}
     assert described | {f"client_credentials-{VERSION}.dist-info/licenses/LICENSE"} <= names
 
 

@@ -1,0 +1,145 @@
+"""What an install brings to hypothesis and pytest, in processes of their own that know the package by its install."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client_credentials import (
+    AccessToken,
+    CacheEntry,
+    ClientAuthentication,
+    InvalidTokenResponse,
+    RenewalPolicy,
+    TokenEndpointUnreachable,
+    TokenError,
+    TokenRefused,
+    TokenRequest,
+    TokenResponse,
+)
+from client_credentials.testing import FakeClock, TokenServer
+
+README = Path(__file__).parents[2] / "README.md"
+HEAVY = {"cattrs", "redis", "ssl", "urllib3"}
+DRAWN = (
+    AccessToken,
+    CacheEntry,
+    ClientAuthentication,
+    InvalidTokenResponse,
+    RenewalPolicy,
+    TokenEndpointUnreachable,
+    TokenError,
+    TokenRefused,
+    TokenRequest,
+    TokenResponse,
+)
+
+DRAW = """
+import json, sys
+from hypothesis import given, settings, strategies as st
+from client_credentials import AccessToken, RenewalPolicy, TokenRefused
+
+early = "client_credentials.testing" in sys.modules
+drawn = []
+
+@settings(database=None, derandomize=True, max_examples=50)
+@given(st.from_type(AccessToken), st.from_type(TokenRefused))
+def draw(token, refused):
+    drawn.append(token.token_type == "Bearer" and refused.status >= 400)
+
+draw()
+print(json.dumps([early, len(drawn) >= 50 and all(drawn), "client_credentials.testing.strategies" in sys.modules]))
+"""
+IMPORTED = "import sys, {}; print(*sorted(sys.modules))"
+
+
+def run(folder: Path, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
+    """Run Python in a folder of its own, as somebody does who has the package installed; gives what it prints."""
+    # Not measured: coverage would import things of its own, and the folder is nobody's project.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "HYPOTHESIS", "PYTEST"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-B", *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode in accept, done.stdout + done.stderr
+    return done.stdout
+
+
+class TestHypothesis:
+    """`st.from_type` knows the public values."""
+
+    def test_on_install(self, tmp_path: Path) -> None:
+        """Nothing of the test kit has to be imported for it, and nothing of it is before it is used."""
+        assert [False, True, True] == json.loads(run(tmp_path, "-c", DRAW))
+
+    @pytest.mark.parametrize("kind", DRAWN)
+    def test_each(self, kind: type[object]) -> None:
+        """Every public value has a strategy that draws it."""
+
+        @given(st.from_type(kind))
+        def draw(value: object) -> None:
+            assert isinstance(value, kind)
+
+        draw()
+
+    @given(st.from_type(AccessToken), st.from_type(RenewalPolicy))
+    def test_is_ours(self, token: AccessToken, policy: RenewalPolicy) -> None:
+        """What is drawn is what our strategies draw, not what hypothesis would make of the annotations."""
+        assert ("Bearer", None) == (token.token_type, token.refresh_token)
+        assert policy.leeway <= policy.renew_ahead
+
+    @given(st.from_type(Exception))
+    def test_classes_above(self, error: Exception) -> None:
+        """What others draw of a class above one of ours stays as it was."""
+        assert not isinstance(error, TokenError)
+
+    def test_import(self, tmp_path: Path) -> None:
+        """Importing hypothesis brings the classes, which its registry is keyed by, and nothing heavy with them."""
+        found = run(tmp_path, "-c", IMPORTED.format("hypothesis")).split()
+        assert {"_client_credentials_hypothesis", "client_credentials"} <= set(found)
+        assert [] == [name for name in found if name in HEAVY or name.startswith("client_credentials.testing")]
+
+
+class TestPytest:
+    """The fixtures are there without an import."""
+
+    def test_import(self, tmp_path: Path) -> None:
+        """A run of pytest that uses no fixture of ours imports one module of ours, the plugin."""
+        (tmp_path / "test_it.py").write_text(
+            "import sys\n\ndef test_it():\n    ours = {each for each in sys.modules if 'client_credentials' in each}\n"
+            "    assert ours == {'_client_credentials_pytest'}\n",
+            "utf-8",
+        )
+        assert "1 passed" in run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", accept=(0, 1))
+
+    def test_token_server(self, token_server: TokenServer, fake_clock: FakeClock) -> None:
+        """The server serves, its own and nobody else's requests; the clock stands still."""
+        assert [] == token_server.requests
+        assert token_server.url.startswith("http://127.0.0.1:")
+        assert fake_clock.wall() == fake_clock.wall()
+
+    def test_readme(self, tmp_path: Path) -> None:
+        """The tests that the README shows are found by pytest, get their fixtures, and pass."""
+        [block] = re.findall(
+            r"^```python\n(import pytest\n.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        )
+        (tmp_path / "test_sdk.py").write_text(block, "utf-8")
+        quiet = ("-q", "-p", "no:cacheprovider", "-W", "error")
+        assert "3 passed" in run(tmp_path, "-m", "pytest", *quiet, accept=(0, 1))
+
+
+@pytest.mark.parametrize("group", ["hypothesis", "pytest11"])
+def test_entry_points(group: str) -> None:
+    """Each entry point leads to something that is there."""
+    [ours] = [each for each in entry_points(group=group) if each.name == "client-credentials"]
+    assert ours.load()
