@@ -34,6 +34,22 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+_clients: list[Any] = []
+
+
+def connect(port: int, **options: Any) -> Any:
+    """Make a client, which `close_clients` closes."""
+    client = redis.Redis(port=port, **options)
+    _clients.append(client)
+    return client
+
+
+def close_clients() -> None:
+    """Close all clients made so far, also under those who hang."""
+    while _clients:
+        _clients.pop().connection_pool.disconnect()
+
+
 class RedisServer:
     """A real server on loopback that keeps nothing on disk; started again it has the same port, and no entries."""
 
@@ -79,7 +95,7 @@ class RedisServer:
 
     def client(self, **options: Any) -> Any:
         """Make a client that tries once; with options, one with redis-py's own defaults for the rest."""
-        return redis.Redis(port=self.port, **(options or {"retry": None, "retry_on_error": None, "socket_timeout": 5}))
+        return connect(self.port, **(options or {"retry": None, "retry_on_error": None, "socket_timeout": 5}))
 
 
 @contextlib.contextmanager
@@ -113,7 +129,7 @@ class Peer:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), connection:
             self.serve(connection)
 
     def __enter__(self) -> Peer:

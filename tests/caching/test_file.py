@@ -303,6 +303,7 @@ class TestDisk:
                 cache.set("key", "x" * 100_000, 60)
             except OSError as error:
                 print(error.errno, cache.get("key").value)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         """)
         said = subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True)
         assert f"{errno.EFBIG} old" == said.stdout.strip()

@@ -378,7 +378,9 @@ class TestSurroundings:
                     async with asyncio.timeout(0.02):
                         await hasty.get_access_token()
                 await asyncio.sleep(0.2)
-            return (await hasty.get_or_create_access_token()).access_token
+            token = await hasty.get_or_create_access_token()
+            client.connection_pool.disconnect()
+            return token.access_token
 
         with SlowLine(redis_server.port, 0.04) as line:
             token = asyncio.run(cancel_and_ask(line.port))
@@ -408,11 +410,11 @@ class TestSurroundings:
         for _ in range(3):
             cache.get("key")
         held: Any = cache
-        with held._breaker._mutex:
+        with held._patience._mutex:
             child = os.fork()
             if child == 0:
-                os._exit(0 if held._breaker.admit() > 0 else 1)
-        assert held._breaker.admit() == 0
+                os._exit(0 if held._patience._admit() > 0 else 1)
+        assert held._patience._admit() == 0
         assert 0 == os.waitpid(child, 0)[1]
 
     def test_the_package_stands_without_redis(self) -> None:
