@@ -24,8 +24,9 @@ PITCH, BAR, TOP = 19, 13, 40
 HEIGHT = TOP + PITCH * len(LIBRARIES) + 18
 
 STYLE: Final = (
-    "<style>text{font:12px system-ui,'DejaVu Sans',sans-serif;fill:#475569}.title{font-weight:600;fill:#0f172a}"
-    ".name{text-anchor:end}text.ours{font-weight:700;fill:#1d4ed8}rect.ours{fill:#2563eb}rect.peer{fill:#a8b3c4}"
+    "<style>text{font:12px system-ui,'DejaVu Sans',sans-serif;fill:#475569;"
+    "paint-order:stroke;stroke:#ffffff;stroke-width:3px}.title{font-weight:600;fill:#0f172a}.name{text-anchor:end}"
+    "text.ours{font-weight:700;fill:#1d4ed8}rect.ours{fill:#2563eb}rect.peer{fill:#a8b3c4}"
     ".limit{stroke:#dc2626;stroke-dasharray:3 3;fill:none}</style>"
 )
 
@@ -39,21 +40,23 @@ def panel(row: Row, title: str, *, limit: bool) -> Iterator[str]:
     """Draw one figure of all libraries, on a logarithmic scale that has a zero."""
     most = math.log1p(max(row.figures[name] for name in LIBRARIES)) or 1.0
     yield f'<text x="14" y="24" class="title">{escape(title)}</text>'
+    texts: list[str] = []
     for line, name in enumerate(LIBRARIES):
         figure, y = row.figures[name], TOP + line * PITCH
         width = max(math.log1p(figure) / most * BARS, 1.0)
         kind = "ours" if name == OURS.name else "peer"
-        yield f'<text x="{NAMES - 8}" y="{y + 11}" class="name {kind}">{escape(name)}</text>'
         yield f'<rect x="{NAMES}" y="{y}" width="{width:.1f}" height="{BAR}" rx="2" class="{kind}"/>'
-        yield f'<text x="{NAMES + width + 6:.1f}" y="{y + 11}" class="{kind}">{short(round(figure, 2))}</text>'
+        texts.append(f'<text x="{NAMES - 8}" y="{y + 11}" class="name {kind}">{escape(name)}</text>')
+        texts.append(f'<text x="{NAMES + width + 6:.1f}" y="{y + 11}" class="{kind}">{short(round(figure, 2))}</text>')
     if limit:
         x = NAMES + math.log1p(1) / most * BARS
         yield f'<path d="M{x:.1f} {TOP - 5}V{TOP + PITCH * len(LIBRARIES)}" class="limit"/>'
+    yield from texts
 
 
 def svg(rows: Sequence[Row]) -> str:
     """Draw all panels, two beside each other."""
-    width, height = 2 * WIDTH, HEIGHT * (len(PANELS) + 1) // 2 + 10
+    width, height = 2 * WIDTH, HEIGHT * ((len(PANELS) + 1) // 2) + 24
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',
         "<title>client-credentials and its peers: less is better, logarithmic</title>",
@@ -63,4 +66,5 @@ def svg(rows: Sequence[Row]) -> str:
     for index, (start, after, title, limit) in enumerate(PANELS):
         lines.append(f'<g transform="translate({index % 2 * WIDTH} {index // 2 * HEIGHT})">')
         lines += [*panel(find(rows, start, after), title, limit=limit), "</g>"]
-    return "\n".join([*lines, "</svg>", ""])
+    legend = "less is better; logarithmic from 0; the dashed line is 1"
+    return "\n".join([*lines, f'<text x="14" y="{height - 12}">{legend}</text>', "</svg>", ""])
