@@ -21,6 +21,7 @@ WHY_NOT: Final[Mapping[str, str]] = {
     "requests per 1,000 calls while the endpoint fails": "ours tries again after a random part of 1, 2, 4 ... 60 s, so"
     " that an outage that is over is soon over for its callers; botocore waits a minute whatever happened, and MSAL"
     " answers every call with the failure, though the token is still good",
+    "import, ms": "httpx-auth brings little more than httpx, which puts much off; ours makes some thirty attrs classes",
     "idle client, KB": "every strategy brings its configuration, its cache and its locks along; those ahead have one"
     " cache for the whole process, or none, and make what sends their requests later, or lighter",
     "its token, KB": "ours is kept twice, in the strategy and as the text in its cache; httpx-auth keeps two strings,"
@@ -113,7 +114,7 @@ def markdown(rows: Sequence[Row]) -> str:
     for each in rows:
         mark = ""
         if each.ahead:
-            reasons.append(f"{len(reasons) + 1}. {each.what} ({', '.join(each.ahead)}): {WHY_NOT.get(each.what, '?')}.")
+            reasons.append(f"{len(reasons) + 1}. {each.what} ({', '.join(each.ahead)}): {WHY_NOT.get(each.what, 'not explained')}.")
             mark = f" [{len(reasons)}]"
         lines.append(f"| {each.what}{mark} | {' | '.join(each.cells.get(name, '') for name in subjects)} |")
     python = f"{platform.python_implementation()} {platform.python_version()}"
