@@ -114,7 +114,8 @@ def markdown(rows: Sequence[Row]) -> str:
     for each in rows:
         mark = ""
         if each.ahead:
-            reasons.append(f"{len(reasons) + 1}. {each.what} ({', '.join(each.ahead)}): {WHY_NOT.get(each.what, 'not explained')}.")
+            why = WHY_NOT.get(each.what, "not explained")
+            reasons.append(f"{len(reasons) + 1}. {each.what} ({', '.join(each.ahead)}): {why}.")
             mark = f" [{len(reasons)}]"
         lines.append(f"| {each.what}{mark} | {' | '.join(each.cells.get(name, '') for name in subjects)} |")
     python = f"{platform.python_implementation()} {platform.python_version()}"
