@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -48,7 +48,7 @@ def _vocabulary() -> str:
     return "".join(path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))).lower()
 
 
-@cache
+@lru_cache(1024)
 def forms(canary: str) -> Mapping[str, str]:
     """Give the texts that give a canary away, in lower case, with the name of each form."""
     raw = canary.encode("utf-8", "surrogatepass")

@@ -69,12 +69,13 @@ VIEWS: Final[Mapping[str, Callable[[Any], str]]] = {
 _FROM_OUTSIDE: Final = ("repr", "str", "format", "json")
 
 
-def views(item: object) -> Iterator[Text]:
-    """Give what an object shows of itself; what a view fails with is a text as well.
+def views(item: object, *names: str) -> Iterator[Text]:
+    """Give what an object shows of itself, in these views or in all; what a view fails with is a text as well.
 
     A configuration holds a user's objects, and whoever looks into those sees what they show.
     """
-    for name in _FROM_OUTSIDE if isinstance(item, SdkConfiguration) and not _is_ours(item) else VIEWS:
+    all_ours = not isinstance(item, SdkConfiguration) or _is_ours(item)
+    for name in names or (VIEWS if all_ours else _FROM_OUTSIDE):
         view = VIEWS[name]
         try:
             text = view(item)

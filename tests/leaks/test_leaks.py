@@ -172,7 +172,7 @@ def test_every_part_of_an_error_is_looked_at(plant: Callable[[], object]) -> Non
     """An error is found out by its text, cause, notes, attributes, members and the locals of its frames."""
     error = _caught(plant)
     error.__traceback__ = error.__traceback__ if plant is _in_a_local else None
-    scenario = Scenario(tokens={CANARY}, errors=[error])
+    scenario = Scenario(tokens={CANARY: None}, errors=[error])
     assert scenario.hits()
 
 
@@ -184,13 +184,13 @@ def test_a_context_is_looked_at() -> None:
 
 def test_what_a_test_raises_is_its_own() -> None:
     """An exception that a test raises may say what it likes, and its frames hold what the test gave."""
-    assert [] == Scenario(tokens={CANARY}, errors=[_caught(lambda: _raise(LookupError(CANARY)))]).hits()
+    assert [] == Scenario(tokens={CANARY: None}, errors=[_caught(lambda: _raise(LookupError(CANARY)))]).hits()
 
 
 def test_a_value_may_hold_a_token() -> None:
     """The value of a cache is the one place for a token, and no place for a secret."""
     values = {json.dumps({"held": CANARY}): "cache value"}
-    assert [] == Scenario(tokens={CANARY}, values=values).hits()
+    assert [] == Scenario(tokens={CANARY: None}, values=values).hits()
     assert 1 <= len(Scenario(secrets={CANARY}, values=values).hits())
 
 

@@ -34,22 +34,21 @@ from tests.leaks.canaries import Hit, is_canary, search
 from tests.leaks.surfaces import Text, leaves, said, shown, views
 
 _MOST: Final = 40
-"""So many objects of a kind are looked at from all sides in one test; of errors, the others' texts are read too."""
+"""So many objects of a kind are looked at from all sides in one test; of errors, the others' texts are read too.
 
-
-def _strings() -> set[str]:
-    return set()
+Of the tokens of a test, so many first and so many last ones are looked for.
+"""
 
 
 @attrs.define(eq=False)
 class Scenario:
     """What one test has made: what must not be seen, and where it might be."""
 
-    secrets: set[str] = attrs.field(factory=_strings)
+    secrets: set[str] = attrs.field(factory=set[str])
     """Nowhere at all, the values of a cache included."""
-    tokens: set[str] = attrs.field(factory=_strings)
-    """Only as the value of a cache."""
-    public: set[str] = attrs.field(factory=_strings)
+    tokens: dict[str, None] = attrs.field(factory=dict[str, None])
+    """Only as the value of a cache; in their order."""
+    public: set[str] = attrs.field(factory=set[str])
     """What is shown on purpose; a secret that is part of it is no canary."""
     texts: dict[str, str] = attrs.field(factory=dict[str, str])
     values: dict[str, str] = attrs.field(factory=dict[str, str])
@@ -76,11 +75,11 @@ class Scenario:
             self._learn_from(server)
         for nth, error in enumerate(self.errors):
             self._add(shown(error) if nth < _MOST else said(error))
-        tokens = self._canaries(self.tokens)
+        tokens = self._canaries([*self.tokens][:_MOST] + [*self.tokens][-_MOST:])
         secrets = self._canaries(self.secrets)
         return search(self.texts, tokens | secrets) + search(self.values, secrets)
 
-    def _canaries(self, texts: set[str]) -> set[str]:
+    def _canaries(self, texts: Iterable[str]) -> set[str]:
         public = "\n".join(self.public).lower()
         return {text for text in texts if is_canary(text) and text.lower() not in public}
 
@@ -92,11 +91,11 @@ class Scenario:
         match thing:
             case TokenRequest():
                 self.secrets.update(_credentials(thing))
-                self.tell("repr of a TokenRequest", repr(thing))
+                self._add(views(thing, "repr"))
             case TokenResponse():
-                self.tokens.update(_granted(thing, "access_token"))
+                self.tokens |= dict.fromkeys(_granted(thing, "access_token"))
                 self.secrets.update(_granted(thing, "refresh_token", "id_token"))  # not even a cache keeps them
-                self.tell("repr of a TokenResponse", repr(thing))
+                self._add(views(thing, "repr"))
             case _:
                 if isinstance(thing, keeper.Keeper):
                     self._learn_from_strategy(thing)
@@ -110,7 +109,7 @@ class Scenario:
         client_id, secret = internals._client
         self.public.add(client_id)
         self.secrets.add(secret)
-        self.tokens.update(server.issued)
+        self.tokens |= dict.fromkeys(server.issued)
         for request in server.requests[:_MOST]:
             self.secrets.update(_basic(request.headers.get("authorization", "")))
 
@@ -200,7 +199,7 @@ class Watch:
         self.scenario.tell(where, text)
 
     def _meet_token(self, token: AccessToken) -> None:
-        self.scenario.tokens.add(token.access_token)
+        self.scenario.tokens[token.access_token] = None
         self._tell("repr of an AccessToken", repr(token))
 
     def _meet_configuration(self, configuration: SdkConfiguration) -> None:

@@ -149,7 +149,7 @@ def discreet(granted: Granted, hidden: frozenset[str]) -> Granted:
 
     def repeats(value: object) -> bool:
         try:
-            text = json.dumps(value, default=repr)  # whose escapes are those of the needles
+            text = json.dumps(value, default=repr, ensure_ascii=False)  # what is not ASCII goes from both
         except Exception:  # a user's deserializer may have made it, and what cannot be looked at is not kept
             return True
         return redact(text, hidden) != printable(text)
