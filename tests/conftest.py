@@ -1,14 +1,24 @@
-"""What holds for every test: examples take the time they need, on a busy machine too."""
+"""What holds for every test: examples take the time they need, on a busy machine too, and are the same each time.
+
+HYPOTHESIS_PROFILE=deep looks at thousands of new ones instead, =mutants at a few, for `make mutants`.
+"""
 
 from __future__ import annotations
 
+import os
+
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.leaks.watch import Watch
 
-settings.register_profile("house", deadline=None)
-settings.load_profile("house")
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+settings.register_profile("default", _PATIENT, derandomize=True, max_examples=100)
+settings.register_profile("deep", _PATIENT, max_examples=5000)
+_BRIEF = settings(_PATIENT, phases=[Phase.explicit, Phase.generate])  # the first failure says enough
+settings.register_profile("mutants", _BRIEF, derandomize=True, database=None, max_examples=30)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
