@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench bench-peers readme test-all release clean
+.PHONY: help run test bench bench-peers simulate faults readme test-all release clean
 
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -26,6 +26,12 @@ bench: .venv/test/ready  ## print the promised figures, each beside its limit
 
 bench-peers: .venv/bench/ready  ## compare with other libraries; writes the table and the plot of the README
 	.venv/bench/bin/python -m tests.bench.peers
+
+simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and draw the plot; SEED=N replays one
+	.venv/test/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED))
+
+faults: .venv/test/ready  ## list each known fault and rule with the tests that name it
+	.venv/test/bin/python -m tests.coverage_of_faults
 
 readme: .venv/test/ready  ## write the parts of the README that the code makes
 	.venv/test/bin/python -m tests.readme.pages

@@ -238,7 +238,7 @@ def test_no_machine_is_named() -> None:
 
 
 def test_importing_costs_nothing_but_the_import() -> None:
-    """`import client_credentials` opens and starts nothing, reads no environment, leaves heavy modules alone."""
+    """P13: `import client_credentials` opens and starts nothing, reads no environment, leaves heavy modules alone."""
     # Coverage in the child would import and open things of its own.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     told = subprocess.run(

@@ -1,0 +1,63 @@
+"""What the hosts of a fleet have in common: time, dice, the endpoint, the cache and the referee."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import attrs
+
+from client_credentials import ClientAuthentication, RenewalPolicy
+from client_credentials._core.model import Client
+from client_credentials._core.request import cache_key, make_client
+
+from .cache import Cache
+from .endpoint import Endpoint
+from .engine import Scheduler
+
+
+@attrs.frozen
+class Identity:
+    """A client and its secret, and the key under which its token is cached."""
+
+    number: int
+    client: Client
+    secret: str
+    key: str
+
+
+def identity(number: int) -> Identity:
+    """Make one of several identities, each of which differs from each other in one thing only."""
+    client = make_client(
+        "fleet",
+        token_url="https://token.example/token",
+        scopes=("read",) if number % 2 else (),
+        audience=None,
+        resources=(),
+        extra_params={},
+        authentication=ClientAuthentication.BASIC,
+    )
+    secret = f"secret-{number // 2}"
+    return Identity(number, client, secret, cache_key(client, secret))
+
+
+def silent(_: str) -> None:
+    """Tell nobody."""
+
+
+@attrs.define(eq=False)
+class World:
+    """All that happens happens in `scheduler`; `every` is the longest time, in seconds, between two calls on a host."""
+
+    scheduler: Scheduler
+    rng: Random
+    policy: RenewalPolicy
+    endpoint: Endpoint
+    cache: Cache | None
+    every: float
+    tell: Callable[[str], object] = silent
+
+    @property
+    def now(self) -> float:
+        """The true time."""
+        return self.scheduler.now

@@ -1,0 +1,78 @@
+"""Every fault and rule of the lists is tested, or said not to be testable here; the table that shows it is right."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.coverage_of_faults import IDS, NOT_TESTABLE, TESTS, complaints, found_by_id, functions_in, named
+
+
+@pytest.mark.parametrize(
+    ("expected", "docstring"),
+    [
+        (["A8"], "A8: one attempt."),
+        (["L1", "L4"], "L1, L4: a child."),
+        (["D1", "D2"], "D1 and D2: both."),
+        (["G1", "G2", "G3"], "G1-G3: numbers."),
+        (["B9", "B11", "B12", "B13", "B14", "B15", "B20"], "B9, B11 to B15, B20: refused."),
+        (["RFC6749-2.3.1-1", "RFC6749-A.12-A.14"], "RFC6749-2.3.1-1, RFC6749-A.12-A.14: the encoding."),
+        (["RFC8414-4"], "RFC8414-4: no normalisation."),
+        ([], "A token: once."),
+        ([], "It is A8: so."),
+        ([], ""),
+    ],
+)
+def test_what_a_docstring_names(expected: list[str], docstring: str) -> None:
+    """The ids at the beginning of a docstring are read, one by one or as ranges of the list, and no others."""
+    assert expected == named(docstring)
+
+
+def test_where_tests_are_found() -> None:
+    """Functions and methods named after tests count, whatever they are nested in."""
+    source = (
+        'class TestX:\n    def test_a(self):\n        "A1: x."\n'
+        "    async def test_b(self): ...\n    def other(self): ..."
+    )
+    assert [("test_a", "A1: x."), ("test_b", "")] == list(functions_in(source))
+
+
+@pytest.mark.parametrize(
+    ("expected", "tested", "excused"),
+    [
+        (["A2: neither tested nor said to be not testable"], set(IDS) - {"A2"}, set[str]()),
+        ([], set(IDS) - {"A2"}, {"A2"}),
+        (["A2: tested, and yet said to be not testable"], set(IDS), {"A2"}),
+        (["Z9: not in the lists"], {*IDS, "Z9"}, set[str]()),
+        (["Z9: not in the lists"], set(IDS), {"Z9"}),
+    ],
+)
+def test_what_is_wrong_is_found(expected: list[str], tested: set[str], excused: set[str]) -> None:
+    """A line that nobody names, one that is named twice over, and a name that is no line, are complained about."""
+    assert expected == complaints({key: ["somewhere"] for key in tested}, dict.fromkeys(excused, "why"))
+
+
+def test_each_line_stands_once() -> None:
+    """No id stands twice in the lists."""
+    assert len(IDS) == len(set(IDS))
+
+
+def test_every_line_is_tested() -> None:
+    """Every fault and rule has a test that names it, or a reason why it has none here."""
+    assert [] == complaints(found_by_id(), NOT_TESTABLE)
+
+
+def test_the_table() -> None:
+    """The command prints a line for each id, with its tests or the reason, and says by its status that all is well."""
+    command = [sys.executable, "-m", "tests.coverage_of_faults"]
+    done = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, check=False, timeout=60)
+    assert (0, "") == (done.returncode, done.stderr)
+    lines = done.stdout.splitlines()
+    assert list(IDS) == [line.split()[0] for line in lines[:-1] if not line.startswith(" ")]
+    assert (
+        f"{len(IDS)} lines: {len(IDS) - len(NOT_TESTABLE)} tested, {len(NOT_TESTABLE)} not testable here, 0 wrong"
+        in lines
+    )
+    assert any(line.split() == ["A8", "test_tls.py::test_plain_http"] or line.startswith("A8 ") for line in lines)

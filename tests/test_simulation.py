@@ -1,0 +1,263 @@
+"""A simulated fleet keeps the rules whatever befalls it, and the rules notice each part of the core that is broken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+
+from client_credentials import AccessToken, CacheEntry, RenewalPolicy, _vault
+from client_credentials._core import entry, lifecycle
+from client_credentials._core.lifecycle import Gate, Held, Instant, State
+from tests.simulation import host, journey, stage, world
+from tests.simulation.__main__ import main, report
+from tests.simulation.endpoint import Weather
+from tests.simulation.faults import DRAWN, Blow, Fault, Kind
+from tests.simulation.fleet import Fleet, random_fleet, run
+from tests.simulation.referee import Violation
+from tests.simulation.table import JITTER, MODES, NO_JITTER, SHARED
+
+HOUR = 3600.0
+ALONE = Fleet(seed=1, hosts=2, shared=False, span=3 * HOUR)
+TOGETHER = Fleet(seed=1, hosts=8, shared=True, span=3 * HOUR)
+
+Breakage = Callable[[pytest.MonkeyPatch], None]
+
+
+def struck(fleet: Fleet, kind: Kind, start: float, seconds: float, value: float = 0.0) -> Fleet:
+    """The same fleet, with one fault that hits its first host if it hits a host."""
+    return attrs.evolve(fleet, faults=(*fleet.faults, Fault(start, seconds, kind, value, 0)))
+
+
+def test_a_thousand_random_fleets_keep_every_rule() -> None:
+    """No expired, foreign or removed token, no early request, no two at once, no needless error, no long wait."""
+    met: set[Kind] = set()
+    for seed in range(1000):
+        fleet = random_fleet(seed)
+        met |= {fault.kind for fault in fleet.faults if fault.start < fleet.span}
+        try:
+            run(fleet)
+        except Violation as violation:
+            pytest.fail(f"{violation}; to see it again: python -m tests.simulation --seed {seed}")
+    assert set(DRAWN) == met
+
+
+def test_the_same_seed_gives_the_same_bytes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A replay tells the same story, and the report prints and draws the same, run after run."""
+    told: list[tuple[str, str]] = []
+    for picture in (tmp_path / "one.svg", tmp_path / "other.svg"):
+        assert 0 == main(["--seed", "40"])
+        report(picture, sizes=(1, 3))
+        told.append((capsys.readouterr().out, picture.read_text("utf-8")))
+    assert told[0] == told[1]
+    assert random_fleet(40).faults
+    assert all(str(fault) in told[0][0] for fault in random_fleet(40).faults)
+    assert [3, 1] == [told[0][1].count("<polyline"), told[0][1].count("</svg>")]
+
+
+def test_a_replay_shows_which_rule_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fleet that breaks a rule is named, and fails the command."""
+    no_lock(monkeypatch)
+    broken = next(seed for seed in range(50) if breach(random_fleet(seed)) == "flight")
+    assert 1 == main(["--seed", str(broken)])
+    assert "BROKEN flight: " in capsys.readouterr().out
+
+
+def breach(fleet: Fleet) -> str | None:
+    """Which rule a fleet breaks first."""
+    try:
+        run(fleet)
+    except Violation as violation:
+        return violation.rule
+    return None
+
+
+def wall_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Time is measured by the monotonic clock alone."""
+
+    def elapsed(since: Instant, now: Instant) -> float:
+        return now.monotonic - since.monotonic
+
+    for module in (lifecycle, entry, _vault, host):
+        patch.setattr(module, "elapsed", elapsed)
+
+
+def monotonic_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Time is measured by the wall clock alone."""
+
+    def elapsed(since: Instant, now: Instant) -> float:
+        return now.wall - since.wall
+
+    for module in (lifecycle, entry, _vault, host):
+        patch.setattr(module, "elapsed", elapsed)
+
+
+def no_leeway(patch: pytest.MonkeyPatch) -> None:
+    """A token is served to its very end."""
+
+    def hold(token: AccessToken, asked: Instant, policy: RenewalPolicy, draw: float) -> Held:
+        return attrs.evolve(lifecycle.hold(token, asked, policy, draw), end=float(token.expires_in))
+
+    patch.setattr(journey, "hold", hold)
+
+
+def always_stale(patch: pytest.MonkeyPatch) -> None:
+    """A token is to be renewed as soon as it is there."""
+
+    def hold(token: AccessToken, asked: Instant, policy: RenewalPolicy, draw: float) -> Held:
+        return attrs.evolve(lifecycle.hold(token, asked, policy, draw), renewal=0.0)
+
+    patch.setattr(journey, "hold", hold)
+
+
+def removal_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A token that was removed is taken from the cache again."""
+
+    def adopted(state: State, cached: State, now: Instant) -> State:
+        return lifecycle.adopted(attrs.evolve(state, removed=()), cached, now)
+
+    patch.setattr(journey, "adopted", adopted)
+
+
+def gate_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A failure shuts no gate."""
+
+    def failed(state: State, gate: Gate) -> State:
+        del gate
+        return state
+
+    patch.setattr(journey, "failed", failed)
+
+
+def gate_unpublished(patch: pytest.MonkeyPatch) -> None:
+    """A gate is not told to the fleet."""
+
+    def published(cached: State, mine: State, now: Instant) -> State:
+        return attrs.evolve(lifecycle.published(cached, mine, now), gate=None)
+
+    patch.setattr(journey, "published", published)
+
+
+def grant_unpublished(patch: pytest.MonkeyPatch) -> None:
+    """A grant is not told to the fleet."""
+
+    def published(cached: State, _: State, __: Instant) -> State:
+        return cached
+
+    patch.setattr(journey, "published", published)
+
+
+def no_lock(patch: pytest.MonkeyPatch) -> None:
+    """Whoever needs a token asks for it."""
+    patch.setattr(journey, "LOCKS", ())
+
+
+def keys_collide(patch: pytest.MonkeyPatch) -> None:
+    """All identities have the same key."""
+
+    def cache_key(*_: object) -> str:
+        return "key"
+
+    patch.setattr(world, "cache_key", cache_key)
+
+
+def no_recovery(patch: pytest.MonkeyPatch) -> None:
+    """A failure shuts the gate for hours."""
+
+    def backed_off(gate: Gate | None, *rest: object) -> Gate:
+        return attrs.evolve(REAL_BACKED_OFF(gate, *rest), wait=2 * HOUR)
+
+    patch.setattr(journey, "backed_off", backed_off)
+
+
+REAL_BACKED_OFF: Callable[..., Gate] = lifecycle.backed_off
+
+
+def born_again(patch: pytest.MonkeyPatch) -> None:
+    """An entry is as young when it is read as when it was written."""
+
+    def load(kept: CacheEntry, now: Instant, policy: RenewalPolicy, draw: float) -> State | None:
+        return entry.load(CacheEntry(kept.value, json.loads(kept.value)["ttl"]), now, policy, draw)
+
+    patch.setattr(_vault, "load", load)
+
+
+def no_deadline(patch: pytest.MonkeyPatch) -> None:
+    """A request takes what it takes, and whoever waits for it is woken late."""
+
+    def left(_: host.Host, __: journey.Flight) -> float:
+        return 60.0
+
+    patch.setattr(host.Host, "left", left)
+    patch.setattr(host, "LATENESS", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "fleet", "break_it"),
+    [
+        ("expired", struck(ALONE, Blow.NAP, 1000, 2 * HOUR), wall_ignored),
+        ("expired", struck(ALONE, Blow.STEP, 1000, 0, -2 * HOUR), monotonic_ignored),
+        ("expired", struck(ALONE, Weather.REFUSED, 3400, 600), no_leeway),
+        ("expired", struck(TOGETHER, Blow.CRASH, 3000, 60), born_again),
+        ("early", ALONE, always_stale),
+        ("early", TOGETHER, grant_unpublished),
+        ("removed", struck(TOGETHER, Blow.REVOKED, 1000, 0), removal_forgotten),
+        ("gate", struck(ALONE, Weather.THROTTLED, 3400, 600, 100), gate_forgotten),
+        ("gate", struck(TOGETHER, Weather.THROTTLED, 3400, 600, 100), gate_unpublished),
+        ("flight", TOGETHER, no_lock),
+        ("foreign", attrs.evolve(TOGETHER, identities=3), keys_collide),
+        ("error", struck(ALONE, Weather.REFUSED, 3400, 300), no_recovery),
+        ("wait", struck(ALONE, Weather.SILENT, 0, 300), no_deadline),
+    ],
+)
+def test_the_rules_notice_a_broken_core(
+    rule: str, fleet: Fleet, break_it: Breakage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fleet that keeps the rules breaks the right one once a part of the core is broken."""
+    assert None is breach(fleet)
+    break_it(monkeypatch)
+    assert rule == breach(fleet)
+
+
+def test_one_request_per_lifetime_for_all_who_share_a_cache() -> None:
+    """However many hosts: one request for each token, begun with the fleet's first renewal, and never two a second."""
+    lived = run(attrs.evolve(MODES[SHARED], hosts=200, span=24 * HOUR))
+    assert (25, 1, 0) == (lived.requests, lived.peak, lived.errors)
+
+
+@pytest.mark.parametrize(("mode", "share"), [(NO_JITTER, 0.0), (JITTER, 0.2)])
+def test_without_a_cache_the_rate_is_what_jitter_predicts(mode: str, share: float) -> None:
+    """A host asks once in a lifetime less its window, as jitter shortens it; the fleet's peak is spread over jitter."""
+    fleet = attrs.evolve(MODES[mode], hosts=400, span=12 * HOUR)
+    lived = run(fleet)
+    ahead = fleet.policy.renew_ahead
+    period = HOUR - ahead * (1 - share / 2) + fleet.every / 2
+    assert pytest.approx(HOUR / period, rel=0.002) == lived.pace
+    # Starts and calls are spread over a second each, so without jitter at least half of all ask in one.
+    spread = max(ahead * share, 1.0)
+    assert 0.5 < lived.peak * spread / fleet.hosts < 2.0
+
+
+@pytest.mark.parametrize("weather", [Weather.REFUSED, Weather.SILENT, Weather.ERRORS])
+@pytest.mark.parametrize("fleet", [attrs.evolve(ALONE, hosts=50), TOGETHER])
+def test_nobody_sees_a_short_outage(fleet: Fleet, weather: Weather) -> None:
+    """An outage that leaves time for the longest backoff before the token ends fails no call."""
+    assert 0 == run(struck(fleet, weather, 3480, 24)).errors
+
+
+def test_a_revoked_token_costs_one_renewal() -> None:
+    """Any number of callers who are told that the token is dead bring about one request."""
+    fleet = attrs.evolve(TOGETHER, hosts=50, span=1.5 * HOUR)
+    assert 1 + run(fleet).requests == run(struck(fleet, Blow.REVOKED, 1000, 0)).requests
+
+
+def test_the_simulated_journey_is_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the same answers, both do the same things at the same times, and remember and bring the same."""
+    for seed in range(500):
+        with monkeypatch.context() as patch:
+            assert stage.performed(stage.Stage(seed), patch) == stage.simulated(stage.Stage(seed))
