@@ -114,6 +114,8 @@ def secure(sock: DeadlineSocket, context: ssl.SSLContext, host: str) -> ssl.SSLS
     exchange = sock.exchange
     exchange.stage = f"TLS handshake with {host}"
     sock.settimeout(exchange.left())
+    # Raises if the peer has gone already, where wrap_socket would leave its own socket open.
+    sock.getpeername()
     secured = cast("DeadlineTLSSocket", context.wrap_socket(sock, server_hostname=host))
     secured.exchange = exchange
     return secured

@@ -177,7 +177,8 @@ def test_what_is_given_is_not_what_it_seems() -> None:
     with pytest.raises(AttributeError):
         assert pending.access_token  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     pending.close()
-    strategy.remove_access_token(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="token"):
+        strategy.remove_access_token(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     given: AccessToken = strategy.get_access_token()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     assert repr(None) == repr(given)
 
