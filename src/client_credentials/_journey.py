@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -115,7 +114,9 @@ class Traveller:
     def _ask(self, flight: Flight, record: Record, secret: Secret | None) -> tuple[Landing, Exception | None]:
         state = record(flight, lambda state: state)
         gate = state.gate
-        for attempts in itertools.count(1):
+        attempts = 0
+        while True:
+            attempts += 1
             asked = flight.setup.now()
             attempted = self._attempt(flight, secret or read_secret(self.source), state)
             secret = None
@@ -126,7 +127,6 @@ class Traveller:
             if wait is None:
                 return self._shut(flight, record, gate), attempted.cause
             time.sleep(wait)
-        raise AssertionError  # itertools.count does not end
 
     def _attempt(self, flight: Flight, secret: Secret | Attempted, state: State) -> Attempted:
         if isinstance(secret, Attempted):

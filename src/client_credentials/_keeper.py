@@ -160,19 +160,18 @@ class Keeper:
 
     def _claim(self, flight: Flight, *, leads: bool, until: float) -> AccessToken | None:
         """Give what a flight brought, or raise it; None: nothing yet, so board again. `until` is in real time."""
-        match flight.landing:
-            case AccessToken() as token:
-                return token
-            case Fail(failure=failure, wait=wait):
-                raise error_of(failure, wait) from flight.cause if leads else None
-            case None:
-                if not flight.is_over and flight.left <= 0:
-                    self._give_up(flight)
-                if time.monotonic() < until:
-                    return None
-                if good := self._look():
-                    return good
-                raise TokenEndpointUnreachable(self._in_vain())
+        landing = flight.landing
+        if isinstance(landing, AccessToken):
+            return landing
+        if landing is not None:
+            raise error_of(landing.failure, landing.wait) from flight.cause if leads else None
+        if not flight.is_over and flight.left <= 0:
+            self._give_up(flight)
+        if time.monotonic() < until:
+            return None
+        if good := self._look():
+            return good
+        raise TokenEndpointUnreachable(self._in_vain())
 
     def _give_up(self, flight: Flight) -> None:
         """Take an overdue flight out of its slot; what it brings yet counts if nothing newer does."""
