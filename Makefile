@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench bench-peers simulate faults readme test-all release clean
+.PHONY: help run test bench bench-peers fuzz mutants simulate faults readme test-all release clean
 
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -33,6 +33,13 @@ simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and 
 faults: .venv/test/ready  ## list each known fault and rule with the tests that name it
 	.venv/test/bin/python -m tests.coverage_of_faults
 
+fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; says how many, takes some minutes
+	HYPOTHESIS_PROFILE=deep .venv/test/bin/python -m pytest --hypothesis-show-statistics \
+		-k 'Total or Spoiled or AnythingElse' tests/property/test_response.py tests/property/test_entry.py
+
+mutants: .venv/mutants/ready  ## break the core in a thousand ways, one by one, and name those that no test notices
+	.venv/mutants/bin/python -m tests.mutation
+
 readme: .venv/test/ready  ## write the parts of the README that the code makes
 	.venv/test/bin/python -m tests.readme.pages
 
@@ -47,6 +54,8 @@ clean:  ## remove all that make has made
 
 .venv/run/ready: package := .
 .venv/test/ready: package := .[dev]
+.venv/mutants/ready: package := .[dev]
+.venv/mutants/ready: peers := 'mutmut>=3.8,<4'
 .venv/bench/ready: package := .
 .venv/bench/ready: peers := --requirement tests/bench/peers/requirements.txt
 .venv/bench/ready: tests/bench/peers/requirements.txt
