@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import select
 import socket
 import ssl
 import threading
@@ -14,6 +15,7 @@ import pytest
 import trustme
 
 from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest, Urllib3Fetch
+from client_credentials._deadline import Exchange, dial, secure, tls_context
 from tests._wire import (
     BODY,
     GRANTED,
@@ -160,6 +162,14 @@ class TestTrust:
         with Peer(abort) as peer:
             error = failure(Urllib3Fetch(), token_request(peer.secure_url))
         assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
+
+    def test_a_peer_that_is_gone_before_the_handshake(self) -> None:
+        """A reset that comes between connecting and TLS leaves no socket open."""
+        with Peer(abort) as peer:
+            sock = dial("127.0.0.1", peer.port, Exchange(time.monotonic() + 5, 1))
+            select.select([sock], [], [], 5)  # until the reset is there
+            with pytest.raises(ConnectionResetError):
+                secure(sock, tls_context(), "localhost")
 
     def test_a_body_that_is_cut_short(self) -> None:
         """B1: the end of the TCP connection without TLS's own farewell is an end all the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import ssl
@@ -89,6 +90,14 @@ class DeadlineTLSSocket(ssl.SSLSocket):
 
     exchange: Exchange
 
+    def getpeername(self) -> object:
+        # wrap_socket asks this first, and would leave the socket open for a peer that has gone already.
+        try:
+            return super().getpeername()
+        except OSError:
+            self.close()
+            raise ConnectionResetError(errno.ECONNRESET, "gone before the handshake") from None
+
     def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
         self.settimeout(self.exchange.left())
         count = super().recv_into(buffer, nbytes, flags)
@@ -114,8 +123,6 @@ def secure(sock: DeadlineSocket, context: ssl.SSLContext, host: str) -> ssl.SSLS
     exchange = sock.exchange
     exchange.stage = f"TLS handshake with {host}"
     sock.settimeout(exchange.left())
-    # Raises if the peer has gone already, where wrap_socket would leave its own socket open.
-    sock.getpeername()
     secured = cast("DeadlineTLSSocket", context.wrap_socket(sock, server_hostname=host))
     secured.exchange = exchange
     return secured

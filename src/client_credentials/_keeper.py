@@ -6,10 +6,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextvars import copy_context
 from functools import partial
 from typing import Final, NoReturn, assert_never
 
+from ._aside import run_aside
 from ._clock import SystemClock
 from ._core.lifecycle import EMPTY, Ask, Fail, Renew, Serve, State, adopted, decide, good_token, removed
 from ._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable
@@ -185,12 +185,8 @@ class Keeper:
         return f"nothing came within {self._traveller.policy.deadline:g} s"
 
     def _start(self, flight: Flight) -> None:
-        """Let a flight go, in a thread that neither delays the exit nor is waited for."""
-        context = copy_context()
-        try:
-            threading.Thread(target=context.run, args=(self._fly_alone, flight), daemon=True).start()
-        except RuntimeError:  # no more threads: the interpreter is about to exit, or a limit is reached
-            context.run(self._fly_alone, flight)
+        """Let a flight go, without waiting for it."""
+        run_aside(partial(self._fly_alone, flight))
 
     def _fly_alone(self, flight: Flight) -> None:
         flight.lead()

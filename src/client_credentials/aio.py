@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from ._aside import run_aside
 from ._clock import ticks
 from ._core.model import AccessToken
 from ._flight import Flight
@@ -99,7 +98,7 @@ async def _aside(call: Callable[[], T]) -> T:
             outcome.set_exception(error)
         _call_in(loop, done.set)
 
-    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    run_aside(run)
     await done.wait()
     return outcome.result()
 

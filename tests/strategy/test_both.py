@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import pickle
 import threading
 import time
@@ -494,18 +495,28 @@ def test_an_exit_in_a_hook(server: TokenServer, make: Maker) -> None:
         make(server, hooks={"before_request": leave}, policy=HASTY).get_or_create_access_token()
 
 
-def test_no_more_threads(server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no thread can be started the request is made by whoever asks."""
+@pytest.mark.parametrize("spared", [0, 1], ids=["none", "a bare one"])
+def test_no_more_threads(server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch, spared: int) -> None:
+    """Where no thread can be started the request is made by whoever asks, or by the thread that was to start it."""
     strategy = make(server, hooks={"before_request": nothing})
-    start = threading.Thread.start
+    bare, start = _thread.start_new_thread, threading.Thread.start
 
-    def refuse(thread: threading.Thread) -> None:
+    def refuse(*call: Any) -> Any:
+        if spared:
+            return bare(*call)
+        raise RuntimeError("can't start new thread")
+
+    def refuse_ours(thread: threading.Thread) -> None:
         if getattr(thread, "_target", None).__class__.__name__ == "builtin_function_or_method":
             raise RuntimeError("can't start new thread")
         start(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse_ours)
     assert strategy.get_or_create_access_token().access_token == server.issued[0]
+    assert strategy.get_access_token() == strategy.get_or_create_access_token()
+    strategy.remove_access_token()
+    assert strategy.get_access_token() is None
 
 
 class Broken:
