@@ -17,7 +17,7 @@ test: .venv/test/ready  ## lint, check the types, run the tests, ask for full co
 	.venv/test/bin/mypy
 	.venv/test/bin/pyright --pythonpath .venv/test/bin/python
 	.venv/test/bin/coverage erase
-	.venv/test/bin/coverage run -m pytest
+	.venv/test/bin/coverage run -m pytest --numprocesses=2 --dist=loadfile
 	.venv/test/bin/coverage combine --quiet
 	.venv/test/bin/coverage report
 

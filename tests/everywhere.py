@@ -52,7 +52,7 @@ def run(version: str, python: str, pins: list[str]) -> bool:
         [own, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-e", f"{ROOT}[dev]", *pins], check=True
     )
     print(f"=== Python {version}, {kind} dependencies", flush=True)
-    done = subprocess.run([own, "-m", "pytest", "-q"], cwd=ROOT, check=False)
+    done = subprocess.run([own, "-m", "pytest", "-q", "-n2", "--dist=loadfile"], cwd=ROOT, check=False)
     shutil.rmtree(home)
     return done.returncode == 0
 

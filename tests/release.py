@@ -33,7 +33,7 @@ def test_sdist(place: Path, scratch: Path) -> int:
     subprocess.run(pip, check=True)
     # The two that are about the source tree itself stay out.
     left_out = ["--ignore=tests/test_wheel.py", "--ignore=tests/test_house.py"]
-    tests = [sys.executable, "-m", "pytest", "-q", *left_out]
+    tests = [sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", *left_out]
     return subprocess.run(tests, cwd=tree, env={**os.environ, "PYTHONPATH": str(site)}, check=False).returncode
 
 

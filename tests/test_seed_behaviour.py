@@ -110,6 +110,7 @@ class Bench:
     server: TokenServer
     clock: FakeClock = attrs.field(factory=FakeClock)
     before: set[threading.Thread] = attrs.field(factory=lambda: set(threading.enumerate()))
+    made: list[Any] = attrs.field(factory=list[Any])
 
     @property
     def posts(self) -> int:
@@ -123,11 +124,14 @@ class Bench:
         hooks = {"clock": self.clock, "caching_strategy": InMemoryCachingStrategy(clock=self.clock), **hooks}
         strategy = ClientCredentialsStrategy(client_id, secret, token_url=self.server.url, policy=policy)
         strategy.set_configuration(SdkConfiguration(**hooks))
+        self.made.append(strategy)
         return strategy
 
     def settle(self) -> set[threading.Thread]:
         """Wait for whatever goes on in the background; gives the threads that would not end."""
         end = time.monotonic() + 10
+        while any(strategy._flight for strategy in self.made) and time.monotonic() < end:
+            time.sleep(0.001)
         while (begun := set(threading.enumerate()) - self.before) and time.monotonic() < end:
             time.sleep(0.001)
         return begun

@@ -108,7 +108,9 @@ def test_a_body_in_memory_is_sent_again(client: httpx.Client, api: Api, content:
     assert api.hits[1].body == api.hits[2].body != b""
 
 
-@pytest.mark.parametrize("content", [{"content": io.BytesIO(b"x")}, {"files": {"f": io.BytesIO(b"x")}}], ids=str)
+@pytest.mark.parametrize(
+    "content", [{"content": io.BytesIO(b"x")}, {"files": {"f": io.BytesIO(b"x")}}], ids=["content", "files"]
+)
 def test_a_body_that_is_a_stream_is_not_sent_again(client: httpx.Client, api: Api, content: dict[str, Any]) -> None:
     """Files and uploads are streams to httpx, of which nobody can tell whether they can be had again."""
     revoke(client, api)

@@ -173,7 +173,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.scenario = Scenario()
-        self.watched = self.looked_at = self.found = 0
+        self.counts = Counter[str]()
 
     def install(self) -> None:
         """Put an ear to every place where something is made or said."""
@@ -233,15 +233,23 @@ class Watch:
         """End the scenario."""
         scenario, self.scenario = self.scenario, Scenario()
         hits = scenario.hits()
-        self.watched += 1
-        self.looked_at += len(scenario.texts) + len(scenario.values)
-        self.found += len(hits)
+        self.counts.update(scenarios=1, things=len(scenario.texts) + len(scenario.values), hits=len(hits))
         return hits
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Tell the process that sums up, if this is one of several."""
+        output: dict[str, object] = getattr(session.config, "workeroutput", {})
+        output["leaks"] = dict(self.counts)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Add what another process has watched."""
+        self.counts.update(getattr(node, "workeroutput", {}).get("leaks", {}))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what was watched."""
-        told = f"leaks: {self.watched} scenarios watched, {self.looked_at} things looked at, {self.found} hits"
-        terminalreporter.write_line(told)
+        scenarios, things, hits = (self.counts[name] for name in ("scenarios", "things", "hits"))
+        terminalreporter.write_line(f"leaks: {scenarios} scenarios watched, {things} things looked at, {hits} hits")
 
 
 class _Alive(WeakSet[Any]):
