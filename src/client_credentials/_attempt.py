@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import cast
 
 import attrs
 
 from ._core.lifecycle import EMPTY, State
-from ._core.model import Client, Failure, Granted, Malformed, Outcome, TokenResponse, Unreachable
+from ._core.model import Client, Failure, Granted, Malformed, Outcome, TokenRequest, TokenResponse, Unreachable
 from ._core.request import check_secret, credential, token_request
 from ._core.response import decode, discreet, hushed, interpret, objection, ordered
 from ._core.secret import Secret, needles
 from .configuration import SdkConfiguration, json_object, only_200
-from .errors import TokenError, failure_of
+from .errors import TokenEndpointUnreachable, TokenError, failure_of
 
 
 @attrs.frozen
@@ -50,7 +51,7 @@ def attempt(
     try:
         configuration.before_request(request)
         stage = "fetch"
-        response = configuration.fetch(request)
+        response = _fetched(configuration, request)
         stage = "after_request"
         configuration.after_request(request, response)
         stage = "response_validator"
@@ -73,6 +74,13 @@ def attempt(
 def _hidden(client: Client, secret: Secret, state: State = EMPTY) -> frozenset[str]:
     held = (state.held.token.access_token,) if state.held else ()
     return needles(*credential(client, secret.reveal()), *held, *state.removed)
+
+
+def _fetched(configuration: SdkConfiguration, request: TokenRequest) -> TokenResponse:
+    response = cast("object", configuration.fetch(request))
+    if isinstance(response, TokenResponse):
+        return response
+    raise TokenEndpointUnreachable(f"fetch gave {type(response).__name__}, no TokenResponse", retryable=False)
 
 
 # What the default collaborators find wrong is taken as a value: their exceptions hold words that nobody has hushed yet.

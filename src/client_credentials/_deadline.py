@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# getaddrinfo would import it in the middle of the request.
+import encodings.idna  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import errno
 import ipaddress
 import socket

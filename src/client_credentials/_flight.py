@@ -56,7 +56,7 @@ class Flight:
     """Where the tasks of each event loop wait; each room is used by the thread of its loop alone."""
     _landed: threading.Event = attrs.field(factory=threading.Event, init=False)
     _listeners: list[Callable[[], object]] = attrs.field(factory=list[Callable[[], object]], init=False)
-    _mutex: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _mutex: threading.RLock = attrs.field(factory=threading.RLock, init=False)
 
     @property
     def left(self) -> float:

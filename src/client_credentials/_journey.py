@@ -158,7 +158,7 @@ class Traveller:
         _log.warn("%s", error)
         try:
             flight.setup.configuration.error_handler(error)
-        except Exception as raised:  # a user's code
+        except BaseException as raised:  # a user's code, in a thread of ours: there is nothing to exit from
             _log.warn("error_handler raised %s", type(raised).__name__)
         return gate
 

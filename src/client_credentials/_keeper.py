@@ -19,7 +19,7 @@ from ._flight import Flight, Landing, Setup
 from ._fork import survive_fork
 from ._journey import Traveller, draw
 from ._vault import Vault
-from .configuration import SdkConfiguration
+from .configuration import SdkConfiguration, is_plain
 from .errors import TokenEndpointUnreachable, error_of
 
 _LONGEST_UNREAD = 1.0  # seconds for which the wall clock may go unread
@@ -49,7 +49,10 @@ class Lease:
 
 
 class Keeper:
-    """Keeps the token of one client. The mutex guards the two slots, and is never held while calling out."""
+    """Keeps the token of one client. The mutex guards the two slots, and is never held while calling out.
+
+    A signal handler or a finalizer may yet come in between, in the same thread: so it is reentrant.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Keeper:
         argument to mend.
         """
         is_text = not callable(client_secret)
+        is_awaited = not is_text and not is_plain(client_secret)
         secret = Secret(client_secret)
         # A traceback may show the locals of this frame, whichever argument is to blame.
         del client_secret
@@ -84,10 +88,12 @@ class Keeper:
         )
         if is_text:
             check_secret(secret.reveal())
+        if is_awaited:
+            raise ValueError("client_secret: a callable is needed, no coroutine function")
         check_kind("policy", policy, RenewalPolicy)
         self._traveller = Traveller(client, secret, policy)
         self._secret_is_text = is_text
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._flight: Flight | None = None
         self._departed = 0
         self._newest = 0
@@ -263,7 +269,7 @@ class Keeper:
             self._change(setup, partial(removed, token=kept))
 
     def _after_fork(self) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._flight = None
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from inspect import iscoroutinefunction
 from typing import Final, Protocol, runtime_checkable
 
 import attrs
@@ -112,6 +113,12 @@ def json_object(response: TokenResponse) -> Mapping[str, object]:
     raise error_of(document)
 
 
+def is_plain(value: object) -> bool:
+    """Tell whether it can be called and then is done; what a coroutine function gives, nobody would await."""
+    called: object = getattr(type(value), "__call__", None)  # noqa: B004
+    return callable(value) and not iscoroutinefunction(value) and not iscoroutinefunction(called)
+
+
 # What each collaborator must be able to do; none named: to be called.
 _ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "fetch": (),
@@ -149,10 +156,12 @@ class SdkConfiguration:
     def __attrs_post_init__(self) -> None:
         for name, methods in _ABILITIES.items():
             value = getattr(self, name)
-            if not methods and not callable(value):
-                raise ValueError(f"{name}: a callable is needed")
-            if not all(callable(getattr(value, method, None)) for method in methods):
-                raise ValueError(f"{name}: an object with the methods {', '.join(methods)} is needed")
+            if not methods and not is_plain(value):
+                raise ValueError(f"{name}: a callable is needed, no coroutine function")
+            if not all(is_plain(getattr(value, method, None)) for method in methods):
+                raise ValueError(
+                    f"{name}: an object with the methods {', '.join(methods)} is needed, no coroutine functions"
+                )
 
     def __repr__(self) -> str:
         # By name alone: a user's cache may show its values, a partial its arguments.

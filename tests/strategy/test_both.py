@@ -6,7 +6,7 @@ import _thread
 import pickle
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -17,6 +17,7 @@ from client_credentials import (
     InMemoryCachingStrategy,
     InvalidTokenResponse,
     RenewalPolicy,
+    SdkConfiguration,
     TokenEndpointUnreachable,
     TokenError,
     TokenRefused,
@@ -483,6 +484,49 @@ def test_a_late_answer_counts(server: TokenServer, make: Maker) -> None:
     held.set()
     until(strategy.get_access_token)
     assert server.issued[0] == strategy.get_or_create_access_token().access_token
+
+
+def test_an_exit_in_the_error_handler(server: TokenServer, make: Maker) -> None:
+    """J5: an error handler that exits its thread keeps nobody from the error that it was told of."""
+
+    def leave(_: TokenError) -> None:
+        raise SystemExit
+
+    server.answer(refusal("invalid_client"))
+    with pytest.raises(TokenRefused, match="invalid_client"):
+        make(server, hooks={"error_handler": leave}).get_or_create_access_token()
+
+
+def test_a_fetch_that_gives_something_else(server: TokenServer, make: Maker) -> None:
+    """O: what is no TokenResponse is named by its type, and is worth no second attempt."""
+    strategy = make(server, hooks={"fetch": str})
+    with pytest.raises(TokenEndpointUnreachable, match="fetch gave str, no TokenResponse") as caught:
+        strategy.get_or_create_access_token()
+    assert not caught.value.retryable
+
+
+async def later(*_: object) -> Any:
+    """Give something, once awaited."""
+
+
+class Late:
+    """Something whose every method has to be awaited."""
+
+    get = set = remove = wall = monotonic = __call__ = later
+
+
+@pytest.mark.parametrize("hook", [later, Late()], ids=["function", "object"])
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(SdkConfiguration)])
+def test_what_has_to_be_awaited(name: str, hook: Any) -> None:
+    """A hook that is a coroutine function is refused: nobody would await it."""
+    with pytest.raises(ValueError, match=f"^{name}: .*, no coroutine function"):
+        SdkConfiguration(**{name: hook})
+
+
+def test_a_secret_that_has_to_be_awaited(make: Maker, server: TokenServer) -> None:
+    """A secret's callable that is a coroutine function is refused: nobody would await it."""
+    with pytest.raises(ValueError, match=r"^client_secret: .*, no coroutine function"):
+        make(server, secret=cast("Any", later))
 
 
 def test_an_exit_in_a_hook(server: TokenServer, make: Maker) -> None:

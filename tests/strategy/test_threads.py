@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from contextvars import ContextVar
+from typing import Any
 
 import attrs
 import pytest
@@ -185,15 +186,67 @@ def test_fork_while_the_mutex_is_held(server: TokenServer) -> None:
         """
         cache = InMemoryCachingStrategy()
         strategy.set_configuration(SdkConfiguration(caching_strategy=cache))
-        with strategy._mutex, cache._mutex:
-            pid = os.fork()
-            if pid == 0:
-                strategy.get_or_create_access_token()
-                os._exit(7)
+        held, forked = threading.Event(), threading.Event()
+
+        def hold():
+            with strategy._mutex, cache._mutex:
+                held.set()
+                forked.wait()
+
+        threading.Thread(target=hold).start()
+        held.wait()
+        pid = os.fork()
+        if pid == 0:
+            strategy.get_or_create_access_token()
+            os._exit(7)
+        forked.set()
         print(os.waitstatus_to_exitcode(os.wait()[1]))
         """,
     )
     assert ("7\n", "") == (done.stdout, done.stderr)
+
+
+def test_fork_while_the_first_request_imports(server: TokenServer) -> None:
+    """L1: a child that is forked while another thread imports what the first request needs can import it too."""
+    done = run(
+        server,
+        """
+        importing, slow = threading.Event(), "client_credentials._proxy"
+
+        class Slowly:
+            def find_spec(self, name, path=None, target=None):
+                if name == slow:
+                    importing.set()
+                    time.sleep(0.5)
+
+        sys.meta_path.insert(0, Slowly())
+        threading.Thread(target=strategy.get_or_create_access_token).start()
+        importing.wait()
+        pid = os.fork()
+        if pid == 0:
+            strategy.get_or_create_access_token()
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.wait()[1]))
+        """,
+    )
+    assert ("7\n", "") == (done.stdout, done.stderr)
+
+
+def test_a_signal_handler_asks_at_the_worst_moment(server: TokenServer) -> None:
+    """L5: a handler that interrupts its own thread while that holds our locks gets a token, and does not hang."""
+    strategy = make_sync(server)
+    internals: Any = strategy
+    tokens: list[str] = []
+
+    def interrupted() -> None:
+        with internals._mutex:
+            tokens.append(strategy.get_or_create_access_token().access_token)
+            strategy.remove_access_token()
+
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert server.issued == tokens
 
 
 def test_exit_during_a_renewal(server: TokenServer) -> None:

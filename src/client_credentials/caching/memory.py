@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import attrs
@@ -38,7 +38,7 @@ class InMemoryCachingStrategy:
         self._entries: dict[str, _Kept] = {}
         # Real time, whatever the clock: a lease is for a request, and that takes real time.
         self._leases: dict[str, float] = {}
-        self._mutex = Lock()
+        self._mutex = RLock()
         survive_fork(self)
 
     def get(self, key: str) -> CacheEntry | None:
@@ -75,7 +75,7 @@ class InMemoryCachingStrategy:
                     del self._leases[key]
 
     def _after_fork(self) -> None:
-        self._mutex = Lock()
+        self._mutex = RLock()
         self._leases = {}
 
     def __repr__(self) -> str:
