@@ -165,8 +165,9 @@ class TestTrust:
 
     def test_a_peer_that_is_gone_before_the_handshake(self) -> None:
         """A reset that comes between connecting and TLS leaves no socket open."""
-        with Peer(abort) as peer:
-            sock = dial("127.0.0.1", peer.port, Exchange(time.monotonic() + 5, 1))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            sock = dial("127.0.0.1", listener.getsockname()[1], Exchange(time.monotonic() + 5, 1))
+            abort(listener.accept()[0])
             select.select([sock], [], [], 5)  # until the reset is there
             with pytest.raises(ConnectionResetError):
                 secure(sock, tls_context(), "localhost")

@@ -84,7 +84,12 @@ def help_text() -> str:
     return f"```\n{out.getvalue().strip()}\n```"
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"diagram": diagram, "help": help_text}
+def figures() -> str:
+    """Give the table of the last comparison."""
+    return (README.parent / "tests/bench/peers/table.md").read_text("utf-8").rstrip("\n")
+
+
+PARTS: Mapping[str, Callable[[], str]] = {"diagram": diagram, "help": help_text, "peers": figures}
 
 
 def rendered(text: str) -> str:

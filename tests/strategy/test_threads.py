@@ -233,7 +233,7 @@ def test_fork_while_the_first_request_imports(server: TokenServer) -> None:
 
 
 def test_a_signal_handler_asks_at_the_worst_moment(server: TokenServer) -> None:
-    """L5: a handler that interrupts its own thread while that holds our locks gets a token, and does not hang."""
+    """A handler that interrupts its own thread while that holds our locks gets a token, and does not hang."""
     strategy = make_sync(server)
     internals: Any = strategy
     tokens: list[str] = []
