@@ -8,13 +8,27 @@ from typing import Any, Final
 import attrs
 import pytest
 
-from client_credentials import RenewalPolicy, TokenResponse
-from client_credentials._core.lifecycle import Instant, State, hold, published, token_of
-from client_credentials._core.model import Granted, Refused
-from client_credentials._core.response import discreet, ordered
-from client_credentials._core.secret import needles
+from client_credentials import ClientAuthentication, RenewalPolicy, TokenResponse
+from client_credentials._core.entry import dump, load
+from client_credentials._core.lifecycle import (
+    LONGEST_WAIT,
+    Gate,
+    Held,
+    Instant,
+    Serve,
+    State,
+    adopted,
+    decide,
+    hold,
+    published,
+    token_of,
+)
+from client_credentials._core.model import Granted, Malformed, Refused, Unreachable
+from client_credentials._core.response import discreet, hushed, interpret, objection, ordered
+from client_credentials._core.secret import needles, redact
 from tests.core.kit import NOON, answer, make, refused
 
+EXACT: Final = RenewalPolicy(jitter=0)
 NOW: Final = Instant(wall=NOON, monotonic=5.0)
 
 
@@ -22,6 +36,18 @@ NOW: Final = Instant(wall=NOON, monotonic=5.0)
     ("changed", "said"),
     [
         ({"scopes": ["a b"]}, "scopes: each is a word of the characters that RFC 6749 section 3.3 allows"),
+        (
+            {"client_id": "a:b", "authentication": ClientAuthentication.BASIC_RAW},
+            "client_id: holds a colon, which BASIC_RAW cannot carry",
+        ),
+        (
+            {"token_url": "http://issuer.example/token"},
+            "token_url: https is needed, but for a loopback host (RFC 6749 section 3.2)",
+        ),
+        (
+            {"token_url": "https://issuer.example/token#part"},
+            "token_url: must not have a fragment (RFC 6749 section 3.2)",
+        ),
         ({"resources": ["x"]}, "resources: each is an absolute URI without a fragment (RFC 8707 section 2)"),
     ],
 )
@@ -66,3 +92,103 @@ def test_a_date_is_read_to_its_64th_character() -> None:
         for width in (17, 64 - 8, 65 - 8)
     ]
     assert [5.0, 5.0, 0.0] == waits
+
+
+def shut(wait: float, *, status: int = 503) -> Gate:
+    """Make a gate that is shut from now on for so many seconds."""
+    return Gate(failure=Refused(status=status), since=NOW, wait=wait, streak=1)
+
+
+def held(value: str, lifetime: int, policy: RenewalPolicy = EXACT) -> Held:
+    """Make a token in hand that was asked for now."""
+    token = token_of(Granted(access_token=value, expires_in=lifetime, scope=None), NOW, policy, ())
+    return hold(token, NOW, policy, 0.0)
+
+
+def test_earlier_by_both_clocks() -> None:
+    """A moment before another is so by both clocks."""
+    assert Instant(wall=7.0, monotonic=17.0) == Instant(wall=10.0, monotonic=20.0).earlier(3)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "kept"),
+    [
+        (shut(5.0), shut(5.0, status=500), shut(5.0)),
+        (shut(9.0), shut(5.0, status=500), shut(9.0)),
+        (shut(5.0), shut(9.0, status=500), shut(9.0, status=500)),
+        (None, shut(0.5), shut(0.5)),
+        (shut(0.2), shut(0.5, status=500), shut(0.5, status=500)),
+    ],
+)
+def test_of_two_gates_the_one_that_opens_later(mine: Gate | None, theirs: Gate, kept: Gate) -> None:
+    """Of two that open together it is ours; a fraction of a second counts."""
+    assert kept == adopted(State(gate=mine), State(gate=theirs), NOW).gate
+
+
+def test_of_two_tokens_the_one_that_ends_later() -> None:
+    """A cached token that ends before the one in hand is left where it is."""
+    mine = held("mine", 600)
+    assert mine == adopted(State(held=mine), State(held=held("theirs", 60)), NOW).held
+
+
+def test_a_gate_does_not_outlast_the_token() -> None:
+    """A stale token behind a shut gate is served to its end, and no longer."""
+    token = held("t", 100)
+    later = NOW.earlier(-80)
+    assert Serve(token.token, token.end - 80) == decide(State(held=token, gate=shut(1000)), later)
+
+
+@pytest.mark.parametrize("spent", [0.0, 0.5, 3.0])
+def test_the_age_of_an_entry_is_what_is_gone_of_its_life(spent: float) -> None:
+    """What the cache's clock says counts, down to a fraction of a second."""
+    entry = dump(State(held=held("t", 600)), NOW)
+    assert entry is not None
+    assert entry.ttl is not None
+    read = load(attrs.evolve(entry, ttl=entry.ttl - spent), NOW, EXACT, 0.0)
+    assert read is not None
+    assert read.held is not None
+    assert pytest.approx(spent) == NOW.wall - read.held.asked.wall
+
+
+def test_whole_seconds_may_be_written_as_such() -> None:
+    """Another writer's JSON may have 0 for 0.0."""
+    entry = dump(State(held=held("t", 600)), NOW)
+    assert entry is not None
+    written = entry.value.replace('"age": 0.0', '"age": 0')
+    assert written != entry.value
+    assert load(attrs.evolve(entry, value=written), NOW, EXACT, 0.0) == load(entry, NOW, EXACT, 0.0) != None  # noqa: E711
+
+
+def test_the_longest_wait_is_plausible() -> None:
+    """The longest that a gate may be shut is read back like any other."""
+    entry = dump(State(gate=shut(LONGEST_WAIT)), NOW)
+    assert entry is not None
+    assert State(gate=shut(LONGEST_WAIT)) == load(entry, NOW, EXACT, 0.0)
+
+
+def test_300_is_a_redirect() -> None:
+    """So is every status from there to 399, and the error names whereto."""
+    found = objection(TokenResponse(300, {"Location": "https://elsewhere.example/token"}, b""))
+    reason = "status 300, a redirect to https://elsewhere.example, which is never followed"
+    assert Malformed(status=300, reason=reason) == found
+
+
+def test_a_deserializer_that_gives_no_mapping() -> None:
+    """The failure says so, and with which status."""
+    found = interpret(TokenResponse(200, {}, b""), "text", ())
+    assert Malformed(status=200, reason="the deserializer gave no mapping") == found
+
+
+def test_a_needle_that_ends_like_padding() -> None:
+    """Of base64 nothing goes but the padding."""
+    assert "YWFX" in needles("aaW")
+
+
+def test_every_occurrence_goes() -> None:
+    """What is said twice is hidden twice."""
+    assert "********** and **********" == redact("Secret9 and secret9", ["secret9"])
+
+
+def test_no_reason_stays_none() -> None:
+    """A failure of which a user's fetch said nothing has no words put into its mouth."""
+    assert Unreachable(reason="") == hushed(Unreachable(reason=""), frozenset())
