@@ -24,6 +24,7 @@ from client_credentials import (
     TokenError,
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
+from tests.bench.counts import PARTS
 
 READS = 200_000
 ROUNDS = 7
@@ -290,6 +291,8 @@ def main() -> None:
     say("what", "measured", "promised")
     for part in (hot_path, cold_path, thousand_threads, ten_thousand_tasks, window, imports):
         part()
+    for count in PARTS:
+        say(*count())
 
 
 if __name__ == "__main__":
