@@ -33,7 +33,7 @@ simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and 
 faults: .venv/test/ready  ## list each known fault and rule with the tests that name it
 	.venv/test/bin/python -m tests.coverage_of_faults
 
-fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; says how many, takes some minutes
+fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; says how many, takes half an hour
 	HYPOTHESIS_PROFILE=deep .venv/test/bin/python -m pytest --hypothesis-show-statistics \
 		-k 'Total or Spoiled or AnythingElse' tests/property/test_response.py tests/property/test_entry.py
 
