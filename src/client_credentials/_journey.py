@@ -13,6 +13,7 @@ from . import _log
 from ._attempt import Attempted, attempt, read_secret
 from ._core.lifecycle import (
     EMPTY,
+    LOCKS,
     Fail,
     Gate,
     Instant,
@@ -24,6 +25,7 @@ from ._core.lifecycle import (
     failed,
     granted,
     hold,
+    poll_wait,
     published,
     retry_wait,
     token_of,
@@ -33,11 +35,6 @@ from ._core.request import cache_key
 from ._core.secret import Secret
 from ._flight import Flight, Landing
 from .errors import error_of
-
-# Who does not get the lock polls at intervals between these, in seconds.
-_SHORTEST_POLL, _LONGEST_POLL = 0.025, 0.25
-# Each lock has its share of the deadline. The second is for when the holder of the first has died: one succeeds it.
-_LOCKS = (("", 0.5), ("-second", 0.75))
 
 
 class Record(Protocol):
@@ -79,7 +76,7 @@ class Traveller:
         if key is None:
             return self._ask(flight, record, None)
         vault = flight.setup.vault
-        for name, share in _LOCKS:
+        for name, share in LOCKS:
             reserve = self.policy.deadline * (1 - share)
             while flight.left > reserve:
                 if found := self._look(flight, record, key):
@@ -93,8 +90,7 @@ class Traveller:
                         return (found, None) if found else self._ask(flight, record, secret)
                     finally:
                         release()
-                poll = _SHORTEST_POLL + (_LONGEST_POLL - _SHORTEST_POLL) * draw()
-                time.sleep(max(min(poll, flight.left - reserve), 0.0))
+                time.sleep(poll_wait(draw(), flight.left - reserve))
         return self._ask(flight, record, secret)
 
     def _look(self, flight: Flight, record: Record, key: str) -> Landing | None:

@@ -20,6 +20,7 @@ from client_credentials._core.lifecycle import (
     adopted,
     decide,
     hold,
+    poll_wait,
     published,
     token_of,
 )
@@ -164,6 +165,14 @@ def test_the_longest_wait_is_plausible() -> None:
     entry = dump(State(gate=shut(LONGEST_WAIT)), NOW)
     assert entry is not None
     assert State(gate=shut(LONGEST_WAIT)) == load(entry, NOW, EXACT, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("draw", "left", "wait"), [(0.0, 9.0, 0.025), (1.0, 9.0, 0.25), (0.5, 9.0, 0.1375), (1.0, 0.1, 0.1), (1.0, -1.0, 0)]
+)
+def test_polls_are_jittered_and_never_late(draw: float, left: float, wait: float) -> None:
+    """Between 25 and 250 ms by the dice, but no longer than there is time left."""
+    assert pytest.approx(wait) == poll_wait(draw, left)
 
 
 def test_300_is_a_redirect() -> None:

@@ -12,6 +12,7 @@ import attrs
 from client_credentials import AccessToken, CacheEntry, RenewalPolicy
 from client_credentials._core.lifecycle import (
     EMPTY,
+    LOCKS,
     Fail,
     Gate,
     Instant,
@@ -23,6 +24,7 @@ from client_credentials._core.lifecycle import (
     failed,
     granted,
     hold,
+    poll_wait,
     published,
     removed,
     retry_wait,
@@ -32,9 +34,6 @@ from client_credentials._core.model import Failure, Granted
 from client_credentials._vault import Vault
 
 from .steps import Fetch, Get, Lock, Put, Sleep, Steps, Unlock
-
-SHORTEST_POLL, LONGEST_POLL = 0.025, 0.25
-LOCKS = (("", 0.5), ("-second", 0.75))
 
 
 @attrs.define(eq=False)
@@ -97,8 +96,7 @@ def travel(host: Traveller, flight: Flight) -> Steps[AccessToken | Fail]:
                 if mine:
                     yield Unlock(host.key + name)
                 return landing
-            poll = SHORTEST_POLL + (LONGEST_POLL - SHORTEST_POLL) * host.draw()
-            yield Sleep(max(min(poll, host.left(flight) - reserve), 0.0))
+            yield Sleep(poll_wait(host.draw(), host.left(flight) - reserve))
     return (yield from _ask(host, flight))
 
 

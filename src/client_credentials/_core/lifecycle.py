@@ -36,6 +36,12 @@ SHORTEST_LIFETIME: Final = 1.0
 MOST_RETRIES: Final = 2
 
 LONGEST_WAIT: Final = 3600.0
+_SHORTEST_POLL, _LONGEST_POLL = 0.025, 0.25
+LOCKS: Final = (("", 0.5), ("-second", 0.75))
+"""What is added to a key for its locks, and the share of the deadline for which each is waited for.
+
+The second is for when the holder of the first has died: one succeeds it.
+"""
 
 _SHORTEST_WAIT: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
@@ -252,6 +258,11 @@ def published(cached: State, mine: State, now: Instant) -> State:
 
 def _left(held: Held | None, now: Instant) -> float:
     return 0.0 if held is None else max(held.end - elapsed(held.asked, now), 0.0)
+
+
+def poll_wait(draw: float, left: float) -> float:
+    """Give the seconds until another look at a lock that somebody has, of those `left` to wait for it."""
+    return max(min(_SHORTEST_POLL + (_LONGEST_POLL - _SHORTEST_POLL) * draw, left), 0.0)
 
 
 def _later(mine: Gate | None, theirs: Gate | None, now: Instant) -> Gate | None:
