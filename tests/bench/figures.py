@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 
 import urllib3
 from urllib3.connection import HTTPConnection
@@ -25,6 +25,7 @@ from client_credentials import (
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
 from tests.bench.counts import PARTS
+from tests.heartbeat import LOOPS, held_up
 
 READS = 200_000
 ROUNDS = 7
@@ -50,11 +51,7 @@ class Bare:
         raise AssertionError
 
 
-@contextmanager
-def endpoint() -> Generator[TokenServer]:
-    """Serve tokens to one client."""
-    with TokenServer("my-client", "my-secret") as server:
-        yield server
+endpoint = partial(TokenServer, "my-client", "my-secret")
 
 
 def strategy_for(server: TokenServer) -> ClientCredentialsStrategy:
@@ -291,6 +288,8 @@ def main() -> None:
     say("what", "measured", "promised")
     for part in (hot_path, cold_path, thousand_threads, ten_thousand_tasks, window, imports):
         part()
+    for loop in LOOPS:
+        say(*held_up(loop))
     for count in PARTS:
         say(*count())
 

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import anyio
 import attrs
 import pytest
-import uvloop
 
 from client_credentials import (
     AccessToken,
     AsyncClientCredentialsStrategy,
-    CacheEntry,
     InMemoryCachingStrategy,
     TokenEndpointUnreachable,
     TokenRequest,
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer
+from tests.heartbeat import LOOPS, Sluggish, heartbeat, live, make_slow
 from tests.strategy.kit import EXACT, make_async, make_sync, until
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.fixture(params=LOOPS.values(), ids=list(LOOPS))
 def run(request: pytest.FixtureRequest) -> Run[Any]:
     """Give what runs a coroutine in a new loop, of the standard kind and then of uvloop's."""
 
@@ -39,35 +37,6 @@ def run(request: pytest.FixtureRequest) -> Run[Any]:
             return runner.run(coroutine)
 
     return run
-
-
-@contextlib.asynccontextmanager
-async def heartbeat() -> AsyncGenerator[list[float]]:
-    """Measure how long the loop is held up while a block runs: the seconds between one beat and the next."""
-    gaps: list[float] = []
-
-    async def beat() -> None:
-        while True:
-            began = time.monotonic()
-            await asyncio.sleep(0.001)
-            gaps.append(time.monotonic() - began)
-
-    beating = asyncio.create_task(beat())
-    await asyncio.sleep(0.01)
-    yield gaps
-    beating.cancel()
-
-
-class Sluggish(InMemoryCachingStrategy):
-    """A cache that takes a third of a second for everything."""
-
-    def get(self, key: str) -> CacheEntry | None:
-        time.sleep(0.3)
-        return super().get(key)
-
-    def set(self, key: str, value: str, ttl: float) -> None:
-        time.sleep(0.3)
-        super().set(key, value, ttl)
 
 
 @pytest.mark.parametrize("cancelled", [0, 3], ids=["the leader", "one who waits"])
@@ -152,24 +121,11 @@ def test_a_loop_is_closed(server: TokenServer, run: Run[Any], monkeypatch: pytes
 def test_the_loop_is_never_held_up(server: TokenServer, clock: FakeClock, run: Run[None]) -> None:
     """K5: a slow server, a slow cache and slow hooks never hold up the loop: misses, hits, renewals, removals."""
 
-    def dawdle(*_: object) -> None:
-        time.sleep(0.3)
-
-    server.always(Answer(delay=0.3))
-
     async def scenario() -> None:
-        strategy = make_async(
-            server, clock, hooks={"caching_strategy": Sluggish(clock=clock), "before_request": dawdle}
-        )
-        async with heartbeat() as gaps:
-            assert await strategy.get_access_token() is None
-            await strategy.get_or_create_access_token()
-            clock.advance(3500)
-            await strategy.get_or_create_access_token()
-            await strategy.remove_access_token()
-            await strategy.get_access_token()
+        async with heartbeat() as late:
+            await live(make_slow(server, clock), clock)
         # Anything of the above that blocks takes 0.3 s; the rest is a busy machine.
-        assert max(gaps) < 0.25
+        assert max(late) < 0.25
 
     run(scenario())
 
@@ -271,11 +227,11 @@ def test_a_task_outlasts_its_deadline(server: TokenServer, run: Run[None]) -> No
     async def scenario() -> None:
         strategy = make_async(server, policy=attrs.evolve(EXACT, deadline=0.3))
         began = time.monotonic()
-        async with heartbeat() as gaps:
+        async with heartbeat() as late:
             with pytest.raises(TokenEndpointUnreachable):
                 await strategy.get_or_create_access_token()
         assert time.monotonic() - began < 1.0
-        assert max(gaps) < 0.25
+        assert max(late) < 0.25
 
     run(scenario())
 
