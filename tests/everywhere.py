@@ -16,14 +16,16 @@ RELEASES = range(11, 20)
 
 
 def pythons() -> Iterator[tuple[str, str]]:
-    """Give each release of Python that works here, and where it is: on the PATH, or kept by pyenv."""
+    """Give each release of Python that works here and can make an environment: on the PATH, or kept by pyenv."""
     for minor in RELEASES:
         name = f"python3.{minor}"
         places = [shutil.which(name), *map(str, sorted(kept_by_pyenv().glob(f"3.{minor}.*/bin/python"), reverse=True))]
         for place in filter(None, places):
-            said = subprocess.run([place, "--version"], capture_output=True, text=True, check=False).stdout
-            if f" 3.{minor}." in said:
-                yield said.split()[1], place
+            # Debian's Python comes without ensurepip; a shim of pyenv may stand for no Python at all.
+            ask = [place, "-c", "import ensurepip, venv, platform; print(platform.python_version())"]
+            said = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
+            if said.startswith(f"3.{minor}."):
+                yield said, place
                 break
 
 
