@@ -14,7 +14,7 @@ from .table import collect, markdown
 
 HERE = Path(__file__).parent
 BEGAN = time.monotonic()
-QUICK = Scale(rounds=3, run=0.01, posts=5, looping=10, calls=100, patience=2, imports=2, objects=100)
+QUICK = Scale(rounds=3, run=0.01, posts=1, looping=10, calls=100, patience=2, imports=2, objects=100)
 
 
 def tell(what: str) -> None:

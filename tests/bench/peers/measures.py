@@ -32,7 +32,7 @@ class Scale:
 
     rounds: int = 9
     run: float = 0.02  # seconds that one run of a hot path takes
-    posts: int = 20
+    posts: int = 4  # in a run, of which there are five to a round: what disturbs one is soon over
     threads: int = 200
     looping: int = 20
     loops: int = 25
@@ -106,7 +106,7 @@ def cold(scale: Scale) -> Runs:
             return lambda: library.make(server.url).get()
 
         calls = {LIMIT: by_hand, **{name: first(library) for name, library in LIBRARIES.items()}}
-        return interleaved({name: subject(call) for name, call in calls.items()}, scale.rounds)
+        return interleaved({name: subject(call) for name, call in calls.items()}, 5 * scale.rounds)
 
 
 def ready(
