@@ -9,6 +9,7 @@ import json
 import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, TypeAlias, cast
 
@@ -20,7 +21,7 @@ from tests.leaks.canaries import PACKAGE
 Text: TypeAlias = tuple[str, str]
 """A text, and where it was found."""
 
-_TESTS: Final = str(PACKAGE.parents[1] / "tests")
+_TESTS: Final = str(Path(__file__).parents[1])
 _DEEPEST: Final = 12
 _CONTAINERS: Final = (list, tuple, set, frozenset)
 
