@@ -16,7 +16,6 @@ import urllib3
 from urllib3.connection import HTTPConnection
 
 from client_credentials import (
-    AccessToken,
     AsyncClientCredentialsStrategy,
     ClientCredentialsStrategy,
     RenewalPolicy,
@@ -25,30 +24,11 @@ from client_credentials import (
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
 from tests.bench.counts import PARTS
+from tests.bench.timing import Bare, in_threads, seconds
 from tests.heartbeat import LOOPS, held_up
 
 READS = 200_000
 ROUNDS = 7
-
-
-class Bare:
-    """The least that a method can do: read one clock, compare, return."""
-
-    def __init__(self, token: AccessToken) -> None:
-        self._token = token
-        self._until = time.monotonic() + 3600
-
-    def get(self) -> AccessToken:
-        """Give the token."""
-        if time.monotonic() < self._until:
-            return self._token
-        raise AssertionError
-
-    async def get_async(self) -> AccessToken:
-        """Give the token, to a task."""
-        if time.monotonic() < self._until:
-            return self._token
-        raise AssertionError
 
 
 endpoint = partial(TokenServer, "my-client", "my-secret")
@@ -58,33 +38,6 @@ def strategy_for(server: TokenServer) -> ClientCredentialsStrategy:
     """Make a strategy for a server."""
     policy = RenewalPolicy(jitter=0)
     return ClientCredentialsStrategy("my-client", "my-secret", token_url=server.url, policy=policy)
-
-
-def seconds(call: Callable[[], object], times: int) -> float:
-    """Measure a loop of calls."""
-    began = time.perf_counter()
-    for _ in range(times):
-        call()
-    return time.perf_counter() - began
-
-
-def in_threads(threads: int, call: Callable[[], object], times: int) -> float:
-    """Measure a loop of calls in each of so many threads at once; seconds for all of them."""
-    barrier = threading.Barrier(threads + 1)
-
-    def work() -> None:
-        barrier.wait()
-        for _ in range(times):
-            call()
-
-    workers = [threading.Thread(target=work) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    barrier.wait()
-    began = time.perf_counter()
-    for worker in workers:
-        worker.join()
-    return time.perf_counter() - began
 
 
 def awaited(call: Callable[[], Awaitable[object]], times: int) -> float:

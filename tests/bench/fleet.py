@@ -19,7 +19,8 @@ import attrs
 
 from client_credentials import AccessToken, ClientCredentialsStrategy, TokenRequest, TokenResponse
 from client_credentials.testing import Answer, TokenServer
-from tests.bench.figures import READS, Bare, paired, say, seconds
+from tests.bench.figures import READS, paired, say
+from tests.bench.timing import Bare, seconds
 from tests.caching.fleet import CLIENT, Place, cache_at, fleet, strategy_on, tokens
 from tests.caching.redis_server import RedisServer, running
 

@@ -18,7 +18,7 @@ import urllib3
 from client_credentials import ClientCredentialsStrategy
 from client_credentials.testing import Answer, TokenServer
 
-from ..figures import Bare, in_threads, seconds
+from ..timing import Bare, in_threads, seconds
 from .adapters import BASIC, CLIENT, GRANT, LIBRARIES, Adapter, Library
 
 LIMIT: Final = "limit"
