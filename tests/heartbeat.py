@@ -46,7 +46,7 @@ async def heartbeat() -> AsyncGenerator[list[float]]:
 
 
 class Sluggish(InMemoryCachingStrategy):
-    """A cache that takes a third of a second for everything."""
+    """A cache that takes 0.3 s for everything but its lock."""
 
     def get(self, key: str) -> CacheEntry | None:
         time.sleep(SLOW)
