@@ -9,9 +9,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from client_credentials import AccessToken, CacheEntry, RenewalPolicy, _vault
+from client_credentials import AccessToken, CacheEntry, RenewalPolicy
 from client_credentials._core import entry, lifecycle
 from client_credentials._core.lifecycle import Gate, Held, Instant, State
+from client_credentials._shell import state_cache as _vault
 from tests.simulation import host, journey, stage, world
 from tests.simulation.__main__ import main, report
 from tests.simulation.endpoint import Weather

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest, Urllib3Fetch
-from client_credentials._deadline import Exchange, dial, secure, tls_context
+from client_credentials._http.wire import Exchange, dial, secure, tls_context
 from tests._wire import (
     BODY,
     GRANTED,
@@ -146,7 +146,7 @@ class TestTrust:
     def test_a_clock_that_is_far_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A12: where the machine's clock cannot be right, the error says so."""
         clock = SimpleNamespace(time=lambda: 1_700_000_000.0, monotonic=time.monotonic)
-        monkeypatch.setattr("client_credentials._transport.time", clock)
+        monkeypatch.setattr("client_credentials._http.transport.time", clock)
         with Peer(silent, context=server_context("other.test")) as peer:
             error = failure(Urllib3Fetch(), token_request(peer.secure_url))
         refused(error, "Hostname mismatch", "the clock of this machine shows a time before 2025")

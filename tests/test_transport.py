@@ -17,7 +17,7 @@ import pytest
 import urllib3
 
 from client_credentials import InvalidTokenResponse, TokenEndpointUnreachable, Urllib3Fetch
-from client_credentials import _deadline as deadline
+from client_credentials._http import wire as deadline
 from tests._wire import (
     BODY,
     GRANTED,
@@ -471,7 +471,7 @@ class TestDial:
                 started.append(self)
                 raise RuntimeError("can't start new thread")
 
-        monkeypatch.setattr("client_credentials._deadline.threading", SimpleNamespace(Thread=Unstartable))
+        monkeypatch.setattr("client_credentials._http.wire.threading", SimpleNamespace(Thread=Unstartable))
         with Peer(answers(GRANTED)) as peer:
             resolve_to(monkeypatch, v4(peer.port))
             assert BODY == Urllib3Fetch()(token_request(f"http://{host}:{peer.port}/")).body

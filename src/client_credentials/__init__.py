@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from ._clock import SystemClock
 from ._core.model import AccessToken, CacheEntry, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
-from ._fetch import Urllib3Fetch
+from ._http.fetch import Urllib3Fetch
+from ._shell.clock import SystemClock
 from .aio import AsyncClientCredentialsStrategy
 from .caching.file import FileCachingStrategy
 from .caching.memory import InMemoryCachingStrategy
 from .caching.redis import RedisCachingStrategy
-from .configuration import (
-    AsyncAuthStrategy,
-    AuthStrategy,
-    CachingStrategy,
-    Clock,
-    LockingCachingStrategy,
-    SdkConfiguration,
-)
+from .configuration import SdkConfiguration
 from .errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
+from .protocols import AsyncAuthStrategy, AuthStrategy, CachingStrategy, Clock, LockingCachingStrategy
 from .strategy import ClientCredentialsStrategy
 
 __all__ = [

@@ -8,11 +8,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ._aside import run_aside
-from ._clock import ticks
 from ._core.model import AccessToken
-from ._flight import Flight
-from ._keeper import Keeper
+from ._shell.base import Keeper
+from ._shell.clock import ticks
+from ._shell.flight import Flight
+from ._shell.threads import run_aside
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

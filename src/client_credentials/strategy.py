@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from ._clock import ticks
 from ._core.model import AccessToken
-from ._flight import Flight
-from ._keeper import Keeper
+from ._shell.base import Keeper
+from ._shell.clock import ticks
+from ._shell.flight import Flight
 
 
 class ClientCredentialsStrategy(Keeper):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from client_credentials import RedisCachingStrategy
-from client_credentials.caching import _patience as caching
+from client_credentials._shell import circuit_breaker as caching
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.caching.fleet import key_of, strategy_on, told, value
 from tests.caching.redis_server import Babbler, BlackHole, RedisServer, SlowLine, connect, free_port

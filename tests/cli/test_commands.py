@@ -16,8 +16,8 @@ from typing import TypeAlias
 import pytest
 
 from client_credentials import ClientCredentialsStrategy
-from client_credentials import _demo as demo
-from client_credentials.__main__ import main
+from client_credentials._cli import demo
+from client_credentials._cli.main import main
 from client_credentials.testing import Answer, TokenServer, refusal
 from tests.cli.kit import CLIENT
 

@@ -18,13 +18,13 @@ import cattrs
 import pytest
 
 from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy, SdkConfiguration, TokenError
-from client_credentials._attempt import Attempted, read_secret
 from client_credentials._core.entry import dump, load
 from client_credentials._core.lifecycle import Instant, State, hold
 from client_credentials._core.model import CacheEntry, Failure, Malformed, Refused, Unreachable
 from client_credentials._core.request import cache_key, credential, make_client, token_request
 from client_credentials._core.response import hushed, interpret, objection
 from client_credentials._core.secret import Secret, needles
+from client_credentials._shell.attempt import Attempted, read_secret
 from client_credentials.errors import error_of, failure_of
 from tests.core.kit import answer, make
 

@@ -26,9 +26,9 @@ from client_credentials import (
     TokenRequest,
     TokenResponse,
 )
-from client_credentials import _fork as fork
-from client_credentials import _keeper as keeper
-from client_credentials import _vault as vault
+from client_credentials._shell import base as keeper
+from client_credentials._shell import fork
+from client_credentials._shell import state_cache as vault
 from client_credentials.testing import TokenServer
 from tests.leaks.canaries import Hit, is_canary, search
 from tests.leaks.surfaces import Text, leaves, said, shown, views

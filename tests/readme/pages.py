@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from client_credentials import AccessToken, RenewalPolicy
-from client_credentials.__main__ import main as command
+from client_credentials._cli.main import main as command
 from client_credentials._core.lifecycle import (
     EMPTY,
     Gate,

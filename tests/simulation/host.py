@@ -1,4 +1,4 @@
-"""One host of a fleet: a strategy's memory and its callers, as `_keeper.py` serves them, but in virtual time.
+"""One host of a fleet: a strategy's memory and its callers, as `_shell/base.py` serves them, but in virtual time.
 
 Only the moments at which a decision may change are simulated: `Serve.lasts` leaps over all calls until the next one.
 """
@@ -27,7 +27,7 @@ from client_credentials._core.lifecycle import (
     removed,
 )
 from client_credentials._core.model import Failure, Unreachable
-from client_credentials._vault import Vault
+from client_credentials._shell.state_cache import Vault
 
 from .journey import Desk, Flight, abandon, forget, travel
 from .machine import Machine

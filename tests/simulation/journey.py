@@ -31,7 +31,7 @@ from client_credentials._core.lifecycle import (
     token_of,
 )
 from client_credentials._core.model import Failure, Granted
-from client_credentials._vault import Vault
+from client_credentials._shell.state_cache import Vault
 
 from .steps import Fetch, Get, Lock, Put, Sleep, Steps, Unlock
 

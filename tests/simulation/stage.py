@@ -18,14 +18,14 @@ from client_credentials import (
     TokenRequest,
     TokenResponse,
 )
-from client_credentials import _flight as real_flight
-from client_credentials import _journey as real_journey
 from client_credentials._core.entry import dump
 from client_credentials._core.lifecycle import EMPTY, Fail, Gate, Held, Instant, State, hold
 from client_credentials._core.model import Outcome, Refused, Unreachable
 from client_credentials._core.response import decode, interpret, objection, ordered
 from client_credentials._core.secret import Secret
-from client_credentials._vault import Vault
+from client_credentials._shell import flight as real_flight
+from client_credentials._shell import journey as real_journey
+from client_credentials._shell.state_cache import Vault
 
 from . import journey
 from .machine import EPOCH

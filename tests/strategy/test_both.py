@@ -177,7 +177,7 @@ def test_everyone_shares_one_token(server: TokenServer, make: Maker) -> None:
 
 def test_two_retries_at_the_most(server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that fails is asked three times while somebody waits, and not again before the gate opens."""
-    monkeypatch.setattr("client_credentials._journey.draw", lambda: 0.01)
+    monkeypatch.setattr("client_credentials._shell.journey.draw", lambda: 0.01)
     server.always(Answer(status=503))
     strategy = make(server)
     errors = together(20, strategy.get_or_create_access_token)
@@ -187,7 +187,7 @@ def test_two_retries_at_the_most(server: TokenServer, make: Maker, monkeypatch: 
 
 def test_a_passing_failure_is_not_seen(server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller who waits gets the token of the second attempt."""
-    monkeypatch.setattr("client_credentials._journey.draw", lambda: 0.01)
+    monkeypatch.setattr("client_credentials._shell.journey.draw", lambda: 0.01)
     server.answer(Answer(status=503))
     assert make(server).get_or_create_access_token().access_token == server.issued[0]
     assert 2 == len(server.requests)
@@ -417,7 +417,7 @@ def test_the_error_handler_sees_each_attempt(
     server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error handler and the log are told once per failed attempt; what the handler raises goes no further."""
-    monkeypatch.setattr("client_credentials._journey.draw", lambda: 0.01)
+    monkeypatch.setattr("client_credentials._shell.journey.draw", lambda: 0.01)
     seen: list[TokenError] = []
 
     def handler(error: TokenError) -> None:

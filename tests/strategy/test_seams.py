@@ -11,7 +11,7 @@ import pytest
 
 from client_credentials import AccessToken, InvalidTokenResponse, SdkConfiguration, TokenResponse
 from client_credentials._core.lifecycle import EMPTY, State
-from client_credentials._flight import Flight
+from client_credentials._shell.flight import Flight
 from client_credentials.aio import _aside
 from client_credentials.testing import Answer, TokenServer
 from tests.strategy.kit import OnALoop, configuration, make_async, make_sync, until

@@ -43,7 +43,7 @@ class Lifecycle(RuleBasedStateMachine):
     def begin(self) -> None:
         self.server = TokenServer(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
         self.server.start()
-        self.dice = mock.patch("client_credentials._journey.draw", return_value=0.0)
+        self.dice = mock.patch("client_credentials._shell.journey.draw", return_value=0.0)
         self.dice.start()
         self.clock = FakeClock()
         self.strategy = make_sync(self.server, self.clock)

@@ -211,7 +211,7 @@ def test_fork_while_the_first_request_imports(server: TokenServer) -> None:
     done = run(
         server,
         """
-        importing, slow = threading.Event(), "client_credentials._proxy"
+        importing, slow = threading.Event(), "client_credentials._http.wire"
 
         class Slowly:
             def find_spec(self, name, path=None, target=None):

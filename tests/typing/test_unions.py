@@ -10,7 +10,7 @@ import pytest
 from client_credentials import AccessToken, ClientAuthentication, ClientCredentialsStrategy, TokenError
 from client_credentials._core.lifecycle import EMPTY, Ask, Decision, Fail, Instant, Renew, Serve, decide
 from client_credentials._core.model import Failure, Granted, Malformed, Outcome, Refused, Unreachable
-from client_credentials._flight import Landing
+from client_credentials._shell.flight import Landing
 from client_credentials.errors import error_of
 from client_credentials.testing import Answer
 

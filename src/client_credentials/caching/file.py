@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from .._core.model import CacheEntry
-from .._fork import survive_fork
+from .._shell.fork import survive_fork
 
 # Never through a link, never waiting for the other end of a pipe; a platform without a flag has no such danger.
 _CAREFUL: Final[int] = sum(getattr(os, flag, 0) for flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))

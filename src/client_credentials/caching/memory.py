@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .._clock import SystemClock
 from .._core.model import CacheEntry
-from .._fork import survive_fork
+from .._shell.clock import SystemClock
+from .._shell.fork import survive_fork
 
 if TYPE_CHECKING:
-    from ..configuration import Clock
+    from ..protocols import Clock
 
 
 @attrs.frozen

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Protocol, cast
 
 from .._core.model import CacheEntry
-from .._fork import survive_fork
-from ._patience import Errand, Patience
+from .._shell.circuit_breaker import Errand, Patience
+from .._shell.fork import survive_fork
 
 # Each is one round trip, goes to the primary whatever the client does with reads, and to the one slot of its key.
 _GET = """

@@ -9,8 +9,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
-from ._core.model import Unreachable
-from ._deadline import DeadlineSocket, Fault
+from .._core.model import Unreachable
+from .wire import DeadlineSocket, Fault
 
 
 @attrs.frozen

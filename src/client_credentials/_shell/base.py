@@ -9,18 +9,18 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Final, NoReturn, assert_never
 
-from ._aside import run_aside
-from ._clock import SystemClock
-from ._core.lifecycle import EMPTY, Ask, Fail, Renew, Serve, State, adopted, decide, good_token, removed
-from ._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable
-from ._core.request import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
-from ._core.secret import Secret
-from ._flight import Flight, Landing, Setup
-from ._fork import survive_fork
-from ._journey import Traveller, draw
-from ._vault import Vault
-from .configuration import SdkConfiguration, is_plain
-from .errors import TokenEndpointUnreachable, error_of
+from .._core.lifecycle import EMPTY, Ask, Fail, Renew, Serve, State, adopted, decide, good_token, removed
+from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable
+from .._core.request import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
+from .._core.secret import Secret
+from ..configuration import SdkConfiguration, is_plain
+from ..errors import TokenEndpointUnreachable, error_of
+from .clock import SystemClock
+from .flight import Flight, Landing, Setup
+from .fork import survive_fork
+from .journey import Traveller, draw
+from .state_cache import Vault
+from .threads import run_aside
 
 _LONGEST_UNREAD = 1.0  # seconds for which the wall clock may go unread
 _NO_PARAMS: Final[Mapping[str, str]] = {}

@@ -10,11 +10,11 @@ from typing import TypeVar, cast
 
 import attrs
 
-from . import _log
-from ._core.entry import dump, load
-from ._core.lifecycle import EMPTY, Instant, State, elapsed
-from ._core.model import CacheEntry, RenewalPolicy
-from .configuration import CachingStrategy, LockingCachingStrategy
+from .._core.entry import dump, load
+from .._core.lifecycle import EMPTY, Instant, State, elapsed
+from .._core.model import CacheEntry, RenewalPolicy
+from ..protocols import CachingStrategy, LockingCachingStrategy
+from . import log
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ class Vault:
             found = call()
         except Exception as error:  # a user's cache
             if not self._ailing:
-                _log.warn("%s failed with %s; it counts as empty", type(self.cache).__name__, _named(error))
+                log.warn("%s failed with %s; it counts as empty", type(self.cache).__name__, _named(error))
             self._ailing.add(doing)
             return otherwise
         self._ailing.discard(doing)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from ._core.lifecycle import Fail, Instant
-from ._core.model import AccessToken
-from ._vault import Vault
-from .configuration import SdkConfiguration
+from .._core.lifecycle import Fail, Instant
+from .._core.model import AccessToken
+from ..configuration import SdkConfiguration
+from .state_cache import Vault
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Event

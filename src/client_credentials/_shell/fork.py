@@ -16,7 +16,7 @@ class Forkable(Protocol):
     def _after_fork(self) -> None: ...
 
 
-_LATE: Final = ("random", "cattrs", "client_credentials._transport")
+_LATE: Final = ("random", "cattrs", "client_credentials._http.transport")
 """What is imported with the first request."""
 
 _alive: Final[WeakSet[Forkable]] = WeakSet()

@@ -17,9 +17,9 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import EmptyPoolError, InvalidHeader, ProtocolError
 
-from ._core.model import Failure, Malformed, TokenRequest, TokenResponse, Unreachable
-from ._deadline import Exchange, Fault, dial, secure, tls_context
-from ._proxy import Proxy, proxy_from_environment, tunnel
+from .._core.model import Failure, Malformed, TokenRequest, TokenResponse, Unreachable
+from .proxy import Proxy, proxy_from_environment, tunnel
+from .wire import Exchange, Fault, dial, secure, tls_context
 
 HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
 """The most that may come up to the end of the headers, proxy's answer and interim responses included.

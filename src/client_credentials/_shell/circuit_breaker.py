@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from .. import _log
+from . import log
 
 T = TypeVar("T")
 
@@ -130,4 +130,4 @@ class Patience:
             if warns:
                 self._next_warning = now + LEFT_ALONE
         if warns:
-            _log.warn("%s failed with %s; it counts as empty", self._server, type(failure).__name__)
+            log.warn("%s failed with %s; it counts as empty", self._server, type(failure).__name__)

@@ -7,13 +7,13 @@ from typing import cast
 
 import attrs
 
-from ._core.lifecycle import EMPTY, State
-from ._core.model import Client, Failure, Granted, Malformed, Outcome, TokenRequest, TokenResponse, Unreachable
-from ._core.request import check_secret, credential, token_request
-from ._core.response import decode, discreet, hushed, interpret, objection, ordered
-from ._core.secret import Secret, needles
-from .configuration import SdkConfiguration, json_object, only_200
-from .errors import TokenEndpointUnreachable, TokenError, failure_of
+from .._core.lifecycle import EMPTY, State
+from .._core.model import Client, Failure, Granted, Malformed, Outcome, TokenRequest, TokenResponse, Unreachable
+from .._core.request import check_secret, credential, token_request
+from .._core.response import decode, discreet, hushed, interpret, objection, ordered
+from .._core.secret import Secret, needles
+from ..configuration import SdkConfiguration, json_object, only_200
+from ..errors import TokenEndpointUnreachable, TokenError, failure_of
 
 
 @attrs.frozen

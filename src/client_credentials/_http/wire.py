@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import attrs
 
-from ._core.model import Failure, Malformed
+from .._core.model import Failure, Malformed
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer

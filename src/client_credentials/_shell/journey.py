@@ -9,9 +9,7 @@ from typing import Protocol
 
 import attrs
 
-from . import _log
-from ._attempt import Attempted, attempt, read_secret
-from ._core.lifecycle import (
+from .._core.lifecycle import (
     EMPTY,
     LOCKS,
     Fail,
@@ -30,11 +28,13 @@ from ._core.lifecycle import (
     retry_wait,
     token_of,
 )
-from ._core.model import AccessToken, Client, Failure, Granted, RenewalPolicy
-from ._core.request import cache_key
-from ._core.secret import Secret
-from ._flight import Flight, Landing
-from .errors import error_of
+from .._core.model import AccessToken, Client, Failure, Granted, RenewalPolicy
+from .._core.request import cache_key
+from .._core.secret import Secret
+from ..errors import error_of
+from . import log
+from .attempt import Attempted, attempt, read_secret
+from .flight import Flight, Landing
 
 
 class Record(Protocol):
@@ -137,7 +137,7 @@ class Traveller:
         record(flight, partial(granted, held=held), grants=True)
         self._publish(flight, State(held=held))
         for remark in frozenset(grant.remarks) - self._remarked:
-            _log.warn("%s: %s", self.client.token_url, remark)
+            log.warn("%s: %s", self.client.token_url, remark)
         self._remarked |= frozenset(grant.remarks)
         return token
 
@@ -151,11 +151,11 @@ class Traveller:
         """Tell whoever wants to know of an attempt that failed."""
         gate = backed_off(gate, failure, flight.setup.now(), draw())
         error = error_of(failure, gate.wait)
-        _log.warn("%s", error)
+        log.warn("%s", error)
         try:
             flight.setup.configuration.error_handler(error)
         except BaseException as raised:  # a user's code, in a thread of ours: there is nothing to exit from
-            _log.warn("error_handler raised %s", type(raised).__name__)
+            log.warn("error_handler raised %s", type(raised).__name__)
         return gate
 
     def _shut(self, flight: Flight, record: Record, gate: Gate) -> Landing:

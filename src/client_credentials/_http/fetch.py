@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ._core.model import Failure, TokenRequest, TokenResponse
-from .errors import error_of
+from .._core.model import Failure, TokenRequest, TokenResponse
+from ..errors import error_of
 
 if TYPE_CHECKING:
     import urllib3
@@ -51,7 +51,7 @@ class Urllib3Fetch:
 
     def _sender(self) -> Callable[[TokenRequest], TokenResponse | Failure]:
         # Imported with the first request: whoever only imports the package pays for no TLS.
-        from ._transport import OwnConnection, UsersPool
+        from .transport import OwnConnection, UsersPool
 
         if self._pool is None:
             return OwnConnection(self._max_body, trust_env=self._trust_env)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from ._core.model import AccessToken
-from ._core.secret import REDACTED
-from .caching.memory import InMemoryCachingStrategy
-from .configuration import SdkConfiguration
-from .errors import TokenError, TokenRefused
-from .strategy import ClientCredentialsStrategy
+from .._core.model import AccessToken
+from .._core.secret import REDACTED
+from ..caching.memory import InMemoryCachingStrategy
+from ..configuration import SdkConfiguration
+from ..errors import TokenError, TokenRefused
+from ..strategy import ClientCredentialsStrategy
 
 if TYPE_CHECKING:
-    from .testing import FakeClock, TokenServer
+    from ..testing import FakeClock, TokenServer
 
 READS: Final = 100_000
 THREADS: Final = 1_000
@@ -45,7 +45,7 @@ def show(strategy: ClientCredentialsStrategy | None) -> None:
     if strategy is not None:
         _line("a token, for a client of your own", _told(strategy.get_or_create_access_token()), 1)
         return
-    from .testing import FakeClock, TokenServer
+    from ..testing import FakeClock, TokenServer
 
     with TokenServer(*CLIENT) as server:
         stage = Stage(server, FakeClock())
@@ -106,7 +106,7 @@ def reads(stage: Stage) -> tuple[str, str]:
 
 def crowd(stage: Stage) -> tuple[str, str]:
     """Ask from many threads at once, where there is no token."""
-    from .testing import Answer
+    from ..testing import Answer
 
     strategy = stage.stranger()
     tokens: list[AccessToken] = []
@@ -120,7 +120,7 @@ def crowd(stage: Stage) -> tuple[str, str]:
 
 def renewal(stage: Stage) -> tuple[str, str]:
     """Ask while the token is about to end."""
-    from .testing import Answer
+    from ..testing import Answer
 
     old = stage.approach_the_end()
     stage.server.answer(Answer(delay=_SLOW))
@@ -141,7 +141,7 @@ def renewal(stage: Stage) -> tuple[str, str]:
 
 def outage(stage: Stage) -> tuple[str, str]:
     """Ask while the token is about to end and the server is down, until it is back."""
-    from .testing import Answer
+    from ..testing import Answer
 
     token = old = stage.approach_the_end()
     stage.server.always(Answer(status=503))
