@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import attrs
 
@@ -82,16 +83,38 @@ class TokenResponse:
 
 
 def _frozen_mapping(value: Mapping[str, object]) -> Mapping[str, object]:
-    return MappingProxyType(dict(value))
+    return MappingProxyType({name: _frozen(member) for name, member in value.items()})
+
+
+def _frozen(value: object) -> object:
+    match value:
+        case Mapping():
+            return _frozen_mapping(cast("Mapping[str, object]", value))
+        case list() | tuple():
+            return tuple(_frozen(member) for member in cast("Sequence[object]", value))
+        case _:
+            return value
+
+
+def thawed(value: object) -> object:
+    """Give the mappings and tuples of a frozen document as the dicts and lists that they were in JSON."""
+    match value:
+        case Mapping():
+            return {name: thawed(member) for name, member in cast("Mapping[str, object]", value).items()}
+        case tuple():
+            return [thawed(member) for member in cast("tuple[object, ...]", value)]
+        case _:
+            return value
 
 
 @attrs.frozen
 class AccessToken:
     """An access token (RFC 6749 section 5.1) with the moment of its end.
 
-    `expires_in` is the lifetime in seconds from the request, `expires` its end in milliseconds since the epoch.
-    `scope` is what was granted. `refresh_token` is always None for this grant (section 4.4.3).
-    `extra` holds the members of the answer that the RFC does not name.
+    `expires_in` is the lifetime in seconds from the request, `expires` its end in milliseconds since the epoch, and
+    `expires_at` the same as a datetime. `scope` is what was granted. `refresh_token` is always None for this grant
+    (section 4.4.3). `extra` holds the members of the answer that the RFC does not name, frozen all the way down: objects
+    as mappings, arrays as tuples.
     """
 
     access_token: str = attrs.field(repr=_redacted)
@@ -109,10 +132,15 @@ class AccessToken:
         """The value of the Authorization header (RFC 6750 section 2.1)."""
         return f"Bearer {self.access_token}"
 
+    @property
+    def expires_at(self) -> datetime:
+        """The end as an aware datetime, in UTC."""
+        return datetime.fromtimestamp(self.expires / 1000, UTC)
+
     def __reduce__(self) -> tuple[type[AccessToken], tuple[object, ...]]:
         # A mapping proxy does not pickle.
         head = (self.access_token, self.token_type, self.expires_in, self.expires, self.scope, self.refresh_token)
-        return AccessToken, (*head, dict(self.extra))
+        return AccessToken, (*head, thawed(self.extra))
 
 
 @attrs.frozen(kw_only=True)
@@ -122,8 +150,11 @@ class RenewalPolicy:
     Raises ValueError for a value that is negative or beyond 1e9, and for values that contradict each other.
     """
 
-    renew_ahead: float = 120.0
-    """Renewal begins this long before the end of the token, or at half of its life if that is later."""
+    renew_ahead: float | None = None
+    """Renewal begins this long before the end of the token, or at half of its life if that is later.
+
+    None: at two thirds of the life, but no later than 120 s before its end; or when the server says (`refresh_in`).
+    """
     leeway: float = 10.0
     """A token counts as expired this long before its end, or at nine tenths of its life if that is later."""
     assumed_lifetime: float = 300.0
@@ -138,17 +169,19 @@ class RenewalPolicy:
     def __attrs_post_init__(self) -> None:
         for name in ("renew_ahead", "leeway", "assumed_lifetime", "max_lifetime", "jitter", "deadline"):
             value: object = getattr(self, name)
+            if value is None and name == "renew_ahead":
+                continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
-                raise ValueError(f"{name}: a number from 0 to {_LONGEST:g} is needed")
+                raise ValueError(f"{name} must be a number from 0 to {_LONGEST:g}")
         for name in ("assumed_lifetime", "max_lifetime", "deadline"):
             if not getattr(self, name):
-                raise ValueError(f"{name}: must be more than 0 seconds")
+                raise ValueError(f"{name} must be more than 0 seconds")
         if self.jitter > 1:
-            raise ValueError("jitter: a share between 0 and 1 is needed")
-        if self.leeway > self.renew_ahead:
-            raise ValueError("leeway: longer than renew_ahead, so that a token would expire before its renewal begins")
+            raise ValueError("jitter must be a share between 0 and 1")
+        if self.renew_ahead is not None and self.leeway > self.renew_ahead:
+            raise ValueError("leeway must not exceed renew_ahead: a token would expire before its renewal begins")
         if self.assumed_lifetime > self.max_lifetime:
-            raise ValueError("assumed_lifetime: longer than max_lifetime")
+            raise ValueError("assumed_lifetime must not exceed max_lifetime")
 
 
 @attrs.frozen(kw_only=True)
@@ -158,6 +191,7 @@ class Granted:
     access_token: str = attrs.field(repr=_redacted)
     expires_in: int | None
     scope: str | None
+    refresh_in: int | None = None
     extra: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=False, hash=False)
     remarks: tuple[str, ...] = ()
 
@@ -194,7 +228,17 @@ class Unreachable:
     retry_after: float | None = None
 
 
-Failure: TypeAlias = Refused | Malformed | Unreachable
+@attrs.frozen(kw_only=True)
+class HookFailed:
+    """Code that the program itself brought (`hook`: fetch, a hook, the secret's callable) raised this kind of error."""
+
+    hook: str
+    kind: str
+    retryable: bool = False
+    retry_after: float | None = None
+
+
+Failure: TypeAlias = Refused | Malformed | Unreachable | HookFailed
 """Why there is no token. `retry_after` is the wait in seconds that the server ordered, if it did."""
 
 Outcome: TypeAlias = Granted | Failure
