@@ -15,7 +15,7 @@ from hypothesis.strategies import SearchStrategy
 from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
 from client_credentials._core.lifecycle import Gate, Held, Instant, State, hold
 from client_credentials._core.model import Client, Failure, Malformed, Refused, Unreachable
-from client_credentials._core.request import make_client
+from client_credentials._core.client import make_client
 
 VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 SCOPE_CHARACTERS: Final = VISIBLE.replace('"', "").replace("\\", "")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
+from .._core.client import SPOTIFY_TOKEN_URL
 from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy
-from .._core.request import SPOTIFY_TOKEN_URL
 from ..configuration import SdkConfiguration
 from ..errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
 from ..strategy import ClientCredentialsStrategy
