@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from inspect import iscoroutinefunction
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from inspect import iscoroutinefunction, isfunction
+from types import MethodType
 from typing import Final
 
 import attrs
@@ -42,13 +44,16 @@ def json_object(response: TokenResponse) -> Mapping[str, object]:
     raise error_of(document)
 
 
-def is_plain(value: object) -> bool:
-    """Tell whether it can be called and then is done; what a coroutine function gives, nobody would await."""
-    # Looking at one costs microseconds, and these come with every strategy.
-    if any(value is known for known in (nothing, accept_success, json_object)):
-        return True
+def is_coroutine_function(value: object) -> bool:
+    """Tell whether a call gives a coroutine; that of a mock does not, though the mock has every attribute."""
     called: object = getattr(type(value), "__call__", None)  # noqa: B004
-    return callable(value) and not iscoroutinefunction(value) and not iscoroutinefunction(called)
+    return any(_is_async_def(each) for each in (value, called))
+
+
+def _is_async_def(value: object) -> bool:
+    while isinstance(value, partial | MethodType):
+        value = value.func if isinstance(value, partial) else value.__func__
+    return isfunction(value) and iscoroutinefunction(value)
 
 
 # What each collaborator must be able to do; none named: to be called.
@@ -69,11 +74,14 @@ class SdkConfiguration:
     """The collaborators of a strategy; each has a default that is fit for use. Raises ValueError for a misfit.
 
     Hooks are called without any lock held, in the thread that makes the request. What one of them raises becomes a
-    TokenError that names its class; a TokenError that one raises is taken as the failure that it describes.
+    HookError; a TokenError that one raises is taken as the failure that it describes.
     """
 
-    fetch: Callable[[TokenRequest], TokenResponse] = attrs.field(factory=Urllib3Fetch)
-    """Sends a token request; keeps `request.timeout`, follows no redirect."""
+    fetch: Callable[[TokenRequest], TokenResponse | Awaitable[TokenResponse]] = attrs.field(factory=Urllib3Fetch)
+    """Sends a token request; keeps `request.timeout`, follows no redirect.
+
+    For the asynchronous strategy it may be a coroutine function, which runs in the event loop of the caller who asked.
+    """
     before_request: Callable[[TokenRequest], object] = nothing
     after_request: Callable[[TokenRequest, TokenResponse], object] = nothing
     deserializer: Callable[[TokenResponse], Mapping[str, object]] = json_object
@@ -81,32 +89,22 @@ class SdkConfiguration:
     response_validator: Callable[[TokenResponse], object] = accept_success
     """Raises to refuse a response."""
     error_handler: Callable[[TokenError], object] = nothing
-    """Is told of every failed attempt, those in the background too."""
+    """Called after every failed request, those in the background too, once the callers who wait have their error."""
     caching_strategy: CachingStrategy = attrs.field(factory=InMemoryCachingStrategy)
     clock: Clock = attrs.field(factory=SystemClock)
 
     def __attrs_post_init__(self) -> None:
         for name, methods in _ABILITIES.items():
             value = getattr(self, name)
-            if not methods and not is_plain(value):
-                raise ValueError(f"{name} must be callable, and no coroutine function")
-            if not all(is_plain(getattr(value, method, None)) for method in methods):
-                raise ValueError(f"{name} must have the methods {', '.join(methods)}, and no coroutine functions")
+            calls = [getattr(value, method, None) for method in methods] if methods else [value]
+            if not all(map(callable, calls)):
+                needed = f"must have the methods {', '.join(methods)}" if methods else "must be callable"
+                raise ValueError(f"{name} {needed}")
+            if name != "fetch" and any(map(is_coroutine_function, calls)):
+                raise ValueError(f"{name} must be synchronous: nothing awaits what a coroutine function gives")
 
     def __repr__(self) -> str:
         # By name alone: a user's cache may show its values, a partial its arguments.
         values = ((name, getattr(self, name)) for name in _ABILITIES)
         named = (f"{name}=<{getattr(value, '__qualname__', type(value).__qualname__)}>" for name, value in values)
         return f"SdkConfiguration({', '.join(named)})"
-
-    def is_ours(self) -> bool:
-        """Tell whether nothing of a user's runs while a token is asked for, so that all of it keeps the deadline."""
-        hooks = (self.before_request, self.after_request, self.error_handler)
-        return (
-            isinstance(self.fetch, Urllib3Fetch)
-            and self.fetch.bounded
-            and all(hook is nothing for hook in hooks)
-            and self.deserializer is json_object
-            and self.response_validator is accept_success
-            and type(self.caching_strategy) is InMemoryCachingStrategy
-        )

@@ -116,9 +116,10 @@ class Settle(_Command[None]):
 
 @attrs.frozen
 class Publish(_Command[None]):
-    """Merge into the cache what is known in memory, but for what concerns this process alone."""
+    """Merge a fact into the cache."""
 
     key: str
+    fact: State
 
 
 @attrs.frozen
@@ -160,7 +161,7 @@ async def acquire(client: Client, policy: RenewalPolicy) -> None:
             fact = granted(sent.value, sent.asked, policy, client.scopes, sent.done.dice)
             await Record(fact)
             await Settle()
-            await Publish(key)
+            await Publish(key, fact)
             await Unlock()
             remarks = sent.value.remarks if secret is secrets[0] else (*sent.value.remarks, _SECOND_CHOICE)
             await Tell(remarks, told)
@@ -259,11 +260,11 @@ async def _give_up(failure: _Failed, key: str | None, told: _Told) -> None:
     gate = failed(failure.known, failure.value, failure.asked, done.now, done.dice)
     # The refusal of a secret that is no longer in use says nothing of the one that is.
     counts = done.current or not _is_refused_secret(failure.value)
-    if counts:
-        await Record(State(gates=(gate,)))
+    fact = State(gates=(gate,) if counts else ())
+    await Record(fact)
     await Settle(Fail(gate.failure, gate.wait))
     if key is not None and counts and is_shared(gate.failure):
-        await Publish(key)
+        await Publish(key, fact)
     await Unlock()
     await Tell((), (*told, (gate.failure, gate.wait)))
 

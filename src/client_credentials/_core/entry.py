@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, cast
@@ -12,7 +13,9 @@ import attrs
 
 from .lifecycle import LONGEST_WAIT, hold, token_of
 from .model import CacheEntry, Granted, Malformed, Refused, RenewalPolicy, TokenResponse, thawed
-from .response import hushed, interpret
+from .redaction import NOTHING
+from .refusal import redacted_failure
+from .response import parse_document
 from .state import Asked, Gate, Held, Instant, State, elapsed
 
 if TYPE_CHECKING:
@@ -82,16 +85,20 @@ def dump(state: State, key: str, now: Instant, policy: RenewalPolicy) -> CacheEn
         return _Asked(stamp=asked.stamp, age=elapsed(asked.at, now))
 
     held = state.held
-    kept = held and _Held(
-        token=_Token(
-            access_token=held.token.access_token,
-            expires_in=held.token.expires_in,
-            scope=held.token.scope,
-            extra=cast("dict[str, object]", thawed(held.token.extra)),
-        ),
-        asked=aged(held.asked),
-        assumed=held.is_assumed,
-        refresh_in=held.refresh_in,
+    kept = (
+        _Held(
+            token=_Token(
+                access_token=held.token.access_token,
+                expires_in=held.token.expires_in,
+                scope=held.token.scope,
+                extra=cast("dict[str, object]", thawed(held.token.extra)),
+            ),
+            asked=aged(held.asked),
+            assumed=held.is_assumed,
+            refresh_in=held.refresh_in,
+        )
+        if held
+        else None
     )
     gates = [
         _Gate(
@@ -104,7 +111,7 @@ def dump(state: State, key: str, now: Instant, policy: RenewalPolicy) -> CacheEn
         for gate in state.gates
         if isinstance(gate.failure, Refused | Malformed)
     ]
-    removed = state.removed and aged(state.removed)
+    removed = aged(state.removed) if state.removed else None
     ttls = [gate.wait - gate.age for gate in gates]
     if held and kept:
         ttls.append(held.last - kept.asked.age)
@@ -117,7 +124,7 @@ def dump(state: State, key: str, now: Instant, policy: RenewalPolicy) -> CacheEn
         written=now.wall,
         ttl=ttl,
         held=kept,
-        granted=state.granted and aged(state.granted),
+        granted=aged(state.granted) if state.granted else None,
         gates=gates,
         removed=removed,
     )
@@ -149,8 +156,8 @@ def load(kept: CacheEntry, key: str, at: Instant, policy: RenewalPolicy, dice: f
         return Asked(stamp=when.stamp, at=written.earlier(when.age))
 
     return State(
-        held=entry.held and _held(entry.held, asked(entry.held.asked), policy, dice),
-        granted=entry.granted and asked(entry.granted),
+        held=_held(entry.held, asked(entry.held.asked), policy, dice) if entry.held else None,
+        granted=asked(entry.granted) if entry.granted else None,
         gates=tuple(
             Gate(
                 failure=gate.failure,
@@ -161,7 +168,7 @@ def load(kept: CacheEntry, key: str, at: Instant, policy: RenewalPolicy, dice: f
             )
             for gate in entry.gates
         ),
-        removed=entry.removed and asked(entry.removed),
+        removed=asked(entry.removed) if entry.removed else None,
     )
 
 
@@ -188,10 +195,17 @@ def _is_plausible(entry: _Entry, key: str) -> bool:
             gate.age >= -_ROUNDED_UP
             and gate.streak > 0
             and 0 <= gate.wait <= LONGEST_WAIT
-            and hushed(gate.failure, frozenset()) == gate.failure
+            and redacted_failure(gate.failure, NOTHING) == gate.failure
             for gate in entry.gates
         )
     )
+
+
+def _asked_in(entry: _Entry) -> Iterator[_Asked]:
+    if entry.held:
+        yield entry.held.asked
+    yield from (asked for asked in (entry.granted, entry.removed) if asked)
+    yield from (gate.asked for gate in entry.gates)
 
 
 def _is_granted(token: _Token) -> bool:
@@ -202,7 +216,7 @@ def _is_granted(token: _Token) -> bool:
         "expires_in": token.expires_in,
         "scope": token.scope,
     }
-    read = interpret(TokenResponse(200, {}, b""), members)
+    read = parse_document(TokenResponse(200, {}, b""), members)
     return (
         isinstance(read, Granted)
         and token.expires_in > 0
@@ -224,10 +238,10 @@ def _text(entry: _Entry) -> str | None:
             return text
     except (TypeError, ValueError, RecursionError):
         pass
-    if not document["held"] or not document["held"]["token"]["extra"]:
+    if entry.held is None or not entry.held.token.extra:
         return None
     # JSON cannot carry what the server, or a user's deserializer, put in there; the token goes without.
-    bare = attrs.evolve(entry.held.token, extra={}) if entry.held else None
+    bare = attrs.evolve(entry.held.token, extra={})
     return _text(attrs.evolve(entry, held=attrs.evolve(entry.held, token=bare)))
 
 

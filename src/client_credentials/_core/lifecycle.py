@@ -27,7 +27,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from .model import AccessToken, Failure, Granted, Refused, RenewalPolicy, Unreachable
-from .state import Asked, Gate, Held, Instant, State, elapsed
+from .state import EMPTY, Asked, Gate, Held, Instant, State, elapsed
 
 SHORTEST_LIFETIME: Final = 1.0
 MOST_RETRIES: Final = 2
@@ -49,6 +49,7 @@ _LONGEST_BACKOFF: Final = 60.0
 _RENEWAL_SHARE: Final = 3  # renewal begins at a third of the life, but no later than the SDK's two minutes before
 _SDK_RENEWAL: Final = 120.0
 _LOST: Final = 1.0  # seconds by which a flight outlasts its deadline where this machine or process stood still
+_LONGEST_UNREAD: Final = 1.0  # seconds
 _TICK: Final = 1e-6  # seconds; the least by which one request is asked for later than another
 
 
@@ -130,9 +131,33 @@ def pause(*seconds: float) -> float:
     return max(min(seconds), 0.0)
 
 
+def unread(lasts: float) -> float:
+    """Give the seconds for which a decision may be kept before the clocks are read again."""
+    return min(lasts, _LONGEST_UNREAD)
+
+
 def is_overdue(left: float) -> bool:
     """Tell whether a flight has passed its deadline; `left` are the seconds until then."""
     return left <= 0
+
+
+def too_many_hang(count: int) -> bool:
+    """Tell whether so many flights hang past their deadline that no other is begun."""
+    return count >= MOST_HUNG
+
+
+def given_up(
+    state: State, asked: Instant, now: Instant, dice: float, *, left: float, deadline: float, waited: bool
+) -> tuple[State, Fail]:
+    """Say what an overdue flight comes to, for `merge` and for those who waited for it.
+
+    Where nobody waited, or time was lost, it is nobody's failure and backs nothing off.
+    """
+    failure = timed_out(deadline)
+    if not waited or lost_time(left):
+        return EMPTY, Fail(failure, 0.0)
+    gate = failed(state, failure, asked, now, dice)
+    return State(gates=(gate,)), Fail(failure, gate.wait)
 
 
 def lost_time(left: float) -> bool:

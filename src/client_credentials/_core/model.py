@@ -141,8 +141,8 @@ class AccessToken:
 
     `expires_in` is the lifetime in seconds from the request, `expires` its end in milliseconds since the epoch, and
     `expires_at` the same as a datetime. `scope` is what was granted. `refresh_token` is always None for this grant
-    (section 4.4.3). `extra` holds the members of the answer that the RFC does not name, frozen all the way down: objects
-    as mappings, arrays as tuples.
+    (section 4.4.3). `extra` holds the members of the answer that the RFC does not name, frozen all the way down:
+    objects as mappings, arrays as tuples.
     """
 
     access_token: str = attrs.field(repr=_redacted)
@@ -219,7 +219,6 @@ class Granted:
     access_token: str = attrs.field(repr=_redacted)
     expires_in: int | None
     scope: str | None
-    refresh_in: int | None = None
     extra: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=False, hash=False)
     remarks: tuple[str, ...] = ()
     refresh_in: float | None = None

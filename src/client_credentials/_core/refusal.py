@@ -10,7 +10,7 @@ from typing import Final, assert_never, cast
 
 import attrs
 
-from .model import Failure, Malformed, Refused, TokenResponse, Unreachable
+from .model import Failure, HookFailed, Malformed, Refused, TokenResponse, Unreachable
 from .redaction import Hidden, is_code
 
 SECRET_MEMBERS: Final = ("access_token", "refresh_token", "id_token")
@@ -109,6 +109,8 @@ def redacted_failure(failure: Failure, hidden: Hidden) -> Failure:
             )
         case Malformed() | Unreachable():
             return attrs.evolve(failure, reason=fit(failure.reason) or "")
+        case HookFailed():
+            return failure
         case _:
             assert_never(failure)
 

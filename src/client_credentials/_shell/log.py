@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
+
 
 def warn(message: str, *values: object) -> None:
-    """Log a warning; the module is loaded when there is something to say."""
-    import logging
-
-    logging.getLogger("client_credentials").warning(message, *values)
+    """Log a warning; a handler that raises is code of the program's that fails, and harms nobody."""
+    with suppress(Exception):
+        logging.getLogger("client_credentials").warning(message, *values)

@@ -1,71 +1,63 @@
-"""What is known of one key in a user's cache; a cache that fails counts as empty, and is never an error."""
+"""Lifecycle states in a caching strategy; one that fails counts as empty, and is never an error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
 
 import attrs
 
-from .._core.entry import dump, load
-from .._core.lifecycle import EMPTY, Instant, State, elapsed
-from .._core.model import CacheEntry, RenewalPolicy
-from ..protocols import LockingCachingStrategy
+from .._core.entry import dump, load, warm_up
+from .._core.model import RenewalPolicy
+from .._core.state import EMPTY, Instant, State
+from ..caching.bounded import bounded
+from ..caching.memory import InMemoryCachingStrategy
+from ..protocols import CachingStrategy, LockingCachingStrategy
 from . import log
+from .circuit_breaker import BUDGET
 
 
-@attrs.define
-class Vault:
-    """Reads and writes lifecycle states in a caching strategy."""
+@attrs.define(eq=False)
+class StateCache:
+    """Reads and writes what is known of a client's token under a key."""
 
-    name: str
-    cache: LockingCachingStrategy
-    policy: RenewalPolicy
-    _is_readable: bool = attrs.field(default=True, init=False)
-    _seen: tuple[bytes, float, Instant] | None = attrs.field(default=None, init=False, repr=False)
-    """The latest entry that we saw, as a digest, with what it had left then, and when that was."""
+    _name: str
+    _cache: LockingCachingStrategy
+    _policy: RenewalPolicy
+    _lateness: float
+    """The seconds that a write may take, by which an entry is told older than it is."""
+    _is_readable: bool = True
 
-    def load(self, key: str, now: Instant, draw: float) -> State:
-        """Give what is kept under the key; a miss is the empty state."""
-        entry = self.cache.get(key)
+    @classmethod
+    def of(cls, cache: CachingStrategy, policy: RenewalPolicy) -> StateCache:
+        """Use a caching strategy, within the bound that all who use it share."""
+        warm_up()
+        is_ours = type(cache) is InMemoryCachingStrategy
+        return cls(type(cache).__name__, bounded(cache), policy, 0.0 if is_ours else BUDGET)
+
+    def load(self, key: str, at: Instant, dice: float) -> State:
+        """Give what is kept under the key; `at` is the time before the look, since a slow one makes nothing younger."""
+        entry = self._cache.get(key)
         if entry is None:
             return EMPTY
-        state = load(self._aged(entry, now), now, self.policy, draw)
+        state = load(entry, key, at, self._policy, dice)
         if state is None and self._is_readable:
-            log.warn("%s failed with UnreadableEntry; it counts as empty", self.name)
+            log.warn("%s holds an entry that is not ours; it counts as a miss", self._name)
         self._is_readable = state is not None
         return state or EMPTY
 
     def store(self, key: str, state: State, now: Instant) -> None:
         """Keep a state under the key, for as long as any of it is worth knowing."""
-        entry = dump(state, now)
-        if entry is None:
-            self.cache.remove(key)
+        entry = dump(state, key, now.earlier(-self._lateness), self._policy)
+        if entry is None or entry.ttl is None:
+            self._cache.remove(key)
         else:
-            self.cache.set(key, entry.value, entry.ttl or 0.0)
-            self._aged(entry, now)
+            self._cache.set(key, entry.value, entry.ttl)
 
-    def acquire(self, key: str, ttl: float) -> Callable[[], object] | None:
-        """Try to be the one who asks, and give what ends that; None: somebody else is.
-
-        Where the cache has no lock, or it fails, everyone is: a token matters more than a request.
-        """
-        lock = self.cache.lock(key, ttl)
+    def try_lock(self, name: str, ttl: float) -> Callable[[], object] | None:
+        """Try once to take a lock for `ttl` seconds, and give what gives it back; None: somebody else has it."""
+        lock = self._cache.lock(name, ttl)
         if lock.__enter__():
             return partial(lock.__exit__, None, None, None)
         lock.__exit__(None, None, None)
         return None
-
-    def _aged(self, entry: CacheEntry, now: Instant) -> CacheEntry:
-        """Take off what has passed by our clocks since we first saw the entry, if the cache's own says less.
-
-        So a gate in the cache opens for us as soon as either of our clocks says so, as it does in memory.
-        """
-        if entry.ttl is None:
-            return entry
-        text = sha256(entry.value.encode()).digest()
-        if self._seen is None or self._seen[0] != text:
-            self._seen = text, entry.ttl, now
-        _, ttl, since = self._seen
-        return CacheEntry(entry.value, min(entry.ttl, ttl - elapsed(since, now)))

@@ -1,31 +1,44 @@
-"""One token request, hooks and all, as an outcome: never raises what a user's code or a server does."""
+"""One token request, hooks and all, as an outcome: never raises what a program's code or a server does."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import cast
+from collections.abc import Awaitable, Callable, Collection
+from inspect import isawaitable
+from typing import TypeAlias, cast
 
 import attrs
 
 from .._core.client import check_secret
-from .._core.lifecycle import EMPTY, State
-from .._core.model import Client, Failure, Malformed, Outcome, Refused, TokenRequest, TokenResponse, Unreachable
+from .._core.model import (
+    Client,
+    Failure,
+    HookFailed,
+    Malformed,
+    Outcome,
+    Refused,
+    TokenRequest,
+    TokenResponse,
+    Unreachable,
+)
 from .._core.redaction import NOTHING, Hidden
 from .._core.refusal import redacted_failure, with_retry_after
 from .._core.request import credentials_note, hidden_of, token_request
 from .._core.response import decode, parse_document, status_failure
 from .._core.secret import NO_SECRET, Secret
+from .._core.state import State
 from .._http.fetch import Urllib3Fetch
 from ..configuration import SdkConfiguration, accept_success, json_object
-from ..errors import TokenEndpointUnreachable, TokenError, failure_of
+from ..errors import TokenError, failure_of
+
+Fetch: TypeAlias = Callable[[TokenRequest], object | Awaitable[object]]
 
 
 @attrs.frozen
 class Attempted:
-    """What an attempt came to, and the user's exception that caused it."""
+    """What a request came to, and the exception of the program's code that caused it."""
 
     outcome: Outcome
-    cause: Exception | None = None
+    cause: BaseException | None = None
 
 
 def read_secret(source: Secret) -> Secret | Attempted:
@@ -35,31 +48,46 @@ def read_secret(source: Secret) -> Secret | Attempted:
     try:
         value = source.reveal()
     except TokenError as error:
-        return Attempted(redacted_failure(failure_of(error), NOTHING))
-    except Exception as error:  # a user's code
-        return Attempted(Unreachable(reason=f"client_secret raised {type(error).__name__}"), error)
+        return Attempted(redacted_failure(failure_of(error), NOTHING), error)
+    except Exception as error:  # the program's code
+        return Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
     try:
         return Secret(check_secret(value))
     except ValueError as error:
-        return Attempted(Unreachable(reason=str(error)))
+        return Attempted(HookFailed(hook="client_secret", kind=str(error).removeprefix("client_secret ")))
 
 
-def attempt(
-    client: Client, secret: Secret, configuration: SdkConfiguration, timeout: float, state: State = EMPTY
+async def attempt(
+    client: Client,
+    secret: Secret,
+    configuration: SdkConfiguration,
+    fetch: Fetch,
+    seconds: float,
+    state: State,
+    caught: type[BaseException] = Exception,
 ) -> Attempted:
-    """Make one token request, in `timeout` seconds; an error repeats neither secret nor a token of the state."""
-    # No frame that calls a user's code has a bare secret among its locals: tracebacks may show them.
-    request = token_request(client, secret.reveal(), timeout)
-    held = (state.held.token.access_token,) if state.held else ()
-    hidden = hidden_of(client, secret, (*held, *state.removed))
+    """Make one token request, in so many seconds; an error repeats neither secret nor a token of the state.
+
+    `fetch` is the configuration's, or what brings it into the event loop that it needs. Of what the program's code
+    raises, `caught` is a failure.
+    """
+    # No frame that calls the program's code has a bare secret among its locals: tracebacks may show them.
+    request = token_request(client, secret.reveal(), seconds)
+    hidden = hidden_of(client, secret, (state.held.token.access_token,) if state.held else ())
     response: TokenResponse | None = None
     outcome: Outcome
-    cause: Exception | None = None
+    cause: BaseException | None = None
     stage = "before_request"
     try:
         configuration.before_request(request)
         stage = "fetch"
-        response = _fetched(configuration, request)
+        fetched = fetch(request)
+        fetched = await cast("Awaitable[object]", fetched) if isawaitable(fetched) else fetched
+        if not isinstance(fetched, TokenResponse):
+            return Attempted(
+                HookFailed(hook="fetch", kind=f"returned {type(fetched).__name__}, expected TokenResponse")
+            )
+        response = fetched
         stage = "after_request"
         configuration.after_request(request, response)
         stage = "response_validator"
@@ -70,27 +98,19 @@ def attempt(
         # What our own fetch says is made of constants.
         constant = stage == "fetch" and isinstance(configuration.fetch, Urllib3Fetch)
         outcome = failure_of(error) if constant else _described(error, response, hidden)
-    except Exception as error:  # a user's code
-        reason = f"{stage} raised {type(error).__name__}"
-        outcome = Malformed(status=response.status, reason=reason) if response else Unreachable(reason=reason)
+    except caught as error:  # the program's code
+        outcome = HookFailed(hook=stage, kind=f"raised {type(error).__name__}")
         cause = error
     if response is None:
         return Attempted(outcome, cause)
     if isinstance(outcome, Malformed) and response.status >= 400:
-        # A validator of the user's let it pass, and there was no token in it.
+        # The program's validator let it pass, and there was no token in it.
         outcome = status_failure(response, hidden) or outcome
     if isinstance(outcome, Refused) and (note := credentials_note(client, outcome, secret.reveal())):
         outcome = attrs.evolve(outcome, note="; ".join(filter(None, (outcome.note, note))))
     if isinstance(outcome, Refused | Malformed | Unreachable):
         outcome = with_retry_after(outcome, response, configuration.clock.wall())
     return Attempted(outcome, cause)
-
-
-def _fetched(configuration: SdkConfiguration, request: TokenRequest) -> TokenResponse:
-    response = cast("object", configuration.fetch(request))
-    if isinstance(response, TokenResponse):
-        return response
-    raise TokenEndpointUnreachable(f"fetch returned {type(response).__name__}, expected TokenResponse", retryable=False)
 
 
 # What the default collaborators find wrong is taken as a value, since their exceptions quote the server as it is.

@@ -1,0 +1,251 @@
+"""Performs the commands of an acquisition, and reads the clocks after each; it has no rule of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import CancelledError
+from inspect import isawaitable, iscoroutine
+from typing import Any, Final, TypeVar, cast
+
+import attrs
+
+from .._core.acquisition import (
+    Command,
+    Done,
+    LookUp,
+    Publish,
+    ReadSecrets,
+    Record,
+    Send,
+    Settle,
+    Sleep,
+    Tell,
+    TryLock,
+    Unlock,
+    Wake,
+    acquire,
+)
+from .._core.model import Client, Failure, Granted, HookFailed, Outcome, RenewalPolicy, TokenRequest, without_query
+from .._core.request import cache_key
+from .._core.secret import Secret
+from ..configuration import SdkConfiguration, is_coroutine_function
+from ..errors import TokenEndpointUnreachable, error_of
+from . import log
+from .dice import dice
+from .flight import Flight
+from .request import Attempted, Fetch, attempt, read_secret
+
+T = TypeVar("T")
+
+
+_SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clients
+
+
+@attrs.define(eq=False)
+class Identity:
+    """A client with its secrets and policy, and what was learnt on earlier flights."""
+
+    client: Client
+    secrets: tuple[Secret, ...] = attrs.field(repr=False)
+    """In the order in which they are tried."""
+    policy: RenewalPolicy
+    keys: tuple[str, ...] = ()
+    """The cache keys of the secrets that were read last."""
+    _remarked: frozenset[str] = frozenset()
+
+    def read_secrets(self) -> tuple[Secret, ...] | Attempted:
+        """Read the secrets as they are now."""
+        read: list[Secret] = []
+        for source in self.secrets:
+            secret = source if len(self.secrets) > 1 else read_secret(source)  # several are checked already
+            if isinstance(secret, Attempted):
+                return secret
+            read.append(secret)
+        self.keys = tuple(cache_key(self.client, secret.reveal()) for secret in read)
+        return tuple(read)
+
+    def key(self) -> str | None:
+        """Give the cache key, reading the secret where that was never done; None: it cannot be read now."""
+        if not self.keys:
+            self.read_secrets()
+        return self.keys[0] if self.keys else None
+
+    def prefer(self, secret: Secret) -> None:
+        """Try this secret first from now on, of several."""
+        if secret in self.secrets and secret is not self.secrets[0]:
+            self.secrets = (secret, *(other for other in self.secrets if other is not secret))
+            self.keys = ()
+
+    def news(self, remarks: tuple[str, ...]) -> list[str]:
+        """Give the remarks that were not made before."""
+        news = [remark for remark in remarks if remark not in self._remarked]
+        self._remarked |= frozenset(news)
+        return news
+
+
+def fly(identity: Identity, flight: Flight) -> None:
+    """Make a flight in a thread of ours."""
+    driver = _Driver(identity, flight, BaseException)  # there is nothing to exit from
+    run(driver.drive(driver.fetch_in_thread))
+
+
+async def fly_here(identity: Identity, flight: Flight) -> None:
+    """Make a flight in the caller's thread, since there is no other; only what interrupts it is raised."""
+    driver = _Driver(identity, flight, Exception)
+    await driver.drive(flight.active.configuration.fetch)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    coroutine.close()
+    raise TypeError("fetch must not be asynchronous here")
+
+
+def tell(client: Client, configuration: SdkConfiguration, failure: Failure, wait: float) -> None:
+    """Log a failure and tell the error handler, of which neither can harm anybody."""
+    error = error_of(failure, wait, client)
+    log.warn("%s", error)
+    try:
+        configuration.error_handler(error)
+    except BaseException as raised:  # the program's code, in a thread of ours
+        log.warn("error_handler raised %s", type(raised).__name__)
+
+
+class _Driver:
+    """The world of one flight."""
+
+    def __init__(self, identity: Identity, flight: Flight, caught: type[BaseException]) -> None:
+        self._identity = identity
+        self._flight = flight
+        self._caught = caught
+        self._keys: tuple[str, ...] = ()
+        self._cause: BaseException | None = None
+        self._unlock: Callable[[], object] | None = None
+
+    async def drive(self, fetch: Fetch) -> None:
+        """Perform one command after the other, until there is none."""
+        flight, active = self._flight, self._flight.active
+        flight.engage()
+        machine = acquire(self._identity.client, self._identity.policy)
+        done: Done[Any] | None = None
+        try:
+            while True:
+                command = cast("Command", machine.send(done))
+                value = await self._send(command, fetch) if isinstance(command, Send) else self._perform(command)
+                current = set(self._identity.keys) == set(self._keys)
+                done = Done(value, active.now(), flight.left, dice(), flight.is_waited, current)
+        except StopIteration:
+            pass
+        finally:
+            flight.settle(None)
+            self._give_back()
+            flight.is_over = True
+
+    def _perform(self, command: Command) -> object:
+        active = self._flight.active
+        match command:
+            case ReadSecrets():
+                return self._read_secrets()
+            case LookUp(key=key):
+                return active.look(key)
+            case TryLock(name=name, ttl=ttl):
+                self._unlock = active.cache.try_lock(name, ttl) if active.cache else _nothing
+                return self._unlock is not None
+            case Sleep(seconds=seconds):
+                time.sleep(seconds)
+            case Record(fact=fact):
+                return active.record(fact)
+            case Wake():
+                self._flight.wake()
+            case Settle(ended=ended):
+                return self._flight.settle(ended, self._cause)
+            case Publish(key=key, fact=fact):
+                active.publish(key, fact)
+            case Unlock():
+                self._give_back()
+            case Tell(remarks=remarks, failures=failures):
+                self._tell(remarks, failures)
+            case _:
+                raise TypeError(command)
+        return None
+
+    def _read_secrets(self) -> tuple[Secret, ...] | Failure:
+        try:
+            read = self._identity.read_secrets()
+        except self._caught as error:
+            read = Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
+        self._keys = self._identity.keys
+        if isinstance(read, tuple):
+            return read
+        self._cause = read.cause
+        return cast("Failure", read.outcome)
+
+    async def _send(self, command: Send, fetch: Fetch) -> Outcome:
+        flight, active = self._flight, self._flight.active
+        flight.asked = command.asked
+        flight.has_asked = True
+        attempted = await attempt(
+            self._identity.client,
+            command.secret,
+            active.configuration,
+            fetch,
+            max(flight.left, _SHORTEST_TIMEOUT),
+            active.known().state,
+            self._caught,
+        )
+        self._cause = attempted.cause
+        if isinstance(attempted.outcome, Granted):
+            self._identity.prefer(command.secret)
+        return attempted.outcome
+
+    def fetch_in_thread(self, request: TokenRequest) -> object:
+        """Call the fetch; what it awaits runs in the event loop of a task that waits, while this thread waits too."""
+        fetch = self._flight.active.configuration.fetch
+        if not is_coroutine_function(fetch):
+            fetched = fetch(request)
+            if not isawaitable(fetched):
+                return fetched
+        else:
+            fetched = None
+        loops = (self._flight.loop, *self._flight.events)
+        loop = next((loop for loop in loops if loop is not None and loop.is_running()), None)
+        if loop is None:
+            if iscoroutine(fetched):
+                fetched.close()
+            raise TokenEndpointUnreachable("no event loop is left to run fetch in")
+        from asyncio import run_coroutine_threadsafe  # whoever has an event loop has imported it
+
+        future = run_coroutine_threadsafe(_awaited(fetch, request, fetched), loop)
+        try:
+            return future.result(max(self._flight.left, 0.0))
+        except (TimeoutError, CancelledError):
+            if future.done() and not future.cancelled():
+                raise
+            future.cancel()
+            raise TokenEndpointUnreachable("fetch was cancelled or timed out") from None
+
+    def _tell(self, remarks: tuple[str, ...], failures: tuple[tuple[Failure, float], ...]) -> None:
+        client = self._identity.client
+        for remark in self._identity.news(remarks):
+            log.warn("%s: %s", without_query(client.token_url), remark)
+        for failure, wait in failures:
+            tell(client, self._flight.active.configuration, failure, wait)
+
+    def _give_back(self) -> None:
+        unlock, self._unlock = self._unlock, None
+        if unlock is not None:
+            unlock()
+
+
+async def _awaited(fetch: Fetch, request: TokenRequest, fetched: object) -> object:
+    fetched = fetch(request) if fetched is None else fetched
+    return await cast("Awaitable[object]", fetched) if isawaitable(fetched) else fetched
+
+
+def _nothing() -> None:
+    pass
