@@ -13,7 +13,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from .._core.client import make_client
 from .._core.entry import dump
-from .._core.lifecycle import Instant, State, backed_off, hold
+from .._core.lifecycle import failed, hold
 from .._core.model import (
     AccessToken,
     CacheEntry,
@@ -27,6 +27,7 @@ from .._core.model import (
 from .._core.refusal import with_retry_after
 from .._core.request import token_request
 from .._core.response import decode, parse_document, status_failure
+from .._core.state import EMPTY, Asked, Instant, State
 from ..errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused, error_of, failure_of
 
 Member: TypeAlias = Literal["access_token", "token_type", "expires_in", "scope"]
@@ -194,8 +195,12 @@ def cache_entries(draw: DrawFn) -> CacheEntry:
     asked = Instant(token.expires / 1000 - token.expires_in, 0.0)
     age = draw(st.floats(0, 0.9)) * token.expires_in
     now = Instant(asked.wall + age, age)
-    held = hold(token, asked, RenewalPolicy(), draw(st.floats(0, 1)))
-    gate = backed_off(None, failure_of(draw(token_errors())), now, draw(st.floats(0.125, 1)))
-    state = draw(st.sampled_from((State(held=held), State(gate=gate), State(held=held, gate=gate))))
-    entry = cast("CacheEntry", dump(state, now))
+    held = hold(token, Asked.here(asked), RenewalPolicy(), draw(st.floats(0, 1)))
+    gates = (
+        failed(
+            EMPTY, failure_of(draw(token_refusals() | invalid_token_responses())), now, now, draw(st.floats(0.125, 1))
+        ),
+    )
+    state = draw(st.sampled_from((State(held=held), State(gates=gates), State(held=held, gates=gates))))
+    entry = cast("CacheEntry", dump(state, "my-key", now, RenewalPolicy()))
     return CacheEntry(entry.value, draw(st.sampled_from((entry.ttl, None))))
