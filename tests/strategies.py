@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
-from client_credentials._core.lifecycle import Gate, Held, Instant, State, hold
+from client_credentials._core.state import Instant
 from client_credentials._core.model import Client, Failure, Malformed, Refused, Unreachable
 from client_credentials._core.client import make_client
 
@@ -124,34 +124,6 @@ def failures() -> SearchStrategy[Failure]:
         st.builds(Malformed, status=st.none() | st.integers(100, 599), reason=scope_words(), **orders),
         st.builds(Unreachable, reason=scope_words(), **orders),
     )
-
-
-def helds() -> SearchStrategy[Held]:
-    """Tokens in hand, by any policy."""
-    return st.builds(hold, access_tokens(bare=True), instants(), policies(), draws())
-
-
-def gates() -> SearchStrategy[Gate]:
-    """Gates, shut for up to an hour."""
-    return st.builds(Gate, failure=failures(), since=instants(), wait=seconds(3600), streak=st.integers(1, 2000))
-
-
-def states(most: float = 200_000, now: Instant = NOW) -> SearchStrategy[State]:
-    """States that came about up to `most` seconds before this moment, by either clock."""
-    age = st.tuples(seconds(most), seconds(most))
-    parts = st.tuples(st.none() | helds(), age, st.none() | gates(), age, st.lists(token_texts(), max_size=3))
-    return parts.map(
-        lambda each: State(
-            held=each[0] and attrs.evolve(each[0], asked=before(now, *each[1])),
-            gate=each[2] and attrs.evolve(each[2], since=before(now, *each[3])),
-            removed=tuple(each[4]),
-        )
-    )
-
-
-def before(now: Instant, wall: float, monotonic: float) -> Instant:
-    """The moment so many seconds ago, by each of the clocks."""
-    return Instant(now.wall - wall, now.monotonic - monotonic)
 
 
 def clients() -> SearchStrategy[Client]:

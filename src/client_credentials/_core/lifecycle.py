@@ -93,7 +93,7 @@ def decide(state: State, now: Instant) -> Decision:
     if held is None or age >= held.last:
         return Fail(gate.failure, wait) if gate and wait > 0 else Ask()
     # Not "<": with just the window left the token is still fresh, as in the SDK.
-    if age <= held.renewal:
+    if age <= held.renewal and age < held.end:
         return Serve(held.token, held.renewal - age)
     if wait > 0:
         return Serve(held.token, min(wait, held.last - age))
