@@ -21,7 +21,7 @@ from .secret import REDACTED
 LONGEST_TEXT: Final = 4096
 MOST_MEMBERS: Final = 256
 """So many members that no RFC names are kept of an answer."""
-_LONGEST_MEMBERS: Final = 32768
+_LONGEST_MEMBERS: Final = 16384
 """So many characters all of them may have."""
 _PIECE: Final = 10
 """So many characters in a row give a secret away."""
@@ -123,8 +123,10 @@ class Hidden:
     def holds(self, text: str, shortest: int = 1) -> bool:
         """Whether a text holds one of the secrets, or ten characters of one, in any reading."""
         known = self._needles()
+        if not (known.whole or known.pieces):
+            return False
         whole = [form for form in known.whole if len(form) >= shortest]
-        return bool(whole) and any(
+        return any(
             any(form in reading for form in whole) or not known.pieces.isdisjoint(_windows(reading))
             for reading in readings(text)
         )
