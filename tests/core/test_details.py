@@ -25,8 +25,9 @@ from client_credentials._core.lifecycle import (
     token_of,
 )
 from client_credentials._core.model import Granted, Malformed, Refused, Unreachable
-from client_credentials._core.response import discreet, hushed, interpret, objection, ordered
-from client_credentials._core.secret import needles, redact
+from client_credentials._core.redaction import needles
+from client_credentials._core.refusal import redacted_failure, with_retry_after
+from client_credentials._core.response import parse_document, status_failure
 from tests.core.kit import NOON, answer, make, refused
 
 EXACT: Final = RenewalPolicy(jitter=0)
@@ -89,7 +90,7 @@ def test_a_date_is_read_to_its_64th_character() -> None:
     """What stands behind that, however long it is, costs nothing and changes nothing."""
     day, time = "Wed, 21 Oct 2015", "07:28:05"
     waits = [
-        ordered(Refused(status=503), TokenResponse(503, {"Retry-After": f"{day:{width}}{time}"}, b""), NOON).retry_after
+        with_retry_after(Refused(status=503), TokenResponse(503, {"Retry-After": f"{day:{width}}{time}"}, b""), NOON).retry_after
         for width in (17, 64 - 8, 65 - 8)
     ]
     assert [5.0, 5.0, 0.0] == waits
@@ -177,14 +178,14 @@ def test_polls_are_jittered_and_never_late(draw: float, left: float, wait: float
 
 def test_300_is_a_redirect() -> None:
     """So is every status from there to 399, and the error names whereto."""
-    found = objection(TokenResponse(300, {"Location": "https://elsewhere.example/token"}, b""))
+    found = status_failure(TokenResponse(300, {"Location": "https://elsewhere.example/token"}, b""))
     reason = "status 300, a redirect to https://elsewhere.example, which is never followed"
     assert Malformed(status=300, reason=reason) == found
 
 
 def test_a_deserializer_that_gives_no_mapping() -> None:
     """The failure says so, and with which status."""
-    found = interpret(TokenResponse(200, {}, b""), "text", ())
+    found = parse_document(TokenResponse(200, {}, b""), "text", ())
     assert Malformed(status=200, reason="the deserializer gave no mapping") == found
 
 
@@ -200,4 +201,4 @@ def test_every_occurrence_goes() -> None:
 
 def test_no_reason_stays_none() -> None:
     """A failure of which a user's fetch said nothing has no words put into its mouth."""
-    assert Unreachable(reason="") == hushed(Unreachable(reason=""), frozenset())
+    assert Unreachable(reason="") == redacted_failure(Unreachable(reason=""), frozenset())

@@ -9,7 +9,7 @@ import pytest
 from client_credentials import AccessToken, RenewalPolicy
 from client_credentials._core.lifecycle import Instant, hold, token_of
 from client_credentials._core.model import Granted
-from client_credentials._core.response import LONGEST_TOKEN, interpret, usable_token
+from client_credentials._core.response import parse_document, usable_token
 from tests.core.kit import NOON, answer, granted, make, malformed, members, reading, refused, without
 
 START = Instant(wall=NOON, monotonic=5.0)
@@ -103,7 +103,7 @@ class TestTypeAndScope:
     def test_scope_differs(self, scope: str) -> None:
         """F6, F7: the token says what was granted, be it narrower or wider, and there is a remark."""
         response = answer(members(scope=scope))
-        grant = interpret(response, members(scope=scope), ("read", "write"))
+        grant = parse_document(response, members(scope=scope), ("read", "write"))
         assert isinstance(grant, Granted)
         assert ("the scope granted is not the one asked for",) == grant.remarks
         assert scope == token_of(grant, START, RenewalPolicy(), ("read", "write")).scope
@@ -111,7 +111,7 @@ class TestTypeAndScope:
     @pytest.mark.parametrize("asked", [(), ("read", "write"), ("write", "read")])
     def test_scope_as_asked(self, asked: tuple[str, ...]) -> None:
         """F6: no remark where all was granted, in any order, or where the server chose since nothing was asked for."""
-        grant = interpret(answer(), members(scope="write read"), asked)
+        grant = parse_document(answer(), members(scope="write read"), asked)
         assert isinstance(grant, Granted)
         assert () == grant.remarks
 
@@ -129,7 +129,7 @@ class TestTypeAndScope:
 
     def test_several_at_once(self) -> None:
         """F1, F6: each oddity has a remark of its own."""
-        grant = interpret(answer(), {**without("token_type"), "scope": "a"}, ("b",))
+        grant = parse_document(answer(), {**without("token_type"), "scope": "a"}, ("b",))
         assert isinstance(grant, Granted)
         assert 2 == len(grant.remarks)
 

@@ -10,7 +10,7 @@ import pytest
 
 from client_credentials import TokenResponse
 from client_credentials._core.model import Granted
-from client_credentials._core.response import objection
+from client_credentials._core.response import status_failure
 from tests.core.kit import SOUND, accept, answer, granted, judged, malformed, refused, unreachable
 
 TOKEN = SOUND["access_token"]
@@ -133,7 +133,7 @@ def test_c21() -> None:
     assert refused(answer(b"", 421)).retryable
 
 
-def test_only_200_passes() -> None:
+def test_accept_success_passes() -> None:
     """There is no status but 200 to which nothing is to be objected."""
-    assert [200] == [status for status in range(1000) if objection(answer(SOUND, status)) is None]
+    assert [200] == [status for status in range(1000) if status_failure(answer(SOUND, status)) is None]
     assert isinstance(judged(answer()), Granted)

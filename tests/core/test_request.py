@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from client_credentials import ClientAuthentication
+from client_credentials._core.client import check_kind, make_client
 from client_credentials._core.model import Client
-from client_credentials._core.request import check_kind, make_client, token_request
+from client_credentials._core.request import token_request
 
 
 def client(**changed: Any) -> Client:

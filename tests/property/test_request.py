@@ -14,8 +14,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from client_credentials import ClientAuthentication
+from client_credentials._core.client import check_secret, make_client
 from client_credentials._core.model import Client
-from client_credentials._core.request import cache_key, check_secret, credential, make_client, token_request
+from client_credentials._core.request import cache_key, token_request
 from tests.strategies import ENDPOINT, RESOURCES, VISIBLE, clients, credentials, scope_words, seconds
 
 CANARY: Final = "canary-5ecret"
