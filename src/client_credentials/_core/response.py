@@ -130,7 +130,7 @@ def _access_token(members: Mapping[str, object], hidden: Hidden) -> str:
 
 def _token_type(members: Mapping[str, object], hidden: Hidden) -> Iterator[str]:
     value = members.get("token_type", "")
-    kind = value.strip().lower() if isinstance(value, str) else None
+    kind = value.lower() if isinstance(value, str) else None
     if "token_type" not in members:
         yield "token_type is missing; taken as Bearer"
     elif kind not in _BEARER:
