@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import html
 import inspect
 import json
 import pickle
-import re
-import string
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import quote, quote_plus, urlencode
 
 import attrs
 import cattrs
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from client_credentials._core.redaction import needles, printable
-from client_credentials._core.secret import REDACTED, Secret
-from tests.strategies import VISIBLE, credentials
+from client_credentials._core.secret import Secret
 
 CANARY: Final = "c4nary-5ecret"
 
