@@ -21,7 +21,7 @@ from .secret import REDACTED
 LONGEST_TEXT: Final = 4096
 MOST_MEMBERS: Final = 256
 """So many members that no RFC names are kept of an answer."""
-_LONGEST_MEMBERS: Final = 32768
+_LONGEST_MEMBERS: Final = 16384
 """So many characters all of them may have."""
 _PIECE: Final = 10
 """So many characters in a row give a secret away."""
@@ -35,7 +35,9 @@ _STRIDE: Final = 32
 _UNPRINTABLE = re.compile(r"[^\x20-\x21\x23-\x5B\x5D-\x7E]")
 _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7E]")
 _CODE = re.compile(r"[a-z_]{1,40}")
-_ESCAPE = re.compile(r"\\+(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+_ESCAPE = re.compile(
+    r"((?:\\+x[0-9A-Fa-f]{2})+)|\\+(?:u([0-9A-Fa-f]{4})|U(0010[0-9A-Fa-f]{4}|000[0-9A-Fa-f]{5})|(.))", re.DOTALL
+)
 
 
 def printable(text: str) -> str:
@@ -61,7 +63,7 @@ def encoded_forms(text: str) -> Mapping[str, str]:
 
 
 def readings(text: str) -> Iterable[str]:
-    """The text as it stands and as a percent, form, JSON, Python or HTML decoder reads it, without case.
+    """The text as it stands and as a percent, JSON, Python or HTML decoder reads it, without case.
 
     What is shown of it is printable alone, so each is read without the rest, too.
     """
@@ -123,8 +125,10 @@ class Hidden:
     def holds(self, text: str, shortest: int = 1) -> bool:
         """Whether a text holds one of the secrets, or ten characters of one, in any reading."""
         known = self._needles()
+        if not (known.whole or known.pieces):
+            return False
         whole = [form for form in known.whole if len(form) >= shortest]
-        return bool(whole) and any(
+        return any(
             any(form in reading for form in whole) or not known.pieces.isdisjoint(_windows(reading))
             for reading in readings(text)
         )
@@ -171,7 +175,7 @@ NOTHING: Final = Hidden()
 
 def _forms(values: Sequence[str], messages: Iterable[str]) -> Iterator[str]:
     for value in values:
-        yield _normal(value)
+        yield from (_normal(value), _normal(value.replace(" ", "+")))  # a plus is a form's space
         bare = _normal(printable(value))
         if len(bare) >= _SHORTEST:
             yield bare
@@ -180,8 +184,8 @@ def _forms(values: Sequence[str], messages: Iterable[str]) -> Iterator[str]:
 
 
 def _normal(text: str) -> str:
-    # A plus is a form's space, and base64 has two alphabets.
-    return text.lower().replace("+", " ").replace("-", " ").replace("_", "/")
+    # Base64 has two alphabets.
+    return text.lower().replace("+", "-").replace("/", "_")
 
 
 def _windows(text: str, stride: int = 1) -> Iterator[str]:
@@ -191,9 +195,16 @@ def _windows(text: str, stride: int = 1) -> Iterator[str]:
 def _unescaped(text: str) -> str:
     if "\\" not in text:
         return text
-    units = _ESCAPE.sub(lambda found: found[3] or chr(int(found[1] or found[2], 16)), text)
     # Pairs of surrogates become the character that they stand for.
-    return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _ESCAPE.sub(_escaped, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    if found[1]:
+        raw = bytes.fromhex(found[1].replace("\\", "").replace("x", ""))
+        return raw.decode("latin-1" if raw.decode(errors="ignore").encode() != raw else "utf-8")
+    point = found[2] or found[3]
+    return chr(int(point, 16)) if point else found[4]
 
 
 def _text_of(value: object, room: int) -> str | None:

@@ -17,6 +17,7 @@ SECRET_MEMBERS: Final = ("access_token", "refresh_token", "id_token")
 
 _EPOCH: Final = 1e9  # a larger number of seconds is a date
 _MOST_LOOKED_AT: Final = 64
+_DIGITS = re.compile(r"[0-9]{1,40}")
 _SECONDS = re.compile(r"[0-9]{1,40}(?:\.[0-9]{0,40})?")
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}(?![^;\s])", re.ASCII)  # never the half of one
 _TRANSIENT_CODES: Final = frozenset(("temporarily_unavailable", "server_error", "slow_down"))
@@ -69,12 +70,7 @@ def _plain_names(members: Mapping[str, object]) -> dict[str, object]:
 
 
 def _texts(members: Mapping[str, object], names: Collection[str]) -> Iterator[str]:
-    for name in names:
-        value = members.get(name)
-        if isinstance(value, list):
-            value = next(iter(cast("list[object]", value)), None)
-        if isinstance(value, str) and value.strip():
-            yield value
+    return (value for value in map(members.get, names) if isinstance(value, str) and value.strip())
 
 
 def kind_of(response: TokenResponse, hidden: Hidden) -> str:
@@ -117,7 +113,7 @@ def redacted_failure(failure: Failure, hidden: Hidden) -> Failure:
 
 def _retry_after(response: TokenResponse, wall: float) -> float | None:
     text = (response.header("Retry-After") or "").strip()
-    return float(text) if _SECONDS.fullmatch(text) else _from_now(_date(text), response, wall)
+    return float(text) if _DIGITS.fullmatch(text) else _from_now(_date(text), response, wall)
 
 
 def _reset(response: TokenResponse, wall: float) -> float | None:

@@ -26,7 +26,6 @@ _LONGEST_REFRESH: Final = 1e9
 
 _TOKEN = re.compile(r"[\x21-\x7E]+")
 _DIGITS = re.compile(r"[0-9]{1,40}")
-_HUGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
 _TARGET = re.compile(r"(?:https?://[\w.:\[\]-]{1,100})?(?:/(?!/)[\x21-\x7E]{0,500})?", re.ASCII)
 _NAMED: Final = frozenset((*SECRET_MEMBERS, "token_type", "expires_in", "scope", "error"))
 _BEARER: Final = frozenset(("bearer", "bearertoken"))
@@ -65,8 +64,6 @@ def decode(response: TokenResponse, hidden: Hidden = NOTHING) -> Mapping[str, ob
             body.decode("utf-8-sig"),
             object_pairs_hook=_unique,
             parse_constant=_not_json,
-            # Only an exponent makes a number infinite, and calling a function for each number takes its time.
-            parse_float=_finite if _HUGE.search(body) else None,
         )
     except _Flaw as flaw:
         return Malformed(status=response.status, reason=str(flaw))
@@ -94,11 +91,11 @@ def parse_document(
     said = hidden.beside(members.get(name) for name in SECRET_MEMBERS)
     try:
         token = _access_token(members, said)
-        scope = _scope(members.get("scope"))
+        scope = hidden.shown_scope(_scope(members.get("scope")))
         return Granted(
             access_token=token,
             expires_in=_expires_in(members.get("expires_in"), said),
-            scope=hidden.shown_scope(scope),
+            scope=scope,
             extra=hidden.shown_members(
                 (name, value)
                 for name, value in islice(members.items(), MOST_MEMBERS + len(_NAMED))
@@ -133,7 +130,7 @@ def _access_token(members: Mapping[str, object], hidden: Hidden) -> str:
 
 def _token_type(members: Mapping[str, object], hidden: Hidden) -> Iterator[str]:
     value = members.get("token_type", "")
-    kind = value.strip().lower() if isinstance(value, str) else None
+    kind = value.lower() if isinstance(value, str) else None
     if "token_type" not in members:
         yield "token_type is missing; taken as Bearer"
     elif kind not in _BEARER:
@@ -216,13 +213,11 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) < len(pairs):
         raise _Flaw("duplicate member")
+    # A number of 400 digits is read as infinity. A `parse_float` would be called for each number, and take its time.
+    if math.inf in members.values() or -math.inf in members.values():
+        raise _Flaw("NaN and Infinity are not JSON")
     return members
 
 
 def _not_json(_: str) -> NoReturn:
     raise _Flaw("NaN and Infinity are not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _not_json(text)
