@@ -34,7 +34,7 @@ _NAP, _STRETCH = 0.01, 4
 _CODE: Final = re.compile(r"(?:^|-)([A-Z]{3,16})(?= )")
 _LONGEST_CHAIN = 4
 
-_exceptions_by_thread: Final[Callable[[], dict[int, object]]] = getattr(sys, "_current_exceptions", dict)
+_exceptions_by_thread: Final = cast("Callable[[], dict[int, object]]", getattr(sys, "_current_exceptions", dict))
 
 
 def describe(error: BaseException) -> str:
@@ -106,8 +106,9 @@ class Future(Generic[T]):
 
     def cause_of_delay(self) -> str:
         """Name what the call is busy with: a client that tries again is handling the error of its last attempt."""
-        handled: Any = _exceptions_by_thread().get(self.thread)
-        error: object = cast("Any", handled[1]) if isinstance(handled, tuple) else handled  # a tuple in Python 3.11
+        error = _exceptions_by_thread().get(self.thread)
+        if isinstance(error, tuple):  # as in Python 3.11
+            error = cast("tuple[object, ...]", error)[1]
         reason = f", retrying after {describe(error)}" if isinstance(error, BaseException) else ""
         return f"TimeoutError (no answer within {BUDGET:g} s{reason})"
 
@@ -138,7 +139,7 @@ class CircuitBreaker:
         if future is None:
             return miss
         run_aside(partial(future.run, call))
-        return cast("T", future.result) if self.succeeded(operation, future) else miss
+        return cast("T", future.result) if self.settle(operation, future) else miss
 
     def admit(self) -> Future[Any] | None:
         """Let a call through; None: there is to be none."""
@@ -153,7 +154,7 @@ class CircuitBreaker:
             self._left, self._failures = BUDGET, _MOST_FAILURES - 1
             return Future(BUDGET, is_probe=True)
 
-    def succeeded(self, operation: str, future: Future[Any]) -> bool:
+    def settle(self, operation: str, future: Future[Any]) -> bool:
         """Wait for a call, learn from how it went, and tell whether it succeeded in time."""
         waited = future.wait()
         failure = future.failure if future.is_done else future.cause_of_delay()
@@ -166,8 +167,9 @@ class CircuitBreaker:
             self._left = BUDGET if is_quick else min(self._left, future.allowed - waited)
             if self._failures >= _MOST_FAILURES or self._left <= 0:
                 self._open_until = time.monotonic() + self._open_seconds()
-            elif failure is None:
+            elif failure is None and self._open_until is not None:
                 self._open_until = None
+                self._failing.clear()
             is_news = not self._failing
             (self._failing.add if failure else self._failing.discard)(operation)
         if failure and is_news:

@@ -101,7 +101,7 @@ class BoundedCache:
         run_aside(hold.run)
         is_known = False
         try:
-            is_known = self._breaker.succeeded("lock", taken)
+            is_known = self._breaker.settle("lock", taken)
             yield taken.result is True or not is_known
         finally:
             if not hold.is_inherited:
@@ -111,7 +111,7 @@ class BoundedCache:
         future = self._breaker.admit() if is_mine else None
         hold.give_back(future or hold.given_back)
         if future is not None:
-            self._breaker.succeeded("lock", future)
+            self._breaker.settle("lock", future)
 
 
 def _checked_entry(cache: CachingStrategy, key: str) -> CacheEntry | None:
