@@ -77,7 +77,7 @@ class TestWriting:
             assert {True} == {entry is not None and entry.value in whole for entry in (*seen, cache.get("key"))}
 
     def test_nobody_else_can_read_it(self, folder: Path) -> None:
-        """N2: a file is its owner's alone from its first byte, whatever the umask, and so is each directory made for it."""
+        """N2: a file is its owner's alone from its first byte, whatever the umask, as is each directory made for it."""
         before = os.umask(0)
         try:
             folder = folder / "two" / "levels" / "down"
@@ -197,7 +197,7 @@ class TestReading:
 
         def foreign(descriptor: int) -> Any:
             status = list(real(descriptor))
-            status[stat.ST_UID] += stat.S_ISREG(status[stat.ST_MODE])
+            status[stat.ST_UID] += stat.S_ISREG(int(status[stat.ST_MODE]))
             return os.stat_result(status)
 
         monkeypatch.setattr(os, "fstat", foreign)
@@ -614,7 +614,7 @@ class TestLock:
 
 
 def test_windows(folder: Path) -> None:
-    """N12: without open directories, user ids, flock and Unix's flags, as on Windows, it all works by path and msvcrt."""
+    """N12: without open directories, user ids, flock and Unix's flags, as on Windows, paths and msvcrt do."""
     script = textwrap.dedent("""
         import asyncio, fcntl, logging, os, pathlib, sys, types, urllib3
         import client_credentials.errors  # what must not take this for Windows

@@ -13,7 +13,6 @@ from .._core.lifecycle import EMPTY, Ask, Fail, Renew, Serve, State, adopted, de
 from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable
 from .._core.request import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
 from .._core.secret import Secret
-from ..caching.bounded import bounded
 from ..configuration import SdkConfiguration, is_plain
 from ..errors import TokenEndpointUnreachable, error_of
 from .clock import SystemClock
@@ -107,8 +106,7 @@ class Keeper:
         What is remembered under the old configuration is forgotten, but not deleted from its cache.
         """
         check_kind("configuration", configuration, SdkConfiguration)
-        cache = configuration.caching_strategy
-        vault = Vault(type(cache).__name__, bounded(cache), self._traveller.policy)
+        vault = Vault(configuration.caching_strategy, self._traveller.policy)
         with self._mutex:
             self._lease = Lease(Setup(configuration, vault), EMPTY)
             self._flight = None

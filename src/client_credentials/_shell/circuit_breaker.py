@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -15,7 +16,6 @@ import attrs
 
 from . import log
 from .fork import survive_fork
-from .threads import run_aside
 
 T = TypeVar("T")
 
@@ -67,6 +67,14 @@ def taken_lock() -> threading.Lock:
     return lock
 
 
+def start(call: Callable[[], object]) -> None:
+    """Run a call that raises nothing in a daemon thread, in this context; here and now where there can be no thread."""
+    try:
+        threading.Thread(target=copy_context().run, args=(call,), name="client-credentials-cache", daemon=True).start()
+    except RuntimeError:  # a limit is reached, or the interpreter is about to exit
+        call()
+
+
 @attrs.define(eq=False)
 class Future(Generic[T]):
     """The outcome of a call in a thread; its caller can abandon the call, but nothing can stop it."""
@@ -75,7 +83,7 @@ class Future(Generic[T]):
     """Seconds for which the caller waits."""
     is_probe: bool
     """Whether the circuit is open, and this call finds out whether the cache is back."""
-    result: T | None = None
+    result: T | None = attrs.field(default=None, repr=False)
     failure: str | None = None
     """What the call failed with, as it may be logged."""
     is_done: bool = False
@@ -119,7 +127,7 @@ class CircuitBreaker:
 
     name: str
     """What the log calls the cache."""
-    owner: object = None
+    owner: object = attrs.field(default=None, repr=False)
     """The cache, where it must live as long as its breaker."""
     _left: float = attrs.field(factory=lambda: BUDGET, init=False)
     _failures: int = attrs.field(default=0, init=False)
@@ -138,7 +146,7 @@ class CircuitBreaker:
         future: Future[T] | None = self.admit()
         if future is None:
             return miss
-        run_aside(partial(future.run, call))
+        start(partial(future.run, call))
         return cast("T", future.result) if self.settle(operation, future) else miss
 
     def admit(self) -> Future[Any] | None:

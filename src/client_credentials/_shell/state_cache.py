@@ -11,7 +11,8 @@ import attrs
 from .._core.entry import dump, load
 from .._core.lifecycle import EMPTY, Instant, State, elapsed
 from .._core.model import CacheEntry, RenewalPolicy
-from ..protocols import LockingCachingStrategy
+from ..caching.bounded import bounded
+from ..protocols import CachingStrategy, LockingCachingStrategy
 from . import log
 
 
@@ -19,21 +20,23 @@ from . import log
 class Vault:
     """Reads and writes lifecycle states in a caching strategy."""
 
-    name: str
-    cache: LockingCachingStrategy
+    cache: CachingStrategy
     policy: RenewalPolicy
+    _bounded: LockingCachingStrategy = attrs.field(
+        default=attrs.Factory(lambda self: bounded(self.cache), takes_self=True), init=False
+    )
     _is_readable: bool = attrs.field(default=True, init=False)
     _seen: tuple[bytes, float, Instant] | None = attrs.field(default=None, init=False, repr=False)
     """The latest entry that we saw, as a digest, with what it had left then, and when that was."""
 
     def load(self, key: str, now: Instant, draw: float) -> State:
         """Give what is kept under the key; a miss is the empty state."""
-        entry = self.cache.get(key)
+        entry = self._bounded.get(key)
         if entry is None:
             return EMPTY
         state = load(self._aged(entry, now), now, self.policy, draw)
         if state is None and self._is_readable:
-            log.warn("%s failed with UnreadableEntry; it counts as empty", self.name)
+            log.warn("%s failed with UnreadableEntry; it counts as empty", type(self.cache).__name__)
         self._is_readable = state is not None
         return state or EMPTY
 
@@ -41,9 +44,9 @@ class Vault:
         """Keep a state under the key, for as long as any of it is worth knowing."""
         entry = dump(state, now)
         if entry is None:
-            self.cache.remove(key)
+            self._bounded.remove(key)
         else:
-            self.cache.set(key, entry.value, entry.ttl or 0.0)
+            self._bounded.set(key, entry.value, entry.ttl or 0.0)
             self._aged(entry, now)
 
     def acquire(self, key: str, ttl: float) -> Callable[[], object] | None:
@@ -51,7 +54,7 @@ class Vault:
 
         Where the cache has no lock, or it fails, everyone is: a token matters more than a request.
         """
-        lock = self.cache.lock(key, ttl)
+        lock = self._bounded.lock(key, ttl)
         if lock.__enter__():
             return partial(lock.__exit__, None, None, None)
         lock.__exit__(None, None, None)

@@ -13,9 +13,8 @@ from typing import Final, TypeVar, cast
 import attrs
 
 from .._core.model import CacheEntry
-from .._shell.circuit_breaker import CircuitBreaker, Future, taken_lock
+from .._shell.circuit_breaker import CircuitBreaker, Future, start, taken_lock
 from .._shell.fork import survive_fork
-from .._shell.threads import run_aside
 from ..protocols import CachingStrategy, LockingCachingStrategy
 
 TypeT = TypeVar("TypeT", bound=type)
@@ -74,7 +73,7 @@ class _Hold:
 class BoundedCache:
     """A cache whose failures and delays are misses, and whose lock is free while it fails."""
 
-    _cache: CachingStrategy
+    _cache: CachingStrategy = attrs.field(repr=False)
     _breaker: CircuitBreaker
 
     def get(self, key: str) -> CacheEntry | None:
@@ -98,7 +97,7 @@ class BoundedCache:
             yield True
             return
         hold = _Hold(partial(cast("LockingCachingStrategy", self._cache).lock, key, ttl), taken)
-        run_aside(hold.run)
+        start(hold.run)
         is_known = False
         try:
             is_known = self._breaker.settle("lock", taken)

@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol, cast
 
 from .._core.model import CacheEntry
-from .._shell.circuit_breaker import CircuitBreaker
+from .._shell.circuit_breaker import BUDGET, CircuitBreaker
 from .bounded import BoundedCache, bounds_itself
 
 _LARGEST: Final = 1 << 18  # bytes of an entry that is fetched
-_LATEST: Final = 2000  # milliseconds after which what was to be written may be out of date
+_LATEST: Final = int(BUDGET * 800)  # milliseconds after which nobody waits for a write any more, so it is not made
 
 # A script goes to the primary whatever the client does with reads, and to the one slot of its key.
 _GET = """
