@@ -25,13 +25,13 @@ OPEN_SECONDS: Final = 10.0
 """Seconds for which an open circuit keeps callers from the cache, until one call tries it again."""
 
 # Such a call may hang for ever, and its thread with it: the more of them do, the longer the circuit stays open.
-_OPEN_SECONDS_BY_HUNG: Final = ((100, 600.0), (8, 25.0))
+_TIMES_AS_LONG: Final = ((100, 60.0), (8, 2.5))
 _QUICK = 0.1  # seconds
 _MOST_FAILURES = 3  # in a row
 # Seconds of a nap, and how many times its budget a call may take where all naps end late.
 _NAP, _STRETCH = 0.01, 4
 
-_CODE: Final = re.compile(r"(?:^|-)([A-Z]{3,16})(?= )")
+_CODES: Final = re.compile(r"(?:^|-)([A-Z]{3,16})(?= )")
 _LONGEST_CHAIN = 4
 
 _exceptions_by_thread: Final = cast("Callable[[], dict[int, object]]", getattr(sys, "_current_exceptions", dict))
@@ -55,9 +55,9 @@ def _code(error: BaseException) -> str | None:
         return errno.errorcode.get(number) if isinstance(number, int) else None
     if not type(error).__module__.startswith("redis."):
         return None
-    # Recent versions of redis-py move the word to an attribute; an error within a script has it further on.
-    found = _CODE.search(f"{getattr(error, 'status_code', None) or ''} {error}".lstrip())
-    return found[1] if found else None
+    # Recent versions of redis-py move the word to an attribute; an error within a script has another one further on.
+    found: list[str] = _CODES.findall(f"{getattr(error, 'status_code', None) or ''} {error}".lstrip())
+    return found[-1] if found else None
 
 
 def taken_lock() -> threading.Lock:
@@ -186,8 +186,7 @@ class CircuitBreaker:
 
     def _open_seconds(self) -> float:
         self._hung = [future for future in self._hung if not future.is_done]
-        longer = (seconds for count, seconds in _OPEN_SECONDS_BY_HUNG if len(self._hung) >= count)
-        return next(longer, OPEN_SECONDS)
+        return OPEN_SECONDS * next((times for count, times in _TIMES_AS_LONG if len(self._hung) >= count), 1.0)
 
     def _after_fork(self) -> None:
         self._mutex = threading.RLock()
