@@ -49,7 +49,10 @@ def describe(error: BaseException) -> str:
 
 
 def _code(error: BaseException) -> str | None:
-    """The errno of an OSError by name, or the word with which a Redis begins an error: WRONGPASS, READONLY, OOM."""
+    """Name an OSError's errno, OpenSSL's reason, or the first word of a Redis error: WRONGPASS, READONLY, OOM."""
+    if type(error).__module__ == "ssl":
+        reason: object = getattr(error, "reason", None)
+        return reason if isinstance(reason, str) else None
     if isinstance(error, OSError):
         number: object = error.errno
         return errno.errorcode.get(number) if isinstance(number, int) else None
@@ -88,6 +91,7 @@ class Future(Generic[T]):
     """What the call failed with, as it may be logged."""
     is_done: bool = False
     thread: int = 0
+    _retrying: str = attrs.field(default="", init=False)
     _done: threading.Lock = attrs.field(factory=taken_lock, init=False)
 
     def run(self, call: Callable[[], T]) -> None:
@@ -108,17 +112,22 @@ class Future(Generic[T]):
         waited, end = 0.0, time.monotonic() + self.allowed * _STRETCH
         while not self.is_done and waited < self.allowed and (began := time.monotonic()) < end:
             nap = min(_NAP, self.allowed - waited)
-            self._done.acquire(timeout=nap)
+            if not self._done.acquire(timeout=nap):
+                self._note_retry()
             waited += min(time.monotonic() - began, nap)
         return waited if self.is_done else self.allowed
 
     def cause_of_delay(self) -> str:
-        """Name what the call is busy with: a client that tries again is handling the error of its last attempt."""
+        """Name what the call is busy with."""
+        return f"TimeoutError (no answer within {BUDGET:g} s{self._retrying})"
+
+    def _note_retry(self) -> None:
+        """Note the error that the call is handling: a client that waits before it tries again handles the last one."""
         error = _exceptions_by_thread().get(self.thread)
         if isinstance(error, tuple):  # as in Python 3.11
             error = cast("tuple[object, ...]", error)[1]
-        reason = f", retrying after {describe(error)}" if isinstance(error, BaseException) else ""
-        return f"TimeoutError (no answer within {BUDGET:g} s{reason})"
+        if isinstance(error, BaseException):
+            self._retrying = f", retrying after {describe(error)}"
 
 
 @attrs.define(eq=False)

@@ -73,7 +73,7 @@ class RedisCachingStrategy:
 
     Each name begins with `prefix`. This ACL suffices (`~tokens:*` for the prefix "tokens:"; `~*` without one):
 
-        ACL SETUSER app on >password ~tokens:* +eval +get +strlen +pttl +set +del +time +client|setinfo
+        ACL SETUSER app on >password ~tokens:* +eval +get +strlen +pttl +set +del +time
 
     A cluster's client also needs `+cluster|slots` (before Redis 7 `+cluster`) and `+command`.
     """
