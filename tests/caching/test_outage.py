@@ -278,7 +278,8 @@ class TestUnwilling:
         """M12: so is a Redis that wants to know who we are."""
         mortal_redis.client().config_set("requirepass", "not ours")
         _goes_without(server, on_port(mortal_redis.port, retry=None))
-        assert ["RedisCachingStrategy failed with AuthenticationError (NOAUTH); it counts as empty"] == told(caplog)
+        (said,) = told(caplog)
+        assert said.startswith("RedisCachingStrategy failed with AuthenticationError")
 
     @pytest.mark.parametrize(
         "answer",

@@ -56,7 +56,7 @@ def _code(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         number: object = error.errno
         return errno.errorcode.get(number) if isinstance(number, int) else None
-    if not type(error).__module__.startswith("redis."):
+    if not type(error).__module__.startswith(("redis.", "valkey.")):
         return None
     # Recent versions of redis-py move the word to an attribute; an error within a script has another one further on.
     found: list[str] = _CODES.findall(f"{getattr(error, 'status_code', None) or ''} {error}".lstrip())
@@ -75,7 +75,10 @@ def start(call: Callable[[], object]) -> None:
     try:
         threading.Thread(target=copy_context().run, args=(call,), name="client-credentials-cache", daemon=True).start()
     except RuntimeError:  # a limit is reached, or the interpreter is about to exit
-        call()
+        pass
+    else:
+        return
+    call()
 
 
 @attrs.define(eq=False)
