@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -15,7 +16,6 @@ import attrs
 
 from . import log
 from .fork import survive_fork
-from .threads import run_aside
 
 T = TypeVar("T")
 
@@ -25,16 +25,16 @@ OPEN_SECONDS: Final = 10.0
 """Seconds for which an open circuit keeps callers from the cache, until one call tries it again."""
 
 # Such a call may hang for ever, and its thread with it: the more of them do, the longer the circuit stays open.
-_OPEN_SECONDS_BY_HUNG: Final = ((100, 600.0), (8, 25.0))
+_TIMES_AS_LONG: Final = ((100, 60.0), (8, 2.5))
 _QUICK = 0.1  # seconds
 _MOST_FAILURES = 3  # in a row
 # Seconds of a nap, and how many times its budget a call may take where all naps end late.
 _NAP, _STRETCH = 0.01, 4
 
-_CODE: Final = re.compile(r"(?:^|-)([A-Z]{3,16})(?= )")
+_CODES: Final = re.compile(r"(?:^|-)([A-Z]{3,16})(?= )")
 _LONGEST_CHAIN = 4
 
-_exceptions_by_thread: Final[Callable[[], dict[int, object]]] = getattr(sys, "_current_exceptions", dict)
+_exceptions_by_thread: Final = cast("Callable[[], dict[int, object]]", getattr(sys, "_current_exceptions", dict))
 
 
 def describe(error: BaseException) -> str:
@@ -49,15 +49,18 @@ def describe(error: BaseException) -> str:
 
 
 def _code(error: BaseException) -> str | None:
-    """The errno of an OSError by name, or the word with which a Redis begins an error: WRONGPASS, READONLY, OOM."""
+    """Name an OSError's errno, OpenSSL's reason, or the first word of a Redis error: WRONGPASS, READONLY, OOM."""
+    if type(error).__module__ == "ssl":
+        reason: object = getattr(error, "reason", None)
+        return reason if isinstance(reason, str) else None
     if isinstance(error, OSError):
         number: object = error.errno
         return errno.errorcode.get(number) if isinstance(number, int) else None
-    if not type(error).__module__.startswith("redis."):
+    if not type(error).__module__.startswith(("redis.", "valkey.")):
         return None
-    # Recent versions of redis-py move the word to an attribute; an error within a script has it further on.
-    found = _CODE.search(f"{getattr(error, 'status_code', None) or ''} {error}".lstrip())
-    return found[1] if found else None
+    # Recent versions of redis-py move the word to an attribute; an error within a script has another one further on.
+    found: list[str] = _CODES.findall(f"{getattr(error, 'status_code', None) or ''} {error}".lstrip())
+    return found[-1] if found else None
 
 
 def taken_lock() -> threading.Lock:
@@ -65,6 +68,17 @@ def taken_lock() -> threading.Lock:
     lock = threading.Lock()
     lock.acquire()
     return lock
+
+
+def start(call: Callable[[], object]) -> None:
+    """Run a call that raises nothing in a daemon thread, in this context; here and now where there can be no thread."""
+    try:
+        threading.Thread(target=copy_context().run, args=(call,), name="client-credentials-cache", daemon=True).start()
+    except RuntimeError:  # a limit is reached, or the interpreter is about to exit
+        pass
+    else:
+        return
+    call()
 
 
 @attrs.define(eq=False)
@@ -75,11 +89,12 @@ class Future(Generic[T]):
     """Seconds for which the caller waits."""
     is_probe: bool
     """Whether the circuit is open, and this call finds out whether the cache is back."""
-    result: T | None = None
+    result: T | None = attrs.field(default=None, repr=False)
     failure: str | None = None
     """What the call failed with, as it may be logged."""
     is_done: bool = False
     thread: int = 0
+    _retrying: str = attrs.field(default="", init=False)
     _done: threading.Lock = attrs.field(factory=taken_lock, init=False)
 
     def run(self, call: Callable[[], T]) -> None:
@@ -100,16 +115,22 @@ class Future(Generic[T]):
         waited, end = 0.0, time.monotonic() + self.allowed * _STRETCH
         while not self.is_done and waited < self.allowed and (began := time.monotonic()) < end:
             nap = min(_NAP, self.allowed - waited)
-            self._done.acquire(timeout=nap)
+            if not self._done.acquire(timeout=nap):
+                self._note_retry()
             waited += min(time.monotonic() - began, nap)
         return waited if self.is_done else self.allowed
 
     def cause_of_delay(self) -> str:
-        """Name what the call is busy with: a client that tries again is handling the error of its last attempt."""
-        handled: Any = _exceptions_by_thread().get(self.thread)
-        error: object = cast("Any", handled[1]) if isinstance(handled, tuple) else handled  # a tuple in Python 3.11
-        reason = f", retrying after {describe(error)}" if isinstance(error, BaseException) else ""
-        return f"TimeoutError (no answer within {BUDGET:g} s{reason})"
+        """Name what the call is busy with."""
+        return f"TimeoutError (no answer within {BUDGET:g} s{self._retrying})"
+
+    def _note_retry(self) -> None:
+        """Note the error that the call is handling: a client that waits before it tries again handles the last one."""
+        error = _exceptions_by_thread().get(self.thread)
+        if isinstance(error, tuple):  # as in Python 3.11
+            error = cast("tuple[object, ...]", error)[1]
+        if isinstance(error, BaseException):
+            self._retrying = f", retrying after {describe(error)}"
 
 
 @attrs.define(eq=False)
@@ -118,7 +139,7 @@ class CircuitBreaker:
 
     name: str
     """What the log calls the cache."""
-    owner: object = None
+    owner: object = attrs.field(default=None, repr=False)
     """The cache, where it must live as long as its breaker."""
     _left: float = attrs.field(factory=lambda: BUDGET, init=False)
     _failures: int = attrs.field(default=0, init=False)
@@ -137,8 +158,8 @@ class CircuitBreaker:
         future: Future[T] | None = self.admit()
         if future is None:
             return miss
-        run_aside(partial(future.run, call))
-        return cast("T", future.result) if self.succeeded(operation, future) else miss
+        start(partial(future.run, call))
+        return cast("T", future.result) if self.settle(operation, future) else miss
 
     def admit(self) -> Future[Any] | None:
         """Let a call through; None: there is to be none."""
@@ -153,7 +174,7 @@ class CircuitBreaker:
             self._left, self._failures = BUDGET, _MOST_FAILURES - 1
             return Future(BUDGET, is_probe=True)
 
-    def succeeded(self, operation: str, future: Future[Any]) -> bool:
+    def settle(self, operation: str, future: Future[Any]) -> bool:
         """Wait for a call, learn from how it went, and tell whether it succeeded in time."""
         waited = future.wait()
         failure = future.failure if future.is_done else future.cause_of_delay()
@@ -166,8 +187,9 @@ class CircuitBreaker:
             self._left = BUDGET if is_quick else min(self._left, future.allowed - waited)
             if self._failures >= _MOST_FAILURES or self._left <= 0:
                 self._open_until = time.monotonic() + self._open_seconds()
-            elif failure is None:
+            elif failure is None and self._open_until is not None:
                 self._open_until = None
+                self._failing.clear()
             is_news = not self._failing
             (self._failing.add if failure else self._failing.discard)(operation)
         if failure and is_news:
@@ -176,8 +198,7 @@ class CircuitBreaker:
 
     def _open_seconds(self) -> float:
         self._hung = [future for future in self._hung if not future.is_done]
-        longer = (seconds for count, seconds in _OPEN_SECONDS_BY_HUNG if len(self._hung) >= count)
-        return next(longer, OPEN_SECONDS)
+        return OPEN_SECONDS * next((times for count, times in _TIMES_AS_LONG if len(self._hung) >= count), 1.0)
 
     def _after_fork(self) -> None:
         self._mutex = threading.RLock()

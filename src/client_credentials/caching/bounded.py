@@ -13,9 +13,8 @@ from typing import Final, TypeVar, cast
 import attrs
 
 from .._core.model import CacheEntry
-from .._shell.circuit_breaker import CircuitBreaker, Future, taken_lock
+from .._shell.circuit_breaker import CircuitBreaker, Future, start, taken_lock
 from .._shell.fork import survive_fork
-from .._shell.threads import run_aside
 from ..protocols import CachingStrategy, LockingCachingStrategy
 
 TypeT = TypeVar("TypeT", bound=type)
@@ -74,7 +73,7 @@ class _Hold:
 class BoundedCache:
     """A cache whose failures and delays are misses, and whose lock is free while it fails."""
 
-    _cache: CachingStrategy
+    _cache: CachingStrategy = attrs.field(repr=False)
     _breaker: CircuitBreaker
 
     def get(self, key: str) -> CacheEntry | None:
@@ -98,10 +97,10 @@ class BoundedCache:
             yield True
             return
         hold = _Hold(partial(cast("LockingCachingStrategy", self._cache).lock, key, ttl), taken)
-        run_aside(hold.run)
+        start(hold.run)
         is_known = False
         try:
-            is_known = self._breaker.succeeded("lock", taken)
+            is_known = self._breaker.settle("lock", taken)
             yield taken.result is True or not is_known
         finally:
             if not hold.is_inherited:
@@ -111,7 +110,7 @@ class BoundedCache:
         future = self._breaker.admit() if is_mine else None
         hold.give_back(future or hold.given_back)
         if future is not None:
-            self._breaker.succeeded("lock", future)
+            self._breaker.settle("lock", future)
 
 
 def _checked_entry(cache: CachingStrategy, key: str) -> CacheEntry | None:

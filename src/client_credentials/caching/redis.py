@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol, cast
 
 from .._core.model import CacheEntry
-from .._shell.circuit_breaker import CircuitBreaker
+from .._shell.circuit_breaker import BUDGET, CircuitBreaker
 from .bounded import BoundedCache, bounds_itself
 
 _LARGEST: Final = 1 << 18  # bytes of an entry that is fetched
-_LATEST: Final = 2000  # milliseconds after which what was to be written may be out of date
+_LATEST: Final = int(BUDGET * 800)  # milliseconds after which nobody waits for a write any more, so it is not made
 
 # A script goes to the primary whatever the client does with reads, and to the one slot of its key.
 _GET = """
@@ -73,7 +73,7 @@ class RedisCachingStrategy:
 
     Each name begins with `prefix`. This ACL suffices (`~tokens:*` for the prefix "tokens:"; `~*` without one):
 
-        ACL SETUSER app on >password ~tokens:* +eval +get +strlen +pttl +set +del +time +client|setinfo
+        ACL SETUSER app on >password ~tokens:* +eval +get +strlen +pttl +set +del +time
 
     A cluster's client also needs `+cluster|slots` (before Redis 7 `+cluster`) and `+command`.
     """
@@ -171,17 +171,16 @@ class _Entries:
 
 def _check_client(client: object) -> None:
     kind = type(client)
-    execute: object = getattr(client, "execute_command", None)
     reason = next((what for name, what in _NO_CLIENTS.items() if callable(getattr(kind, name, None))), None)
-    if not callable(execute):
+    if not callable(getattr(client, "execute_command", None)):
         reason = kind.__name__
-    elif inspect.iscoroutinefunction(execute):
+    elif reason is None and inspect.iscoroutinefunction(getattr(kind, "execute_command", None)):
         reason = "an asyncio client"
-    elif getattr(client, "__dict__", {}).get("connection") is not None:
+    elif reason is None and getattr(client, "__dict__", {}).get("connection") is not None:
         reason = "a client with single_connection_client=True"
     if reason:
         raise ValueError(f"client: must be a redis.Redis or a RedisCluster, not {reason}")
 
 
 def _is_prefix(text: str) -> bool:
-    return text.isascii() and (text.isprintable() or not text) and not {"{", "}"} & set(text)
+    return text.isascii() and text.isprintable() and not {"{", "}"} & set(text)
