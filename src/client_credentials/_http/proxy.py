@@ -56,7 +56,6 @@ def proxy_from_environment(endpoint: Host) -> Proxy | None:
 
 def open_tunnel(wire: Wire, proxy: Proxy, exchange: Exchange) -> None:
     """Ask the proxy at the other end for a way to the endpoint (RFC 9110 section 9.3.6); raises ExchangeFailed."""
-    exchange.stage = f"CONNECT through {proxy.host}"
     target = bracketed(exchange.host)
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.authorization is not None:

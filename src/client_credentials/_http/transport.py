@@ -57,11 +57,12 @@ class OwnConnection:
         kind = urllib3.connection.HTTPConnection if exchange.is_plain else urllib3.connection.HTTPSConnection
         if kind.__module__ != "urllib3.connection" or http.client.HTTPConnection not in kind.__mro__:
             return self._send_through_pool(request, proxy)
-        wire = connect(proxy.host if proxy else exchange.host, exchange)
+        exchange.proxy = proxy.host if proxy else None
+        wire = connect(exchange.proxy or exchange.host, exchange)
         try:
+            exchange.await_response()
             if proxy is not None:
                 open_tunnel(wire, proxy, exchange)
-            exchange.stage = f"response of {exchange.host.name}"
             if not exchange.is_plain:
                 wire.start_tls(self._context())
             connection = kind(exchange.host.name, exchange.host.port)
@@ -108,14 +109,14 @@ class UsersPool:
 
     def __call__(self, request: TokenRequest) -> TokenResponse | Failure:
         exchange = Exchange.begin(request.url, request.timeout)
-        proxy = _proxy_of(self._pool)
+        exchange.proxy = _proxy_of(self._pool)
         try:
             if self._pid != os.getpid():  # forked: its connections are the parent's, whose answers they would bring
                 self._pool.clear()
                 self._pid = os.getpid()
             if exchange.is_plain:
-                _stay_on_loopback(exchange, proxy)
-            exchange.stage = f"response of {exchange.host.name}"
+                _stay_on_loopback(exchange)
+            exchange.await_response()
             response = self._sent(request, exchange)
             try:
                 return token_response(response, exchange, self._max_body)
@@ -124,7 +125,7 @@ class UsersPool:
                 response.close()
                 response.release_conn()
         except Exception as error:
-            return pool_failure_of(error, exchange, proxy)
+            return pool_failure_of(error, exchange)
 
     def _sent(self, request: TokenRequest, exchange: Exchange) -> urllib3.BaseHTTPResponse:
         before = self._opened(request)
@@ -188,9 +189,8 @@ def _proxy_of(pool: urllib3.PoolManager) -> Host | None:
     return Host(proxy.host, proxy.port or 1080, is_proxy=True) if proxy.host else None
 
 
-def _stay_on_loopback(exchange: Exchange, proxy: Host | None) -> None:
-    if proxy is not None:
-        raise ExchangeFailed(
-            Unreachable(reason=f"plain http never goes through a proxy, and the pool has {proxy}", retryable=False)
-        )
+def _stay_on_loopback(exchange: Exchange) -> None:
+    if exchange.proxy is not None:
+        reason = f"plain http never goes through a proxy, and the pool has {exchange.proxy}"
+        raise ExchangeFailed(Unreachable(reason=reason, retryable=False))
     addresses(exchange.host, exchange)

@@ -7,7 +7,7 @@ import re
 import ssl
 import time
 from collections.abc import Iterator
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
+from http.client import HTTPException, IncompleteRead
 from socket import gaierror
 from typing import Final
 
@@ -34,7 +34,7 @@ def failure_of(
     match root:
         case ExchangeFailed(failure=failure):
             return failure
-        case RemoteDisconnected() | ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+        case ConnectionResetError() | BrokenPipeError() | ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return Unreachable(reason=f"{stage}: {'truncated' if status else 'closed without an answer'}")
         case ssl.SSLError() | PoolSSLError():
             reason = f"TLS with {peer or exchange.host}: {_tls_reason(root, store_is_empty=store_is_empty)}"
@@ -56,27 +56,25 @@ def failure_of(
             return Unreachable(reason=f"{stage}: {type(root).__name__}", retryable=False)
 
 
-def pool_failure_of(error: Exception, exchange: Exchange, proxy: Host | None) -> Failure:
+def pool_failure_of(error: Exception, exchange: Exchange) -> Failure:
     """Say what an exception of a pool means; how far the exchange was, only its wrapping tells."""
-    layers = tuple(_layers(error))
+    layers, proxy = tuple(_layers(error)), exchange.proxy
     root = layers[-1]
-    at_proxy = proxy is not None and any(isinstance(each, ProxyError | ConnectTimeoutError) for each in layers)
-    peer = proxy if proxy is not None and at_proxy else exchange.host
+    peer = exchange.host
     if proxy is not None:
         tunnel = _TUNNEL_FAILED.match(str(root))
         if tunnel is not None:
             return tunnel_refused(proxy, int(tunnel[1]))
-        if hasattr(root, "socket_err"):  # an answer of a SOCKS proxy (PySocks)
+        if hasattr(root, "socket_err"):  # PySocks tells of an answer of the proxy
             code = _SOCKS_CODE.match(str(root))
             said = code[0] if code else type(root).__name__
             return Unreachable(reason=f"{proxy} refused to connect ({said})", retryable=said not in _SOCKS_FORBIDDEN)
-    if exchange.status is None and not isinstance(root, ExchangeFailed):
-        if isinstance(root, gaierror):
-            exchange.stage = peer.lookup
-        elif any(isinstance(each, ConnectTimeoutError) for each in layers):
-            exchange.stage = f"connect to {peer}"
-        elif at_proxy:
-            exchange.stage = f"CONNECT through {peer}"
+        if any(isinstance(each, ProxyError | ConnectTimeoutError) for each in layers):
+            peer = proxy
+    if isinstance(root, gaierror):
+        exchange.stage = peer.lookup
+    elif any(isinstance(each, ConnectTimeoutError) for each in layers):
+        exchange.stage = f"connect to {peer}"
     return failure_of(error, exchange, peer=peer)
 
 
@@ -96,7 +94,7 @@ def _layers(error: BaseException | None) -> Iterator[BaseException]:
     # without a cause, from within the handling of PySocks'.
     while error is not None:
         yield error
-        hidden = error.__context__ if isinstance(error, NewConnectionError) else None
+        hidden = error.__context__ if isinstance(error, NewConnectionError) else error
         inner = (error.__cause__, *error.args, getattr(hidden, "socket_err", None))
         error = next((each for each in inner if isinstance(each, BaseException)), None)
 

@@ -77,6 +77,8 @@ class Exchange:
     """The status of the response, once there is one."""
     ended: bool = False
     """Whether the peer has closed its side."""
+    proxy: Host | None = None
+    """What it goes through."""
 
     @classmethod
     def begin(cls, url: str, timeout: float, allowance: int = 0) -> Self:
@@ -87,6 +89,10 @@ class Exchange:
         host = Host(parts.hostname or "", parts.port or (80 if is_plain else 443))
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(host, is_plain, target, ends, allowance)
+
+    def await_response(self) -> None:
+        """Note that host and proxy are connected to: of what comes next, not every carrier can tell who failed."""
+        self.stage = f"response of {self.host.name}" + (f" through {self.proxy}" if self.proxy else "")
 
     def left(self) -> float:
         """Seconds until the deadline; raises TimeoutError when none are left."""
