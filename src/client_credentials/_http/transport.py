@@ -47,7 +47,7 @@ class OwnConnection:
         except Exception as error:
             store_is_empty = False
             if isinstance(root_of(error), ssl.SSLCertVerificationError):
-                store_is_empty = _is_empty(self._given or self._context())
+                store_is_empty = _holds_nothing(self._context()) and (bool(self._given) or _folder_is_empty())
                 self._default = None  # read anew for the next attempt
             return failure_of(error, exchange, store_is_empty=store_is_empty)
 
@@ -161,12 +161,16 @@ def verifies(context: ssl.SSLContext) -> bool:
     return context.verify_mode == ssl.CERT_REQUIRED
 
 
-def _is_empty(context: ssl.SSLContext) -> bool:
-    # A folder of certificates is read one by one, as they are asked for. truststore knows no figures.
-    with suppress(NotImplementedError, OSError):
-        folder = ssl.get_default_verify_paths().capath
-        return not context.cert_store_stats()["x509"] and not (folder and any(os.scandir(folder)))
+def _holds_nothing(context: ssl.SSLContext) -> bool:
+    with suppress(NotImplementedError):  # truststore, whose store is the operating system's
+        return not context.cert_store_stats()["x509"]
     return False
+
+
+def _folder_is_empty() -> bool:
+    # Of a folder of certificates (SSL_CERT_DIR), a context reads only those that it has been asked for.
+    folder = ssl.get_default_verify_paths().capath
+    return folder is None or not os.listdir(folder)  # noqa: PTH208
 
 
 def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
