@@ -195,7 +195,7 @@ def addresses(host: Host, exchange: Exchange) -> Sequence[_Address]:
     if exchange.is_plain and not is_loopback(host.name):
         raise _not_loopback(host.name)
     # It knows no timeout. Callers do not wait for it: they wait for the flight, until their own deadline.
-    found = socket.getaddrinfo(host.name, host.port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(host.name, host.port, 0, socket.SOCK_STREAM)
     exchange.left()
     for address in found if exchange.is_plain else ():
         if not is_loopback(str(address[4][0])):  # what a hosts file makes of localhost
