@@ -223,8 +223,7 @@ class TestContext:
 
     def test_a_private_ca(self, bundle: Path) -> None:
         """Its CAs are trusted, and no others."""
-        context = ssl.create_default_context()
-        authority().configure_trust(context)
+        context = ssl.create_default_context(cadata=authority().cert_pem.bytes().decode())
         with Peer(answers(GRANTED), context=server_context()) as peer:
             assert BODY == Urllib3Fetch(ssl_context=context)(token_request(peer.secure_url)).body
         assert not bundle.exists()
@@ -241,10 +240,11 @@ class TestContext:
         """RFC 8705: the certificate in the context is shown to an endpoint that asks for one."""
         context = ssl.create_default_context()
         if shown:
-            authority().issue_cert("client.test").configure_cert(context)
+            with authority().issue_cert("client.test").private_key_and_cert_chain_pem.tempfile() as path:
+                context.load_cert_chain(path)
         asks = server_context()
         asks.verify_mode = ssl.CERT_REQUIRED
-        authority().configure_trust(asks)
+        asks.load_verify_locations(cadata=authority().cert_pem.bytes().decode())
         asks.maximum_version = ssl.TLSVersion.TLSv1_2  # later ones tell of it only after the handshake
         with Peer(answers(GRANTED), context=asks) as peer:
             fetch = Urllib3Fetch(ssl_context=context)

@@ -169,8 +169,8 @@ def _holds_nothing(context: ssl.SSLContext) -> bool:
 
 def _folder_is_empty() -> bool:
     # Of a folder of certificates (SSL_CERT_DIR), a context reads only those that it has been asked for.
-    folder = ssl.get_default_verify_paths().capath
-    return folder is None or not os.listdir(folder)  # noqa: PTH208
+    folder: str | None = ssl.get_default_verify_paths().capath
+    return not folder or not os.listdir(folder)  # noqa: PTH208
 
 
 def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
