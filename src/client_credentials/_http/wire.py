@@ -123,9 +123,6 @@ class Wire(io.RawIOBase):
         self._outgoing = bytearray()
         self._incoming: io.RawIOBase | None = None
 
-    def __repr__(self) -> str:
-        return f"<Wire to {self._exchange.host}>"
-
     def readable(self) -> bool:
         """Tell io.BufferedReader that this can be read."""
         return True
