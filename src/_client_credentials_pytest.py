@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import reprlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
@@ -67,12 +67,13 @@ def _shows_secrets(value: object) -> bool:
     return False
 
 
-def _fields(value: Any) -> list[str]:
+def _fields(value: object) -> list[str]:
     """Name the fields of a dataclass, attrs or namedtuple instance that its comparison looks at."""
     if isinstance(value, type):
         return []
     if dataclasses.is_dataclass(value):
         return [field.name for field in dataclasses.fields(value) if field.compare]
     if isinstance(value, tuple):
-        return list(getattr(value, "_fields", ()))
-    return [field.name for field in getattr(type(value), "__attrs_attrs__", ()) if field.eq]
+        return [*getattr(cast("object", value), "_fields", ())]
+    attributes: tuple[Any, ...] = getattr(value, "__attrs_attrs__", ())
+    return [attribute.name for attribute in attributes if attribute.eq]
