@@ -199,7 +199,9 @@ class Wrapped:
 
     def __init__(self, token_url: str, client_id: str, client_secret: str) -> None:
         policy = RenewalPolicy(deadline=6)
-        self.make = lambda: ClientCredentialsStrategy(client_id, client_secret, token_url=token_url, policy=policy)
+        self.make: Callable[[], ClientCredentialsStrategy] = lambda: ClientCredentialsStrategy(
+            client_id, client_secret, token_url=token_url, policy=policy
+        )
         self.strategy = self.make()
         self.configuration = SdkConfiguration()
 

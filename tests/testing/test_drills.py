@@ -208,16 +208,17 @@ class TestHolders:
         """A holder that keeps its first failure for ever is seen."""
 
         def make(token_url: str, client_id: str, client_secret: str) -> Callable[[], object]:
+            strategy = make_ours(token_url, client_id, client_secret)
             kept: list[TokenError] = []
 
             def get() -> object:
+                if kept:
+                    raise kept[0]
                 try:
-                    return make_ours(token_url, client_id, client_secret).get_or_create_access_token()
+                    return strategy.get_or_create_access_token()
                 except TokenError as error:
                     kept.append(error)
-                finally:
-                    if kept:
-                        raise kept[0]
+                    raise
 
             return get
 
