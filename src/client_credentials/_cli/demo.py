@@ -1,7 +1,8 @@
-"""The main job with something to look at: what was asked, what came, and how many token requests it cost."""
+"""The main job in five rows: what a program asks for, what it gets, and how many token requests that costs."""
 
 from __future__ import annotations
 
+import argparse
 import threading
 import time
 from collections.abc import Callable
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from .._core.model import AccessToken
-from .._core.secret import REDACTED
 from ..caching.memory import InMemoryCachingStrategy
 from ..configuration import SdkConfiguration
-from ..errors import TokenError, TokenRefused
+from ..errors import TokenError
 from ..strategy import ClientCredentialsStrategy
+from .arguments import client_of_environment
+from .commands import redacted
+from .output import DONE, PROGRAM, Remarks, complain
 
 if TYPE_CHECKING:
     from ..testing import FakeClock, TokenServer
@@ -22,164 +25,140 @@ if TYPE_CHECKING:
 READS: Final = 100_000
 THREADS: Final = 1_000
 CALLERS: Final = 20
-FAILURES: Final = 2
-REMOVALS: Final = 100
 CLIENT: Final = ("demo-client", "demo-secret")
-_SLOW: Final = 0.3  # seconds that the server takes where others are to come in between
-_AFTER_A_FAILURE: Final = 5.0  # seconds; longer than the next attempt has to wait
+_SLOW: Final = 0.3  # seconds that the server takes to answer, so that others ask meanwhile
+_BACKOFF: Final = 5.0  # seconds; the next attempt is due by then
 _PATIENCE: Final = 5.0  # seconds for what happens in the background
-_BEFORE_THE_END: Final = 60.0  # seconds; well within the renewal window
+_LAST_MINUTE: Final = 60.0
 
 
-def redacted(token: AccessToken) -> str:
-    """Show of a token what anybody may see."""
-    return f"{REDACTED} ({len(token.access_token)} characters)"
+def run(_: argparse.Namespace) -> int:
+    """Get one token from Spotify if its client is in the environment, else show the library on a server in here."""
+    strategy = client_of_environment()
+    with Remarks():
+        if strategy is None:
+            show()
+            return DONE
+        try:
+            token = strategy.get_or_create_access_token()
+        except TokenError as error:
+            return complain(f"{error}; `{PROGRAM} doctor` says more")
+    print(f"A token from Spotify: {token.token_type}, {token.expires_in} s, {redacted(token)}")
+    return DONE
 
 
-def show(strategy: ClientCredentialsStrategy | None) -> None:
-    """Get one token of a real client; without one, go through the library's job on a server in this process.
-
-    Raises TokenError where the real client gets none.
-    """
-    _line("asked", "came", "requests")
-    if strategy is not None:
-        _line("a token, for a client of your own", _told(strategy.get_or_create_access_token()), 1)
-        return
+def show() -> None:
+    """Print a title, a row for each step, and where to go on."""
     from ..testing import FakeClock, TokenServer
 
+    print("A program asks for access tokens; the token server runs in the same process.\n")
+    _row("it asks", "it gets", "requests")
     with TokenServer(*CLIENT) as server:
         stage = Stage(server, FakeClock())
         for step in STEPS:
             before = len(server.requests)
-            _line(*step(stage), len(server.requests) - before)
+            _row(*step(stage), len(server.requests) - before)
+    print(f"\nNext: `{PROGRAM} token --help` for a token of yours; the README for Python.")
 
 
 @attrs.define
 class Stage:
-    """A token server, and a client of it that lives by a clock of its own, so that an hour takes no time."""
+    """A token server, and a client of it that lives by a fake clock, so that an hour takes no time."""
 
     server: TokenServer
     clock: FakeClock
-    failures: list[TokenError] = attrs.field(factory=list[TokenError], init=False)
-    held: ClientCredentialsStrategy = attrs.field(init=False)
+    errors: list[TokenError] = attrs.field(factory=list[TokenError], init=False)
+    strategy: ClientCredentialsStrategy = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.held = self.stranger()
-        self.held.set_configuration(
-            SdkConfiguration(
-                clock=self.clock,
-                caching_strategy=InMemoryCachingStrategy(clock=self.clock),
-                error_handler=self.failures.append,
-            )
+        cache = InMemoryCachingStrategy(clock=self.clock)
+        self.strategy = self.newcomer()
+        self.strategy.set_configuration(
+            SdkConfiguration(clock=self.clock, caching_strategy=cache, error_handler=self.errors.append)
         )
 
-    def stranger(self, secret: str = CLIENT[1]) -> ClientCredentialsStrategy:
-        """Make another strategy for the same client, one that has no token yet."""
-        return ClientCredentialsStrategy(CLIENT[0], secret, token_url=self.server.url)
+    def newcomer(self) -> ClientCredentialsStrategy:
+        """Make another strategy for the same client, without a token."""
+        return ClientCredentialsStrategy(*CLIENT, token_url=self.server.url)
 
-    def approach_the_end(self) -> AccessToken:
-        """Let time pass until the held token is about to end."""
-        token = self.held.get_or_create_access_token()
-        self.clock.advance(token.expires / 1000 - self.clock.wall() - _BEFORE_THE_END)
+    def last_minute(self) -> AccessToken:
+        """Let time pass until the token is about to expire; give it."""
+        token = self.strategy.get_or_create_access_token()
+        self.clock.advance(token.expires / 1000 - self.clock.wall() - _LAST_MINUTE)
         return token
 
 
 def first(stage: Stage) -> tuple[str, str]:
-    """Ask for a token where there is none."""
+    """Ask for a token for the first time."""
     begun = time.perf_counter()
-    token = stage.held.get_or_create_access_token()
-    took = time.perf_counter() - begun
-    return "a token, where there is none", f"{_told(token)}, {_ms(took)} with imports"
+    token = stage.strategy.get_or_create_access_token()
+    return "its first token", f"{token.token_type}, {token.expires_in} s, in {_ms(begun)}"
 
 
 def reads(stage: Stage) -> tuple[str, str]:
     """Ask again and again."""
-    strategy = stage.stranger()
+    strategy = stage.newcomer()
     tokens = {strategy.get_or_create_access_token()}
     begun = time.perf_counter()
     for _ in range(READS):
         strategy.get_or_create_access_token()
     took = time.perf_counter() - begun
     tokens.add(strategy.get_or_create_access_token())
-    return f"a token, {READS:,} times", f"{len(tokens)} token for all, {took / READS * 1e9:.0f} ns a read"
+    return f"a token, {READS:,} times", f"{len(tokens)} token, {took / READS * 1e9:.0f} ns a call"
 
 
 def crowd(stage: Stage) -> tuple[str, str]:
-    """Ask from many threads at once, where there is no token."""
+    """Ask from many threads at once, without a token."""
     from ..testing import Answer
 
-    strategy = stage.stranger()
+    strategy = stage.newcomer()
     tokens: list[AccessToken] = []
     stage.server.answer(Answer(delay=_SLOW))
     begun = time.perf_counter()
     _in_threads(THREADS, lambda: tokens.append(strategy.get_or_create_access_token()))
-    took = time.perf_counter() - begun
-    came = f"{len(set(tokens))} token for {len(tokens):,}, the last after {_ms(took)}; the server took {_ms(_SLOW)}"
-    return f"a token, for {THREADS:,} threads at once", came
+    return f"a token, in {THREADS:,} threads at once", f"{len(set(tokens))} token for {len(tokens):,}, in {_ms(begun)}"
 
 
 def renewal(stage: Stage) -> tuple[str, str]:
-    """Ask while the token is about to end."""
+    """Ask in the last minute of a token."""
     from ..testing import Answer
 
-    old = stage.approach_the_end()
+    old = stage.last_minute()
     stage.server.answer(Answer(delay=_SLOW))
-    calls: list[float] = []
+    slowest: list[float] = []
 
     def call() -> None:
         token = old
         while token == old:
             begun = time.perf_counter()
-            token = stage.held.get_or_create_access_token()
-            calls.append(time.perf_counter() - begun)
+            token = stage.strategy.get_or_create_access_token()
+            slowest.append(time.perf_counter() - begun)
             time.sleep(0.001)
 
     _in_threads(CALLERS, call)
-    came = f"the old one until the new was there; {len(calls):,} calls, the slowest {_ms(max(calls))}"
-    return f"a token in its last minute, for {CALLERS} threads", came
+    return "a token, as the old one expires", f"old, then new; {max(slowest) * 1000:.0f} ms at most"
 
 
 def outage(stage: Stage) -> tuple[str, str]:
-    """Ask while the token is about to end and the server is down, until it is back."""
+    """Ask in the last minute of a token, with the server down for two attempts."""
     from ..testing import Answer
 
-    token = old = stage.approach_the_end()
+    token = old = stage.last_minute()
     stage.server.always(Answer(status=503))
-    patience = time.monotonic() + _PATIENCE
-    failures = 0
-    while token == old and time.monotonic() < patience:
-        token = stage.held.get_or_create_access_token()
+    ends = time.monotonic() + _PATIENCE
+    seen = 0
+    while token == old and time.monotonic() < ends:
+        token = stage.strategy.get_or_create_access_token()
         time.sleep(0.001)
-        if failures < len(stage.failures):
-            failures += 1
-            stage.clock.advance(_AFTER_A_FAILURE)
-        if failures == FAILURES:
+        if seen < len(stage.errors):
+            seen += 1
+            stage.clock.advance(_BACKOFF)
+        if seen == 2:
             stage.server.always(None)
-    came = f"the old one through {failures} failed renewals, then {'the same' if token == old else 'a new one'}"
-    return "a token in its last minute, the server down", came
+    return "the same, with the server down", f"old; {'still, no new one' if token == old else 'new once it is back'}"
 
 
-def refusal(stage: Stage) -> tuple[str, str]:
-    """Ask with a wrong secret."""
-    came = "a token"
-    try:
-        stage.stranger("wrong-secret").get_or_create_access_token()
-    except TokenRefused as error:
-        came = f"TokenRefused: status {error.status}, {error.error}, {error.error_description}"
-    return "a token, with a wrong secret", came
-
-
-def removal(stage: Stage) -> tuple[str, str]:
-    """Report one dead token from a hundred places."""
-    dead = stage.held.get_or_create_access_token()
-    tokens: set[AccessToken] = set()
-    for _ in range(REMOVALS):
-        stage.held.remove_access_token(dead)
-        tokens.add(stage.held.get_or_create_access_token())
-    return f"a token, after {REMOVALS} removals of the same one", f"{len(tokens - {dead})} new token for all"
-
-
-STEPS: Final = (first, reads, crowd, renewal, outage, refusal, removal)
+STEPS: Final = (first, reads, crowd, renewal, outage)
 
 
 def _in_threads(number: int, call: Callable[[], object]) -> None:
@@ -190,13 +169,9 @@ def _in_threads(number: int, call: Callable[[], object]) -> None:
         thread.join(_PATIENCE)
 
 
-def _line(asked: str, came: str, requests: object) -> None:
-    print(f"{asked:<44}  {came:<66}  {requests!s:>8}", flush=True)
+def _row(asked: str, got: str, requests: object) -> None:
+    print(f"  {asked:<33}  {got:<32}  {requests!s:>8}", flush=True)
 
 
-def _told(token: AccessToken) -> str:
-    return f"{token.token_type}, {token.expires_in} s, {redacted(token)}"
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms"
+def _ms(begun: float) -> str:
+    return f"{(time.perf_counter() - begun) * 1000:.0f} ms"

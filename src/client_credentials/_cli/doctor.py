@@ -1,0 +1,154 @@
+"""`client-credentials doctor`: takes each step of a token request by itself, and says what to change."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Generator, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from .._core.model import AccessToken, ClientAuthentication, TokenRequest, TokenResponse
+from .._core.secret import Secret
+from ..configuration import SdkConfiguration, json_object
+from ..errors import InvalidTokenResponse, TokenError
+from . import checks
+from .advice import advice
+from .arguments import read_secret, strategy_of
+from .checks import Finding, Status, bad, ok, warn
+from .observe import STEP_SECONDS, way_to
+from .output import DONE, FAILED, Remarks, say
+
+_WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
+_BY_SECRET: Final = ("basic", "basic-raw", "post")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line for each step; the exit status says whether there is a token in the end."""
+    doctor = Doctor(arguments, Secret(read_secret(arguments)))
+    doctor.check_arguments()
+    found: list[Finding] = []
+    for finding in doctor.findings():
+        found.append(finding)
+        if not arguments.json:
+            rest = f"\n      -> {finding.advice}" if finding.advice else ""
+            say({}, f"{finding.status.value:<4}  {finding.step:<9} {finding.seen}{rest}", as_json=False)
+    is_well = all(finding.status is not Status.BAD for finding in found)
+    if arguments.json:
+        lines = [{**attrs.asdict(finding), "status": finding.status.value} for finding in found]
+        say({"ok": is_well, "findings": lines}, "", as_json=True)
+    return DONE if is_well else FAILED
+
+
+@attrs.define
+class OneRequest:
+    """A fetch that sends one request and has nothing retried; keeps what came back."""
+
+    response: TokenResponse | None = attrs.field(default=None, repr=False)
+
+    def __call__(self, request: TokenRequest) -> TokenResponse:
+        usual = SdkConfiguration()
+        try:
+            self.response = usual.fetch(request)
+            usual.response_validator(self.response)
+        except TokenError as error:
+            error.retryable = False
+            raise
+        return self.response
+
+
+@attrs.frozen
+class Doctor:
+    """The steps of an examination, one after the other; the network is only touched as they are asked for."""
+
+    arguments: argparse.Namespace
+    secret: Secret
+
+    def check_arguments(self) -> None:
+        """Raise UsageError for arguments that make no client."""
+        strategy_of(self.arguments, self.secret.reveal(), SdkConfiguration())
+
+    def findings(self) -> Generator[Finding]:
+        """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
+        arguments = self.arguments
+        for finding in way_to(urlsplit(arguments.token_url)):
+            yield finding
+            if finding.status is Status.BAD:
+                return
+        if arguments.issuer:
+            yield from self._metadata(arguments.issuer)
+        yield from self._answer()
+        if arguments.try_all:
+            yield from self._other_ways()
+
+    def _metadata(self, issuer: str) -> Generator[Finding]:
+        parts = urlsplit(issuer)
+        if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+            yield bad("metadata", "the issuer is no https URL without query and fragment", "check --issuer (RFC 8414)")
+            return
+        url = f"https://{parts.netloc}{_WELL_KNOWN}{parts.path.rstrip('/')}"
+        usual = SdkConfiguration()
+        try:
+            response = usual.fetch(TokenRequest("GET", url, {"Accept": "application/json"}, b"", STEP_SECONDS))
+            usual.response_validator(response)
+            document = json_object(response)
+        except TokenError as error:
+            yield warn("metadata", f"none at {url}: {error}", "check --issuer; some servers publish none there")
+            return
+        yield from checks.metadata(document, issuer, self.arguments.token_url, self.arguments.auth)
+
+    def _answer(self) -> Generator[Finding]:
+        fetch, outcome, remarks = self._ask(None)
+        if fetch.response is not None:
+            yield checks.clock(_header(fetch.response, "date"), time.time())
+        if isinstance(outcome, TokenError):
+            is_redirect = isinstance(outcome, InvalidTokenResponse) and 300 <= (outcome.status or 0) < 400
+            yield bad("redirect" if is_redirect else "answer", str(outcome), self._advice(outcome, fetch.response))
+            return
+        is_jwt = bool(checks.jwt_claims(outcome.access_token))
+        kind = "a JWT" if is_jwt else "opaque"
+        yield ok("token", f"{outcome.token_type}, {len(outcome.access_token)} characters, {kind}")
+        for remark in remarks:
+            yield warn("remark", remark, "nothing, if that is meant")
+        document = _document(fetch.response)
+        yield checks.members(document, (self.secret.reveal(), outcome.access_token))
+        yield checks.scope(" ".join(self.arguments.scope).split(), outcome.scope)
+        yield from checks.lifetime(document, outcome.expires_in, outcome.access_token, time.time())
+
+    def _other_ways(self) -> Generator[Finding]:
+        others = [ClientAuthentication(way) for way in _BY_SECRET if way != self.arguments.auth]
+        yield ok("try-all", f"{len(others)} more requests, each of which may count as a failed login")
+        for way in others:
+            fetch, outcome, _ = self._ask(way)
+            if isinstance(outcome, TokenError):
+                yield warn(way.value, str(outcome), self._advice(outcome, fetch.response))
+            else:
+                yield ok(way.value, "gets a token")
+
+    def _ask(self, way: ClientAuthentication | None) -> tuple[OneRequest, AccessToken | TokenError, list[str]]:
+        fetch = OneRequest()
+        strategy = strategy_of(self.arguments, self.secret.reveal(), SdkConfiguration(fetch=fetch), way)
+        with Remarks() as remarks:
+            try:
+                return fetch, strategy.get_or_create_access_token(), remarks
+            except TokenError as error:
+                return fetch, error, remarks
+
+    def _advice(self, error: TokenError, response: TokenResponse | None) -> str:
+        wait = _header(response, "retry-after") if response else None
+        if wait and wait.isdecimal():
+            return f"try again in {int(wait[:9])} s"
+        return advice(error, response)
+
+
+def _header(response: TokenResponse, name: str) -> str | None:
+    return next((value for key, value in response.headers.items() if key.lower() == name), None)
+
+
+def _document(response: TokenResponse | None) -> Mapping[str, object]:
+    try:
+        return json_object(response) if response else {}
+    except TokenError:
+        return {}
