@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from .._core.model import TokenResponse
 from ..errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
+from .answer import Answer
 
 _CREDENTIALS: Final = "check the client id and the secret, or try another --auth"
 _NO_ENDPOINT: Final = "check --token-url: is it the token endpoint?"
@@ -23,8 +23,8 @@ _BY_CODE: Final[Mapping[str | None, str]] = {
 _BY_STATUS: Final = {401: _CREDENTIALS, 403: _CREDENTIALS, 404: _NO_ENDPOINT, 405: _NO_ENDPOINT, 410: _NO_ENDPOINT}
 
 
-def advice(error: TokenError, response: TokenResponse | None) -> str:
-    """Say what to do about an error; `response` is what came from the server last, if anything did."""
+def advice(error: TokenError, answer: Answer | None) -> str:
+    """Say what to do about an error; `answer` is what came from the server last, if anything did."""
     match error:
         case TokenEndpointUnreachable(retryable=False):
             return "check --token-url, its certificate, the proxy, and the clock of this machine"
@@ -38,15 +38,9 @@ def advice(error: TokenError, response: TokenResponse | None) -> str:
             return _BY_STATUS[status]
         case InvalidTokenResponse(status=int(status)) if 300 <= status < 400:
             return "set --token-url to the endpoint itself: redirects are not followed"
-        case InvalidTokenResponse() if response is None or _is_dialect(response):
+        case InvalidTokenResponse() if answer is None or answer.is_dialect:
             return "the endpoint answers in its own way: use the library with a deserializer or a fetch for it"
         case InvalidTokenResponse():
             return _NO_ENDPOINT
         case _:
             return "check what is asked for: --scope, --audience, --resource, --param"
-
-
-def _is_dialect(response: TokenResponse) -> bool:
-    """Tell whether a body that is no token response may yet be a token endpoint's."""
-    body = response.body.lstrip()
-    return body.startswith((b"{", b"[")) or b"access_token" in body

@@ -47,9 +47,9 @@ class Parser(argparse.ArgumentParser):
         super().error(text)
 
 
-def client_options() -> argparse.ArgumentParser:
+def client_options() -> Parser:
     """The options that say who the client is and what is asked for, as a parent of the commands' parsers."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = Parser(add_help=False)
     add = parser.add_argument
     add("--client-id", metavar="ID", help=f"default: {CLIENT_ID} in the environment")
     secret = parser.add_mutually_exclusive_group()
@@ -74,16 +74,16 @@ def client_options() -> argparse.ArgumentParser:
     return parser
 
 
-def cache_option() -> argparse.ArgumentParser:
+def cache_option() -> Parser:
     """The option of the commands that can keep a token, as a parent of their parsers."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = Parser(add_help=False)
     parser.add_argument("--cache", metavar="DIR", type=_path, help="keep the token in this directory for the next call")
     return parser
 
 
-def doctor_options() -> argparse.ArgumentParser:
+def doctor_options() -> Parser:
     """The options of the doctor alone, as a parent of its parser."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = Parser(add_help=False)
     parser.add_argument("--issuer", metavar="URL", help="compare with the metadata of this issuer (RFC 8414)")
     text = "also send a request for each other --auth with a secret; up to two may count as failed logins"
     parser.add_argument("--try-all", action="store_true", help=text)

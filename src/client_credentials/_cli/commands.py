@@ -20,6 +20,7 @@ from ..configuration import SdkConfiguration
 from ..errors import TokenError
 from ..strategy import ClientCredentialsStrategy
 from .advice import advice
+from .answer import Answer, shape_of
 from .arguments import RENEW_AHEAD, read_secret, strategy_of, without_query
 from .output import DONE, Remarks, complain, say
 
@@ -63,7 +64,7 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
             if cache and token == held and _is_ending(token):
                 token = _renewed(strategy, token, request, cache, arguments.timeout)
         except TokenError as error:
-            return complain(f"{error}; {advice(error, request.response)}")
+            return complain(f"{error}; {advice(error, request.answer)}")
         finally:
             if cache:
                 cache.is_free.wait(_STORING)
@@ -103,7 +104,7 @@ class _Request:
 
     is_sent: bool = False
     failed: bool = False
-    response: TokenResponse | None = None
+    answer: Answer | None = None
 
     def watched(self, cache: FileCachingStrategy | None) -> SdkConfiguration:
         """Make the configuration that watches the request."""
@@ -116,7 +117,7 @@ class _Request:
         self.is_sent = True
 
     def _after(self, _: TokenRequest, response: TokenResponse) -> None:
-        self.response = response
+        self.answer = shape_of(response)
 
     def _error(self, _: TokenError) -> None:
         self.failed = True

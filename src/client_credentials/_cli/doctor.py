@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from ..configuration import SdkConfiguration, json_object
 from ..errors import InvalidTokenResponse, TokenError
 from . import checks
 from .advice import advice
+from .answer import Answer, shape_of
 from .arguments import read_secret, strategy_of
 from .checks import Finding, Status, bad, ok, warn
 from .observe import STEP_SECONDS, way_to
@@ -44,19 +45,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 @attrs.define
 class OneRequest:
-    """A fetch that sends one request and has nothing retried; keeps what came back."""
+    """A fetch that sends one request and has nothing retried; keeps the shape of what came back."""
 
-    response: TokenResponse | None = attrs.field(default=None, repr=False)
+    answer: Answer | None = None
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
         usual = SdkConfiguration()
         try:
-            self.response = usual.fetch(request)
-            usual.response_validator(self.response)
+            response = usual.fetch(request)
+            self.answer = shape_of(response)
+            usual.response_validator(response)
         except TokenError as error:
             error.retryable = False
             raise
-        return self.response
+        return response
 
 
 @attrs.frozen
@@ -73,7 +75,7 @@ class Doctor:
     def findings(self) -> Generator[Finding]:
         """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
         arguments = self.arguments
-        for finding in way_to(urlsplit(arguments.token_url)):
+        for finding in way_to(str(arguments.token_url)):
             yield finding
             if finding.status is Status.BAD:
                 return
@@ -100,55 +102,45 @@ class Doctor:
         yield from checks.metadata(document, issuer, self.arguments.token_url, self.arguments.auth)
 
     def _answer(self) -> Generator[Finding]:
-        fetch, outcome, remarks = self._ask(None)
-        if fetch.response is not None:
-            yield checks.clock(_header(fetch.response, "date"), time.time())
+        answer, outcome, remarks = self._ask(None)
+        if answer:
+            yield checks.clock(answer.date, time.time())
         if isinstance(outcome, TokenError):
             is_redirect = isinstance(outcome, InvalidTokenResponse) and 300 <= (outcome.status or 0) < 400
-            yield bad("redirect" if is_redirect else "answer", str(outcome), self._advice(outcome, fetch.response))
+            yield bad("redirect" if is_redirect else "answer", str(outcome), _advice(outcome, answer))
             return
-        is_jwt = bool(checks.jwt_claims(outcome.access_token))
-        kind = "a JWT" if is_jwt else "opaque"
-        yield ok("token", f"{outcome.token_type}, {len(outcome.access_token)} characters, {kind}")
+        token = outcome.access_token
+        kind = "a JWT" if checks.jwt_claims(token) else "opaque"
+        yield ok("token", f"{outcome.token_type}, {len(token)} characters, {kind}")
         for remark in remarks:
             yield warn("remark", remark, "nothing, if that is meant")
-        document = _document(fetch.response)
-        yield checks.members(document, (self.secret.reveal(), outcome.access_token))
         yield checks.scope(" ".join(self.arguments.scope).split(), outcome.scope)
-        yield from checks.lifetime(document, outcome.expires_in, outcome.access_token, time.time())
+        if answer:
+            yield checks.members(answer.members, (self.secret.reveal(), token))
+            yield from checks.lifetime(answer.stated, outcome.expires_in, token, time.time())
 
     def _other_ways(self) -> Generator[Finding]:
         others = [ClientAuthentication(way) for way in _BY_SECRET if way != self.arguments.auth]
         yield ok("try-all", f"{len(others)} more requests, each of which may count as a failed login")
         for way in others:
-            fetch, outcome, _ = self._ask(way)
+            answer, outcome, _ = self._ask(way)
             if isinstance(outcome, TokenError):
-                yield warn(way.value, str(outcome), self._advice(outcome, fetch.response))
+                yield warn(way.value, str(outcome), _advice(outcome, answer))
             else:
                 yield ok(way.value, "gets a token")
 
-    def _ask(self, way: ClientAuthentication | None) -> tuple[OneRequest, AccessToken | TokenError, list[str]]:
+    def _ask(self, way: ClientAuthentication | None) -> tuple[Answer | None, AccessToken | TokenError, list[str]]:
         fetch = OneRequest()
         strategy = strategy_of(self.arguments, self.secret.reveal(), SdkConfiguration(fetch=fetch), way)
+        outcome: AccessToken | TokenError
         with Remarks() as remarks:
             try:
-                return fetch, strategy.get_or_create_access_token(), remarks
+                outcome = strategy.get_or_create_access_token()
             except TokenError as error:
-                return fetch, error, remarks
-
-    def _advice(self, error: TokenError, response: TokenResponse | None) -> str:
-        wait = _header(response, "retry-after") if response else None
-        if wait and wait.isdecimal():
-            return f"try again in {int(wait[:9])} s"
-        return advice(error, response)
+                outcome = error
+        return fetch.answer, outcome, remarks
 
 
-def _header(response: TokenResponse, name: str) -> str | None:
-    return next((value for key, value in response.headers.items() if key.lower() == name), None)
-
-
-def _document(response: TokenResponse | None) -> Mapping[str, object]:
-    try:
-        return json_object(response) if response else {}
-    except TokenError:
-        return {}
+def _advice(error: TokenError, answer: Answer | None) -> str:
+    wait = answer and answer.retry_after
+    return f"try again in {wait} s" if wait and wait.isdecimal() else advice(error, answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, _SubParsersAction
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -27,7 +27,7 @@ _EXIT_STATUS = (
 )
 
 
-Command: TypeAlias = tuple[str, Callable[[Namespace], int], list[ArgumentParser], str, str]
+Command: TypeAlias = tuple[str, Callable[[Namespace], int], list[Parser], str, str]
 """Name, function, option parsers, and what it does: for the list of commands, and for its own help beside that."""
 
 
@@ -49,7 +49,7 @@ def _run(argv: Sequence[str] | None) -> int:
     return status
 
 
-def _parsers() -> tuple[Parser, dict[str, ArgumentParser]]:
+def _parsers() -> tuple[Parser, dict[str, Parser]]:
     client, cache = client_options(), cache_option()
     parser = Parser(
         PROGRAM,
@@ -58,9 +58,7 @@ def _parsers() -> tuple[Parser, dict[str, ArgumentParser]]:
         epilog=f"{_EXIT_STATUS} For curl: {PROGRAM} header | curl -H @- URL",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
-    group: _SubParsersAction[ArgumentParser] = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, parser_class=Parser
-    )
+    group = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     spotify = f"with {CLIENT_ID} and {CLIENT_SECRET} set, it gets a token from Spotify instead"
     table: tuple[Command, ...] = (
         ("token", commands.print_token, [client, cache], "print the access token", ""),
@@ -69,7 +67,7 @@ def _parsers() -> tuple[Parser, dict[str, ArgumentParser]]:
         ("doctor", doctor.run, [client, doctor_options()], "say step by step what is wrong with a token endpoint", ""),
         ("demo", demo.run, [], "show the library at work on a token server in this process", f"; {spotify}"),
     )
-    parsers: dict[str, ArgumentParser] = {}
+    parsers: dict[str, Parser] = {}
     for name, run, parents, text, more in table:
         parsers[name] = group.add_parser(
             name, parents=parents, allow_abbrev=False, help=text, description=text + more, epilog=_EXIT_STATUS

@@ -12,10 +12,11 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from http.client import HTTPException, HTTPResponse
 from typing import Final, TypeAlias, cast
-from urllib.parse import SplitResult
+from urllib.parse import urlsplit
 
 from .._http.proxy import Proxy, proxy_from_environment
 from .._http.wire import Fault
+from ..errors import error_of
 from . import checks
 from .checks import Certificate, Finding, Store, bad, ok
 
@@ -24,8 +25,9 @@ STEP_SECONDS: Final = 2.0
 Address: TypeAlias = tuple[socket.AddressFamily, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 
-def way_to(endpoint: SplitResult) -> Generator[Finding]:
+def way_to(token_url: str) -> Generator[Finding]:
     """Go the way of a token request step by step, up to the TLS handshake; ends after the first that fails."""
+    endpoint = urlsplit(token_url)
     host = endpoint.hostname or ""
     port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
     proxy = None
@@ -33,7 +35,9 @@ def way_to(endpoint: SplitResult) -> Generator[Finding]:
         try:
             proxy = proxy_from_environment(endpoint)
         except Fault as fault:
-            yield bad("proxy", fault.failure.reason, "set HTTPS_PROXY to http://host:port, or NO_PROXY to this host")
+            yield bad(
+                "proxy", str(error_of(fault.failure)), "set HTTPS_PROXY to http://host:port, or NO_PROXY to this host"
+            )
             return
     peer = (proxy.host, proxy.port) if proxy else (host, port)
     yield ok("route", f"through the proxy {peer[0]}:{peer[1]} of the environment" if proxy else "direct")
@@ -118,7 +122,7 @@ def _tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Finding:
 
 def _handshake(sock: socket.socket, host: str, port: int, addresses: Sequence[Address], proxy: Proxy | None) -> Finding:
     context = ssl.create_default_context()
-    store = Store(_store_name(), len(context.get_ca_certs()) or _directory_entries())
+    store = Store(_store_name(), len(context.get_ca_certs()))
     try:
         with context.wrap_socket(sock, server_hostname=host) as secured:
             return checks.tls(secured.version() or "TLS", _certificate(secured), store, time.time())
@@ -160,14 +164,6 @@ def _store_name() -> str:
     named = [f"{name} ({os.environ[name]})" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
     paths = ssl.get_default_verify_paths()
     return " and ".join(named) or paths.cafile or paths.capath or "the system's trust store"
-
-
-def _directory_entries() -> int:
-    """Count what is in the directory of authorities, which OpenSSL reads only when it needs one."""
-    try:
-        return len(os.listdir(ssl.get_default_verify_paths().capath or ""))
-    except OSError:
-        return 0
 
 
 def _words(error: OSError) -> str:

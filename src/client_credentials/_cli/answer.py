@@ -1,0 +1,40 @@
+"""What may be known of a response without its values: they may hold a token."""
+
+from __future__ import annotations
+
+import attrs
+
+from .._core.model import TokenResponse
+from ..configuration import json_object
+from ..errors import TokenError
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """The shape of a response of the token endpoint."""
+
+    is_dialect: bool
+    """Whether its body may be a token endpoint's, even if it is no token response by RFC 6749."""
+    date: str | None
+    retry_after: str | None
+    members: tuple[str, ...]
+    """The names in its JSON object, if it is one."""
+    stated: str
+    """Its expires_in as text; empty if there is none."""
+
+
+def shape_of(response: TokenResponse) -> Answer:
+    """Look at a response."""
+    try:
+        document = json_object(response)
+    except TokenError:
+        document = {}
+    lifetime = document.get("expires_in")
+    body = response.body.lstrip()
+    return Answer(
+        is_dialect=body.startswith((b"{", b"[")) or b"access_token" in body,
+        date=response.header("Date"),
+        retry_after=response.header("Retry-After"),
+        members=tuple(document),
+        stated=str(lifetime) if isinstance(lifetime, str | int | float) else "",
+    )
