@@ -24,8 +24,21 @@ def context_for(name: str, *, ends_in: float = 90.0, starts_in: float = -1.0) ->
     day = datetime.timedelta(days=1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issue = AUTHORITY.issue_cert(name, not_before=now + starts_in * day, not_after=now + ends_in * day)
-    issue.configure_cert(context)
+    install(issue, context)
     return context
+
+
+def context_of_another_authority(name: str) -> ssl.SSLContext:
+    """A server's TLS with a certificate of an authority that is not trusted here."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    install(trustme.CA().issue_cert(name), context)
+    return context
+
+
+def install(certificate: trustme.LeafCert, context: ssl.SSLContext) -> None:
+    """Have a server show this certificate."""
+    with certificate.private_key_and_cert_chain_pem.tempfile() as path:
+        context.load_cert_chain(path)
 
 
 def self_signed(name: str, directory: Path) -> ssl.SSLContext:

@@ -110,13 +110,6 @@ def without_authorities(ward: Ward) -> str:
     return ward.server(context=endpoints.context_for("localhost"))
 
 
-def of_another_authority(ward: Ward) -> str:
-    """An endpoint whose authority is not trusted here."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    endpoints.trustme.CA().issue_cert("localhost").configure_cert(context)
-    return ward.server(context=context)
-
-
 RUINS: dict[str, tuple[Callable[[Ward], str], str, str, str]] = {
     # name: how to set it up, then the step, the status and some words of the first complaint
     "unknown host": (lambda _: "https://nothing.invalid/token", "name", "bad", "nothing.invalid: "),
@@ -178,7 +171,12 @@ RUINS: dict[str, tuple[Callable[[Ward], str], str, str, str]] = {
         "bad",
         "is self-signed",
     ),
-    "authority not trusted": (of_another_authority, "tls", "bad", "does not verify against SSL_CERT_FILE"),
+    "authority not trusted": (
+        lambda ward: ward.server(context=endpoints.context_of_another_authority("localhost")),
+        "tls",
+        "bad",
+        "does not verify against SSL_CERT_FILE",
+    ),
     "empty trust store": (without_authorities, "tls", "bad", "the trust store is empty"),
     "certificate about to end": (
         lambda ward: ward.server(context=endpoints.context_for("localhost", ends_in=5.5)),
@@ -240,3 +238,176 @@ def test_the_first_complaint_names_the_ruin(name: str, ward: Ward, examine: Call
     assert (step, status) == (found["step"], found["status"])
     assert words in found["seen"]
     assert found["advice"]
+
+
+class TestHealth:
+    """What is said of endpoints that grant, and of what is odd about what they grant."""
+
+    def test_a_healthy_endpoint(self, ward: Ward, capsys: pytest.CaptureFixture[str]) -> None:
+        """Over TLS, each step has its line, and every one is ok."""
+        url = ward.server(context=endpoints.context_for("localhost"))
+        assert 0 == main(["doctor", "--token-url", url, "--scope", "a"])
+        lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+        steps = ["route", "name", "connect", "tls", "clock", "token", "scope", "members", "lifetime"]
+        assert [["ok", step] for step in steps] == [line[:2] for line in lines]
+        said = {step: text for _, step, text in lines}
+        assert said["tls"].startswith(
+            "TLSv1.3; certificate for localhost by Test Authority, 89 days left; trusted by SSL"
+        )
+        assert "Bearer, 24 characters, opaque" == said["token"]
+        assert "access_token, token_type, expires_in, scope" == said["members"]
+
+    def test_a_healthy_endpoint_behind_a_proxy(
+        self, ward: Ward, examine: Callable[..., list[Finding]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The proxy's name is looked up, the tunnel is opened, and TLS goes through it."""
+        url = ward.server(context=endpoints.context_for("localhost"))
+        port = int(url.split(":")[2].partition("/")[0])
+        ward.proxy(f"http://user:proxy-pass@{ward.peer(endpoints.tunnels(200, to=port))}")
+        monkeypatch.setenv("NO_PROXY", "elsewhere.example")
+        found = examine(url)
+        assert ["route", "name", "connect", "proxy", "tls"] == [each["step"] for each in found[:5]]
+        assert {"ok"} == {each["status"] for each in found}
+        assert "through the proxy 127.0.0.1" in found[0]["seen"]
+        assert "proxy-pass" not in str(found)
+
+    @pytest.mark.parametrize(
+        ("answer", "step", "words"),
+        [
+            ({"expires_in": None}, "lifetime", "not stated; 300 s are assumed"),
+            ({"expires_in": 30}, "lifetime", "30 s"),
+            ({"scope": "b"}, "scope", "b; asked for was a"),
+            ({"refresh_token": "the-token-0123456789x"}, "members", "refresh_token"),
+            ({"access_token": jwt(exp=time.time() + 60)}, "jwt", "its exp is "),
+        ],
+    )
+    def test_an_oddity_is_a_warning(
+        self, answer: Mapping[str, object], step: str, words: str, ward: Ward, examine: Callable[..., list[Finding]]
+    ) -> None:
+        """A token that is good but odd: the line says how, and the exit status is 0."""
+        found = examine(ward.server(Answer(body={**GIVEN, **answer})), "--scope", "a")
+        complaint = next(each for each in found if (step, "warn") == (each["step"], each["status"]))
+        assert words in complaint["seen"]
+
+    def test_what_the_library_remarks_is_a_warning(self, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
+        """An answer without a token_type is taken, and the doctor passes on that it was odd."""
+        found = examine(ward.server(Answer(body={"access_token": TOKEN, "expires_in": 60})))
+        assert "token_type" in first_complaint(found)["seen"]
+
+    def test_a_jwt_whose_exp_agrees_is_fine(self, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
+        """A JWT is recognised, and its exp compared with the lifetime."""
+        token = jwt(exp=int(time.time()) + 3600)
+        found = {each["step"]: each for each in examine(ward.server(Answer(body={**GIVEN, "access_token": token})))}
+        assert ("ok", True) == (found["jwt"]["status"], found["token"]["seen"].endswith("a JWT"))
+
+
+class TestOtherWays:
+    """--try-all, which alone sends more than one token request."""
+
+    def test_each_way_with_a_secret_is_tried_once(self, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
+        """The cost is said first; a way that is refused is a warning, one that works says so."""
+        server = ward.stack.enter_context(TokenServer(*CLIENT))
+        server.answer(refusal("invalid_client"), refusal("invalid_client"), Answer())
+        found = {each["step"]: each for each in examine(server.url, "--try-all")}
+        assert "2 more requests, each of which may count as a failed login" == found["try-all"]["seen"]
+        assert ("bad", "warn", "ok") == tuple(found[step]["status"] for step in ("answer", "basic-raw", "post"))
+        assert 3 == len(server.requests)
+
+    def test_one_request_is_sent_otherwise(self, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
+        """Without it there is one request, even to a server that is down for a moment."""
+        server = ward.stack.enter_context(TokenServer(*CLIENT))
+        server.always(Answer(status=503))
+        examine(server.url)
+        assert 1 == len(server.requests)
+
+
+class TestMetadata:
+    """--issuer: what is used is compared with the issuer's own document (RFC 8414)."""
+
+    def run(
+        self, ward: Ward, examine: Callable[..., list[Finding]], changes: Mapping[str, object], path: str = ""
+    ) -> Finding:
+        """Examine an endpoint whose issuer says this; give the finding about the metadata."""
+        context = endpoints.context_for("localhost")
+        server = ward.stack.enter_context(TokenServer(*CLIENT, ssl_context=context))
+        issuer = server.url.removesuffix("/api/token") + path
+        document = {"issuer": issuer, "token_endpoint": server.url, **changes}
+        server.answer(Answer(body=document))
+        found = examine(server.url, "--issuer", issuer)
+        assert ("GET", f"/.well-known/oauth-authorization-server{path}") == (
+            server.requests[0].method,
+            server.requests[0].target,
+        )
+        return next(each for each in found if each["step"] == "metadata")
+
+    @pytest.mark.parametrize("path", ["", "/tenant"])
+    def test_what_agrees_is_fine(self, path: str, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
+        """Section 3.1: the well-known part goes between the host and the issuer's path."""
+        grants = {"grant_types_supported": ["client_credentials"]}
+        methods = {"token_endpoint_auth_methods_supported": ["client_secret_basic"]}
+        assert "ok" == self.run(ward, examine, {**grants, **methods}, path)["status"]
+
+    @pytest.mark.parametrize(
+        ("status", "words", "changes"),
+        [
+            ("bad", "another issuer", {"issuer": "https://localhost/"}),
+            (
+                "bad",
+                "its token_endpoint is https://other.example/t",
+                {"token_endpoint": "https://other.example/t?a"},
+            ),
+            ("bad", "its token_endpoint is another, which cannot be shown", {"token_endpoint": None}),
+            ("warn", "grant_types_supported does not name client_credentials", {"grant_types_supported": ["implicit"]}),
+            (
+                "warn",
+                "does not name client_secret_basic",
+                {"token_endpoint_auth_methods_supported": ["client_secret_post"]},
+            ),
+        ],
+    )
+    def test_what_differs_is_said(
+        self,
+        status: str,
+        words: str,
+        changes: dict[str, object],
+        ward: Ward,
+        examine: Callable[..., list[Finding]],
+    ) -> None:
+        """Section 3.3: the issuer code point by code point; and the endpoint, the grant and the authentication."""
+        found = self.run(ward, examine, changes)
+        assert (status, True) == (found["status"], words in found["seen"])
+
+    def test_no_metadata_is_a_warning(self, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
+        """Many servers publish none, and grant tokens all the same."""
+        server = ward.stack.enter_context(TokenServer(*CLIENT, ssl_context=endpoints.context_for("localhost")))
+        server.answer(Answer(status=404, body=b""))
+        found = first_complaint(examine(server.url, "--issuer", server.url))
+        assert ("metadata", "warn") == (found["step"], found["status"])
+
+    @pytest.mark.parametrize("issuer", ["http://localhost/", "https://localhost/?a", "https://localhost/#a", "x"])
+    def test_what_is_no_issuer_is_said(self, issuer: str, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
+        """Section 2: an https URL without query and fragment."""
+        found = first_complaint(examine(ward.server(), "--issuer", issuer))
+        assert ("metadata", "bad") == (found["step"], found["status"])
+
+
+def test_advice_is_below_its_line(ward: Ward, capsys: pytest.CaptureFixture[str]) -> None:
+    """As text, what to change is below what was seen; the exit status is 1."""
+    assert 1 == main(["doctor", "--token-url", ward.server(refusal("invalid_client"))])
+    last, advice = capsys.readouterr().out.splitlines()[-2:]
+    assert last.startswith("bad   answer    ")
+    assert "      -> check the client id and the secret, or try another --auth" == advice
+
+
+def test_a_wait_that_the_server_orders_is_passed_on(ward: Ward, examine: Callable[..., list[Finding]]) -> None:
+    """After a 429 the advice is to wait for as long as it says."""
+    found = examine(ward.server(Answer(status=429, headers={"Retry-After": "7"})))
+    assert "try again in 7 s" == first_complaint(found)["advice"]
+
+
+def test_no_client_is_a_usage_error(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a client the doctor does nothing."""
+    monkeypatch.delenv("SPOTIFY_CLIENT_ID")
+    with pytest.raises(SystemExit) as exit_:
+        main(["doctor", "--token-url", ward.server()])
+    assert 2 == exit_.value.code

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 import attrs
 
 from .._core.model import TokenResponse
@@ -25,10 +28,9 @@ class Answer:
 
 def shape_of(response: TokenResponse) -> Answer:
     """Look at a response."""
-    try:
+    document: Mapping[str, object] = {}
+    with suppress(TokenError):
         document = json_object(response)
-    except TokenError:
-        document = {}
     lifetime = document.get("expires_in")
     body = response.body.lstrip()
     return Answer(

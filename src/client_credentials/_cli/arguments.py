@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
@@ -40,6 +41,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2, the usage of this command, and the part of the message that is argparse's own."""
+        if getattr(sys, "stderr", None) is None:
+            self.exit(2)  # argparse would print the usage to the standard output
         text = re.split("['\"]", message, maxsplit=1)[0].rstrip(": ")
         if text.endswith("invalid choice"):
             choices = message.rpartition("(choose from ")[2].rstrip(")").replace("'", "")

@@ -131,9 +131,8 @@ def metadata(document: Mapping[str, object], issuer: str, token_url: str, auth: 
     found: list[Finding] = []
     endpoint = document.get("token_endpoint")
     if endpoint != token_url:
-        where = _url(endpoint)
-        advice = f"use --token-url {where}, if that is the server you mean" if where else "check --token-url"
-        found.append(bad("metadata", f"its token_endpoint is {where or 'not readable'}, not yours", advice))
+        where = _url(endpoint) or "another, which cannot be shown"
+        found.append(bad("metadata", f"its token_endpoint is {where}", "check --token-url and --issuer"))
     for member, wanted, advice in (
         ("grant_types_supported", {"client_credentials"}, "have the server offer the client_credentials grant"),
         ("token_endpoint_auth_methods_supported", {_METHODS.get(auth, auth)}, "try another --auth"),

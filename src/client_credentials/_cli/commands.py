@@ -54,7 +54,7 @@ def inspect(arguments: argparse.Namespace) -> int:
 
 def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Shown]) -> int:
     request = _Request()
-    cache = None if arguments.cache is None else _Directory(arguments.cache)
+    cache = None if arguments.cache is None else CacheDirectory(arguments.cache)
     configuration = request.watched(cache)
     strategy = strategy_of(arguments, read_secret(arguments), configuration)
     with Remarks() as remarks:
@@ -81,7 +81,7 @@ def _is_ending(token: AccessToken) -> bool:
 
 
 def _renewed(
-    strategy: ClientCredentialsStrategy, held: AccessToken, request: _Request, cache: _Directory, timeout: float
+    strategy: ClientCredentialsStrategy, held: AccessToken, request: _Request, cache: CacheDirectory, timeout: float
 ) -> AccessToken:
     """Wait for the renewal that runs behind, as this process ends with its command; if it fails, the held token it is.
 
@@ -123,7 +123,7 @@ class _Request:
         self.failed = True
 
 
-class _Directory(FileCachingStrategy):
+class CacheDirectory(FileCachingStrategy):
     """The cache of --cache, which knows whether the request that it has a lock for is done with it."""
 
     def __init__(self, directory: str) -> None:

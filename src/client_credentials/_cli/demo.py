@@ -47,7 +47,7 @@ def show() -> None:
     """Print a title, a row for each step, and where to go on."""
     from ..testing import TokenServer
 
-    print(f"{PROGRAM} {VERSION}: a program asks for tokens, a server in this process grants\n")
+    print(f"{PROGRAM} {VERSION}: a program and a token server, in one process\n")
     _row("it asks for", "it gets", "requests")
     with TokenServer(*CLIENT) as server:
         before = 0

@@ -75,10 +75,12 @@ class Doctor:
     def findings(self) -> Generator[Finding]:
         """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
         arguments = self.arguments
+        is_passable = True
         for finding in way_to(str(arguments.token_url)):
+            is_passable = finding.status is not Status.BAD
             yield finding
-            if finding.status is Status.BAD:
-                return
+        if not is_passable:
+            return
         if arguments.issuer:
             yield from self._metadata(arguments.issuer)
         yield from self._answer()
