@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -102,6 +103,12 @@ def silent(sock: socket.socket) -> None:
 def leaves(sock: socket.socket) -> None:
     """A conversation: hang up after the first bytes."""
     sock.recv(65536)
+
+
+def resets(sock: socket.socket) -> None:
+    """A conversation: abort after the first bytes."""
+    sock.recv(65536)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def drips(sock: socket.socket) -> None:

@@ -23,8 +23,8 @@ _BY_CODE: Final[Mapping[str | None, str]] = {
 _BY_STATUS: Final = {401: _CREDENTIALS, 403: _CREDENTIALS, 404: _NO_ENDPOINT, 405: _NO_ENDPOINT, 410: _NO_ENDPOINT}
 
 
-def advice(error: TokenError, answer: Answer | None) -> str:
-    """Say what to do about an error; `answer` is what came from the server last, if anything did."""
+def advice(error: TokenError, answer: Answer) -> str:
+    """Say what to do about an error; `answer` is what came from the server last."""
     match error:
         case TokenEndpointUnreachable(retryable=False):
             return "check --token-url, its certificate, the proxy, and the clock of this machine"
@@ -38,7 +38,7 @@ def advice(error: TokenError, answer: Answer | None) -> str:
             return _BY_STATUS[status]
         case InvalidTokenResponse(status=int(status)) if 300 <= status < 400:
             return "set --token-url to the endpoint itself: redirects are not followed"
-        case InvalidTokenResponse() if answer is None or answer.is_dialect:
+        case InvalidTokenResponse() if answer.is_dialect:
             return "the endpoint answers in its own way: use the library with a deserializer or a fetch for it"
         case InvalidTokenResponse():
             return _NO_ENDPOINT

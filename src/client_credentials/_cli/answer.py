@@ -14,15 +14,15 @@ from ..errors import TokenError
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """The shape of a response of the token endpoint."""
+    """The shape of a response of the token endpoint; by default, of one that was not seen."""
 
-    is_dialect: bool
+    is_dialect: bool = True
     """Whether its body may be a token endpoint's, even if it is no token response by RFC 6749."""
-    date: str | None
-    retry_after: str | None
-    members: tuple[str, ...]
+    date: str | None = None
+    retry_after: str | None = None
+    members: tuple[str, ...] = ()
     """The names in its JSON object, if it is one."""
-    stated: str
+    stated: str = ""
     """Its expires_in as text; empty if there is none."""
 
 

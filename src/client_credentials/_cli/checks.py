@@ -18,6 +18,7 @@ _SHORT: Final = 60
 _DAY: Final = 86400
 
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+_CLOSED: Final = ("", "UNEXPECTED_EOF_WHILE_READING")
 _EXPIRED, _NOT_YET, _SELF_SIGNED, _HOST_MISMATCH, _IP_MISMATCH = 10, 9, (18, 19), 62, 64  # X509_V_ERR_* of OpenSSL
 
 
@@ -103,18 +104,21 @@ def untrusted(code: int, words: str, host: str, certificate: Certificate | None,
 
 
 def no_tls(reason: str, host: str, port: int) -> Finding:
-    """Judge a handshake that failed with an error of OpenSSL, by its name there."""
+    """Judge a handshake that failed, by OpenSSL's name of the error; empty: the connection ended."""
     if reason in _NOT_TLS:
         return bad("tls", f"{host}:{port} does not speak TLS", "check the port of --token-url")
+    if reason in _CLOSED:
+        seen = f"{host}:{port} closed the connection in the handshake"
+        return bad("tls", seen, "check the port of --token-url, and firewalls on the way")
     return bad("tls", f"{host}:{port} broke off the handshake: {reason}", "have the server offer TLS 1.2 or later")
 
 
-def clock(date: str | None, now: float) -> Finding:
+def clock(date: str, now: float) -> Finding:
     """Compare the wall clock with the Date header of a response (RFC 9110 section 6.6.1)."""
     try:
-        skew = now - parsedate_to_datetime(date or "").timestamp()
+        skew = now - parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
-        return ok("clock", "the response has no readable Date to compare with")
+        return ok("clock", "the Date of the response cannot be read")
     odd, wrong = _SKEW
     if abs(skew) < odd:
         return ok("clock", "this machine and the server agree on the time")

@@ -104,7 +104,7 @@ class _Request:
 
     is_sent: bool = False
     failed: bool = False
-    answer: Answer | None = None
+    answer: Answer = attrs.field(factory=Answer)
 
     def watched(self, cache: FileCachingStrategy | None) -> SdkConfiguration:
         """Make the configuration that watches the request."""

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 class OneRequest:
     """A fetch that sends one request and has nothing retried; keeps the shape of what came back."""
 
-    answer: Answer | None = None
+    answer: Answer = attrs.field(factory=Answer)
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
         usual = SdkConfiguration()
@@ -105,7 +105,7 @@ class Doctor:
 
     def _answer(self) -> Generator[Finding]:
         answer, outcome, remarks = self._ask(None)
-        if answer:
+        if answer.date:
             yield checks.clock(answer.date, time.time())
         if isinstance(outcome, TokenError):
             is_redirect = isinstance(outcome, InvalidTokenResponse) and 300 <= (outcome.status or 0) < 400
@@ -117,9 +117,8 @@ class Doctor:
         for remark in remarks:
             yield warn("remark", remark, "nothing, if that is meant")
         yield checks.scope(" ".join(self.arguments.scope).split(), outcome.scope)
-        if answer:
-            yield checks.members(answer.members, (self.secret.reveal(), token))
-            yield from checks.lifetime(answer.stated, outcome.expires_in, token, time.time())
+        yield checks.members(answer.members, (self.secret.reveal(), token))
+        yield from checks.lifetime(answer.stated, outcome.expires_in, token, time.time())
 
     def _other_ways(self) -> Generator[Finding]:
         others = [ClientAuthentication(way) for way in _BY_SECRET if way != self.arguments.auth]
@@ -131,7 +130,7 @@ class Doctor:
             else:
                 yield ok(way.value, "gets a token")
 
-    def _ask(self, way: ClientAuthentication | None) -> tuple[Answer | None, AccessToken | TokenError, list[str]]:
+    def _ask(self, way: ClientAuthentication | None) -> tuple[Answer, AccessToken | TokenError, list[str]]:
         fetch = OneRequest()
         strategy = strategy_of(self.arguments, self.secret.reveal(), SdkConfiguration(fetch=fetch), way)
         outcome: AccessToken | TokenError
@@ -143,6 +142,6 @@ class Doctor:
         return fetch.answer, outcome, remarks
 
 
-def _advice(error: TokenError, answer: Answer | None) -> str:
-    wait = answer and answer.retry_after
+def _advice(error: TokenError, answer: Answer) -> str:
+    wait = answer.retry_after
     return f"try again in {wait} s" if wait and wait.isdecimal() else advice(error, answer)

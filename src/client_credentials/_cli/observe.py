@@ -58,7 +58,7 @@ def way_to(token_url: str) -> Generator[Finding]:
             if tunnel.status is checks.Status.BAD:
                 return
         if endpoint.scheme == "https":
-            yield _handshake(sock, host, port, addresses, proxy)
+            yield _handshake(sock, host, port, proxy)
 
 
 def _look_up(host: str, port: int) -> Sequence[Address] | Finding:
@@ -120,33 +120,31 @@ def _tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Finding:
     return bad("proxy", f"{proxy.host}:{proxy.port} refuses with status {answer.status}", advice)
 
 
-def _handshake(sock: socket.socket, host: str, port: int, addresses: Sequence[Address], proxy: Proxy | None) -> Finding:
+def _handshake(sock: socket.socket, host: str, port: int, proxy: Proxy | None) -> Finding:
     context = ssl.create_default_context()
     store = Store(_store_name(), len(context.get_ca_certs()))
     try:
         with context.wrap_socket(sock, server_hostname=host) as secured:
             return checks.tls(secured.version() or "TLS", _certificate(secured), store, time.time())
     except ssl.SSLCertVerificationError as error:
-        # Only a name that does not fit leaves a certificate that can be read.
+        # Only a certificate that verifies can be read: here, one whose name alone is wrong.
         context.check_hostname = False
-        certificate = None if proxy else _certificate_at(addresses, context, host, port)
+        certificate = None if proxy else _certificate_at(context, host, port)
         return checks.untrusted(error.verify_code, error.verify_message, host, certificate, store)
-    except ssl.SSLEOFError:
-        pass
     except ssl.SSLError as error:
-        return checks.no_tls(error.reason or "unknown", host, port)
-    except OSError as error:
-        if isinstance(error, TimeoutError):
-            return bad("tls", f"{host}:{port} does not answer the handshake", "check the port of --token-url")
-    return bad("tls", f"{host}:{port} closed the connection in the handshake", "check the port, and firewalls between")
+        return checks.no_tls(error.reason or "", host, port)
+    except TimeoutError:
+        return bad("tls", f"{host}:{port} does not answer the handshake", "check the port of --token-url")
+    except OSError:
+        return checks.no_tls("", host, port)
 
 
-def _certificate_at(addresses: Sequence[Address], context: ssl.SSLContext, host: str, port: int) -> Certificate | None:
-    sock = _connect(addresses, host, port)
-    if isinstance(sock, Finding):
-        return None
+def _certificate_at(context: ssl.SSLContext, host: str, port: int) -> Certificate | None:
     try:
-        with context.wrap_socket(sock, server_hostname=host) as secured:
+        with (
+            socket.create_connection((host, port), STEP_SECONDS) as sock,
+            context.wrap_socket(sock, server_hostname=host) as secured,
+        ):
             return _certificate(secured)
     except OSError:
         return None
