@@ -11,7 +11,7 @@ import pytest
 
 from client_credentials import TokenRefused
 from client_credentials.testing import Answer, TokenServer, refusal
-from tests._wire import authority, server_context
+from tests.http.peers import authority, server_context
 from tests.integrations.kit import Api, Caller, Hit, Reply
 
 
