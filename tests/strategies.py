@@ -15,7 +15,7 @@ from hypothesis.strategies import SearchStrategy
 from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
 from client_credentials._core.lifecycle import Gate, Held, Instant, State, hold
 from client_credentials._core.model import Client, Failure, Malformed, Refused, Unreachable
-from client_credentials._core.request import make_client
+from client_credentials._core.client import make_client
 
 VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 SCOPE_CHARACTERS: Final = VISIBLE.replace('"', "").replace("\\", "")
@@ -164,6 +164,7 @@ def clients() -> SearchStrategy[Client]:
             "audience": st.none() | credentials(),
             "resources": st.lists(st.sampled_from(RESOURCES), max_size=3),
             "extra_params": st.dictionaries(credentials().map(lambda name: f"x-{name}"), credentials(), max_size=2),
+            "headers": st.dictionaries(st.sampled_from(("X-Tenant", "accept", "User-Agent")), token_texts(), max_size=2),
             "authentication": st.sampled_from(ClientAuthentication),
         }
     ).map(_registered)
@@ -172,7 +173,7 @@ def clients() -> SearchStrategy[Client]:
 def _registered(arguments: dict[str, Any]) -> Client:
     if arguments["authentication"] is ClientAuthentication.BASIC_RAW:
         arguments["client_id"] = arguments["client_id"].replace(":", ".")
-    return make_client(**arguments)
+    return make_client(**arguments, has_secret=arguments["authentication"] is not ClientAuthentication.TLS)
 
 
 def token_requests() -> SearchStrategy[TokenRequest]:

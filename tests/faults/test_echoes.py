@@ -20,7 +20,7 @@ from client_credentials import (
     SdkConfiguration,
     TokenError,
 )
-from client_credentials._core.request import credential, make_client
+from client_credentials._core.client import make_client
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.leaks.canaries import forms
 from tests.leaks.surfaces import shown

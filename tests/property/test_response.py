@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from client_credentials import TokenResponse
 from client_credentials._core.lifecycle import Instant, backed_off, token_of
 from client_credentials._core.model import Failure, Granted, Malformed, Outcome, Refused, RenewalPolicy
-from client_credentials._core.response import decode, discreet, hushed, interpret, objection, ordered, usable_token
-from client_credentials._core.secret import needles, printable, redact
+from client_credentials._core.redaction import needles, printable
+from client_credentials._core.refusal import redacted_failure, with_retry_after
+from client_credentials._core.response import decode, parse_document, status_failure, usable_token
 from tests.strategies import (
     MEMBERS,
     NOW,
@@ -38,11 +39,11 @@ FIT = set(map(chr, range(0x20, 0x7F))) - set('"\\')
 
 def read(response: TokenResponse, document: object = None) -> Outcome:
     """What a response comes to, with the hooks that are there by default."""
-    failure = objection(response)
+    failure = status_failure(response)
     if failure is not None:
         return failure
     found = decode(response) if document is None else document
-    return found if isinstance(found, Malformed) else interpret(response, found)
+    return found if isinstance(found, Malformed) else parse_document(response, found)
 
 
 def texts(failure: Failure) -> list[str]:
@@ -95,7 +96,7 @@ class TestTotal:
         if isinstance(outcome, Granted):
             assert usable_token(outcome.access_token)
             return
-        settled = hushed(ordered(outcome, response, wall), frozenset())
+        settled = redacted_failure(with_retry_after(outcome, response, wall), frozenset())
         assert set() == set("".join(texts(settled))) - FIT
         assert all(len(text) <= 256 for text in texts(settled))
         assert not math.isnan(backed_off(None, settled, NOW, 0.5).wait)
@@ -103,13 +104,13 @@ class TestTotal:
     @given(st.builds(TokenResponse, st.just(200), headers(), st.just(b"")), json_values() | st.text() | st.binary())
     def test_any_document(self, response: TokenResponse, document: object) -> None:
         """Whatever a user's deserializer makes of a body, there is an outcome."""
-        assert isinstance(interpret(response, document), Granted | Refused | Malformed)
+        assert isinstance(parse_document(response, document), Granted | Refused | Malformed)
 
     @given(st.text(), st.text(), st.floats(-1e12, 1e12))
     def test_any_wait(self, said: str, date: str, wall: float) -> None:
         """Whatever stands in Retry-After, a gate waits from one second to an hour for it, or as it would without."""
         response = TokenResponse(503, {"Retry-After": said, "Date": date}, b"")
-        failure = ordered(Refused(status=503), response, wall)
+        failure = with_retry_after(Refused(status=503), response, wall)
         assert failure == Refused(status=503) or 1 <= backed_off(None, failure, NOW, 0.5).wait <= 3600
 
 
@@ -129,7 +130,7 @@ class TestWellFormed:
     @given(documents(), policies())
     def test_lifetimes(self, document: dict[str, Any], policy: RenewalPolicy) -> None:
         """A lifetime is the stated one in whole seconds, at least one, at most what the policy allows."""
-        grant = interpret(TokenResponse(200, {}, b""), document)
+        grant = parse_document(TokenResponse(200, {}, b""), document)
         assert isinstance(grant, Granted)
         stated = document.get("expires_in")
         seconds = policy.assumed_lifetime if stated is None else float(stated)
@@ -140,7 +141,7 @@ class TestWellFormed:
     @given(documents())
     def test_a_missing_type_is_the_only_remark(self, document: dict[str, Any]) -> None:
         """There is a remark if and only if the token_type is missing, as long as no scope was asked for."""
-        grant = interpret(TokenResponse(200, {}, b""), document)
+        grant = parse_document(TokenResponse(200, {}, b""), document)
         assert isinstance(grant, Granted)
         assert ("token_type" not in document) is bool(grant.remarks)
 
@@ -168,13 +169,13 @@ class TestSpoiled:
     @given(extras(), st.text(VISIBLE, min_size=12), st.sampled_from("\né\0 "))
     def test_a_spoiled_token_is_not_quoted(self, others: dict[str, Any], token: str, bad: str) -> None:
         """A token that cannot be used is a secret all the same."""
-        outcome = interpret(TokenResponse(200, {}, b""), {**others, "error": None, "access_token": token + bad})
+        outcome = parse_document(TokenResponse(200, {}, b""), {**others, "error": None, "access_token": token + bad})
         assert token not in repr(outcome)
 
     @given(documents(), json_values().filter(lambda value: value is not None))
     def test_an_error_beside_a_token(self, document: dict[str, Any], error: object) -> None:
         """A document with an error is a refusal (section 5.2), whatever else is in it."""
-        assert isinstance(interpret(TokenResponse(200, {}, b""), {**document, "error": error}), Refused)
+        assert isinstance(parse_document(TokenResponse(200, {}, b""), {**document, "error": error}), Refused)
 
 
 class TestRefusal:
@@ -194,14 +195,14 @@ class TestRefusal:
         """Our secret is gone in each of its forms, wherever in the text it stands, the cut at 256 included."""
         form = data.draw(st.sampled_from(sorted(needles(secret))))
         said = "-" * at + form + "-"
-        told = texts(hushed(saying(failure, said), needles(secret)))
+        told = texts(redacted_failure(saying(failure, said), needles(secret)))
         assert form not in "".join(told)
         assert ("-" * at + "**********" + "-")[:256] in told
 
     @given(failures())
     def test_idempotent(self, failure: Failure) -> None:
         """What is fit to be shown stays as it is."""
-        assert failure == hushed(failure, frozenset())
+        assert failure == redacted_failure(failure, frozenset())
 
 
 class TestDiscreet:
@@ -248,21 +249,21 @@ class TestRetryAfter:
     def test_seconds(self, seconds: int, status: int) -> None:
         """The gate waits as long as was said, but at least a second and at most an hour."""
         response = TokenResponse(status, {"Retry-After": str(seconds)}, b"")
-        failure = ordered(Refused(status=status), response, 0.0)
+        failure = with_retry_after(Refused(status=status), response, 0.0)
         assert (True, min(max(seconds, 1), 3600)) == (failure.retryable, backed_off(None, failure, NOW, 0.5).wait)
 
     @given(st.integers(0, 4_000_000_000), st.integers(-5000, 5000), st.integers(0, 4_000_000_000))
     def test_a_date_counts_from_the_answers_own(self, asked: int, seconds: int, wall: int) -> None:
         """Where the answer has a Date, our clock does not matter, be it years away."""
         dates = {"Retry-After": formatdate(asked + seconds, usegmt=True), "Date": formatdate(asked, usegmt=True)}
-        failure = ordered(Refused(status=503), TokenResponse(503, dates, b""), wall)
+        failure = with_retry_after(Refused(status=503), TokenResponse(503, dates, b""), wall)
         assert seconds == failure.retry_after
 
     @given(st.integers(0, 4_000_000_000), st.integers(-5000, 5000))
     def test_else_from_the_wall_clock(self, wall: int, seconds: int) -> None:
         """Where it has none, the date counts from the wall clock."""
         dates = {"Retry-After": formatdate(wall + seconds, usegmt=True)}
-        assert seconds == ordered(Refused(status=503), TokenResponse(503, dates, b""), wall).retry_after
+        assert seconds == with_retry_after(Refused(status=503), TokenResponse(503, dates, b""), wall).retry_after
 
 
 def test_an_instant_is_needed_for_a_token() -> None:
