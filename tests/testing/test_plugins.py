@@ -138,6 +138,89 @@ class TestPytest:
         assert "3 passed" in run(tmp_path, "-m", "pytest", *quiet, accept=(0, 1))
 
 
+COMPARED = """
+import dataclasses, typing
+import attrs, pytest
+from client_credentials import AccessToken, CacheEntry, TokenRequest, TokenResponse
+
+@attrs.frozen
+class Attrs:
+    inner: object
+    child: object = None
+
+@dataclasses.dataclass
+class Data:
+    inner: object
+    number: int = 1
+
+class Pair(typing.NamedTuple):
+    inner: object
+    number: int = 1
+
+class Mine(AccessToken):
+    pass
+
+def make(n):
+    basic = {"Authorization": f"Basic canary-{n}"}
+    token = AccessToken(f"canary-{n}", "Bearer", 3600, 1, extra={"more": f"canary-{n}"})
+    request = TokenRequest("POST", "https://x.example", basic, f"canary-{n}".encode(), 1.0)
+    response = TokenResponse(200, basic, f"canary-{n}".encode())
+    plain = [token, Mine(f"canary-{n}", "Bearer", 3600, 1), request, response, CacheEntry(f"canary-{n}", None)]
+    nested = [kind(each) for kind in (Attrs, Data, Pair) for each in (token, Attrs(request), Data(response))]
+    wrapped = [[token], {"token": token}, (token, 1), [Data(token)], {"deep": [Pair(request)]}]
+    cycle = Data(token)
+    cycle.number = [cycle]
+    return [*plain, *nested, *wrapped, cycle]
+
+@pytest.mark.parametrize("case", range(len(make(1))))
+def test_secrets(case):
+    left, right = make(1)[case], make(2)[case]
+    assert left == right
+"""
+OTHERS = """
+from dataclasses import dataclass, field
+from client_credentials import AccessToken
+
+@dataclass
+class Other:
+    number: int
+    kind: type = AccessToken
+
+def test_others():
+    assert Other(1) == Other(2)
+def test_kinds():
+    assert Other == AccessToken
+def test_equality_alone():
+    token = AccessToken("canary", "Bearer", 3600, 1)
+    assert token != AccessToken("canary", "Bearer", 3600, 1)
+"""
+
+
+class TestAssertions:
+    """What pytest prints of a comparison that fails."""
+
+    @pytest.mark.parametrize("options", [(), ("-vv",), ("--showlocals",), ("-vv", "--showlocals")], ids=" ".join)
+    def test_no_token_is_shown(self, tmp_path: Path, options: tuple[str, ...]) -> None:
+        """Of no value of ours, alone or within a user's, a field that holds a secret is printed."""
+        (tmp_path / "test_it.py").write_text(COMPARED, "utf-8")
+        printed = run(tmp_path, "-m", "pytest", "-p", "no:cacheprovider", *options, accept=(1,))
+        said = [line for line in printed.splitlines() if "canary" in line and "{n}" not in line]
+        assert ([], 20) == (said, printed.count("\n    def test_secrets("))
+
+    def test_the_fields_are_named(self, tmp_path: Path) -> None:
+        """The explanation says which fields differ."""
+        (tmp_path / "test_it.py").write_text(COMPARED, "utf-8")
+        printed = run(tmp_path, "-m", "pytest", "-p", "no:cacheprovider", "-k", "0", accept=(1,))
+        assert "They differ in access_token, extra; " in printed
+
+    def test_others_are_left_to_pytest(self, tmp_path: Path) -> None:
+        """Values that hold none of ours, classes and other operators are explained as ever."""
+        (tmp_path / "test_it.py").write_text(OTHERS, "utf-8")
+        printed = run(tmp_path, "-m", "pytest", "-p", "no:cacheprovider", accept=(1,))
+        assert "number: 1 != 2" in printed
+        assert ("3 failed" in printed, "They differ" in printed) == (True, False)
+
+
 @pytest.mark.parametrize("group", ["hypothesis", "pytest11"])
 def test_entry_points(group: str) -> None:
     """Each entry point leads to something that is there."""
