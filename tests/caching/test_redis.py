@@ -406,19 +406,6 @@ class TestSurroundings:
         assert cache.get(key_of(strategy)) is not None
         assert 1 == len(server.requests)
 
-    def test_a_child_is_not_told_of_its_parents_troubles(self, tmp_path: Path) -> None:
-        """L1: a child forked while Redis was left alone, or while a call had the breaker's lock, begins anew."""
-        cache = RedisCachingStrategy(RedisServer(tmp_path).client())
-        for _ in range(3):
-            cache.get("key")
-        held: Any = cache
-        with held._patience._mutex:
-            child = os.fork()
-            if child == 0:
-                os._exit(0 if held._patience._admit() > 0 else 1)
-        assert held._patience._admit() == 0
-        assert 0 == os.waitpid(child, 0)[1]
-
     def test_the_package_stands_without_redis(self) -> None:
         """The package imports, and works, where redis-py is not installed."""
         script = textwrap.dedent("""

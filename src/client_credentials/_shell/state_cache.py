@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from functools import partial
 from hashlib import sha256
-from typing import TypeVar, cast
 
 import attrs
 
 from .._core.entry import dump, load
 from .._core.lifecycle import EMPTY, Instant, State, elapsed
 from .._core.model import CacheEntry, RenewalPolicy
+from ..caching.bounded import bounded
 from ..protocols import CachingStrategy, LockingCachingStrategy
 from . import log
-
-T = TypeVar("T")
-
-
-class UnreadableEntry(Exception):
-    """Something else than a state is kept under our key."""
 
 
 @attrs.define
@@ -29,32 +22,31 @@ class Vault:
 
     cache: CachingStrategy
     policy: RenewalPolicy
-    _ailing: set[str] = attrs.field(factory=set[str], init=False)
-    """What the cache did not do when it was last asked to; a full disk can still be read."""
+    _bounded: LockingCachingStrategy = attrs.field(
+        default=attrs.Factory(lambda self: bounded(self.cache), takes_self=True), init=False
+    )
+    _is_readable: bool = attrs.field(default=True, init=False)
     _seen: tuple[bytes, float, Instant] | None = attrs.field(default=None, init=False, repr=False)
     """The latest entry that we saw, as a digest, with what it had left then, and when that was."""
 
     def load(self, key: str, now: Instant, draw: float) -> State:
         """Give what is kept under the key; a miss is the empty state."""
-
-        def read() -> State:
-            entry = self.cache.get(key)
-            if entry is None:
-                return EMPTY
-            state = load(self._aged(entry, now), now, self.policy, draw)
-            if state is None:
-                raise UnreadableEntry
-            return state
-
-        return self._try("read", read, EMPTY)
+        entry = self._bounded.get(key)
+        if entry is None:
+            return EMPTY
+        state = load(self._aged(entry, now), now, self.policy, draw)
+        if state is None and self._is_readable:
+            log.warn("%s failed with UnreadableEntry; it counts as empty", type(self.cache).__name__)
+        self._is_readable = state is not None
+        return state or EMPTY
 
     def store(self, key: str, state: State, now: Instant) -> None:
         """Keep a state under the key, for as long as any of it is worth knowing."""
         entry = dump(state, now)
         if entry is None:
-            self._try("write", lambda: self.cache.remove(key), None)
+            self._bounded.remove(key)
         else:
-            self._try("write", lambda: self.cache.set(key, entry.value, entry.ttl or 0.0), None)
+            self._bounded.set(key, entry.value, entry.ttl or 0.0)
             self._aged(entry, now)
 
     def acquire(self, key: str, ttl: float) -> Callable[[], object] | None:
@@ -62,26 +54,10 @@ class Vault:
 
         Where the cache has no lock, or it fails, everyone is: a token matters more than a request.
         """
-        # isinstance would ask for every method of the protocol, which takes longer than all else here.
-        if not hasattr(self.cache, "lock"):
-            return _release_nothing
-        cache = cast("LockingCachingStrategy", self.cache)
-
-        def enter() -> tuple[AbstractContextManager[bool], bool]:
-            lock = cache.lock(key, ttl)
-            return lock, lock.__enter__()
-
-        entered = self._try("lock", enter, None)
-        if entered is None:
-            return _release_nothing
-        lock, mine = entered
-
-        def leave() -> object:
-            return self._try("lock", lambda: lock.__exit__(None, None, None), None)
-
-        if mine:
-            return leave
-        leave()
+        lock = self._bounded.lock(key, ttl)
+        if lock.__enter__():
+            return partial(lock.__exit__, None, None, None)
+        lock.__exit__(None, None, None)
         return None
 
     def _aged(self, entry: CacheEntry, now: Instant) -> CacheEntry:
@@ -96,25 +72,3 @@ class Vault:
             self._seen = text, entry.ttl, now
         _, ttl, since = self._seen
         return CacheEntry(entry.value, min(entry.ttl, ttl - elapsed(since, now)))
-
-    def _try(self, doing: str, call: Callable[[], T], otherwise: T) -> T:
-        try:
-            found = call()
-        except Exception as error:  # a user's cache
-            if not self._ailing:
-                log.warn("%s failed with %s; it counts as empty", type(self.cache).__name__, _named(error))
-            self._ailing.add(doing)
-            return otherwise
-        self._ailing.discard(doing)
-        return found
-
-
-def _named(error: Exception) -> str:
-    """Name an error; its text may quote the value that the cache was given."""
-    number = error.errno if isinstance(error, OSError) else None
-    code = errno.errorcode.get(number) if isinstance(number, int) else None
-    return f"{type(error).__name__} ({code})" if code else type(error).__name__
-
-
-def _release_nothing() -> None:
-    pass
