@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -126,12 +126,12 @@ def test_a_body_in_memory_is_sent_again(client: Any, api: Api, content: dict[str
 
 
 @pytest.mark.parametrize(
-    "content", [{"content": io.BytesIO(b"x")}, {"files": {"f": io.BytesIO(b"x")}}], ids=["content", "files"]
+    "wrapped", [lambda file: {"content": file}, lambda file: {"files": {"f": file}}], ids=["content", "files"]
 )
-def test_a_body_that_is_a_stream_is_not_sent_again(client: Any, api: Api, content: dict[str, Any]) -> None:
+def test_a_body_that_is_a_stream_is_not_sent_again(client: Any, api: Api, wrapped: Callable[[Any], Any]) -> None:
     """Files and uploads are streams to httpx, of which nobody can tell whether they can be had again."""
     revoke(client, api)
-    assert 401 == client.post(api.url(), **content).status_code
+    assert 401 == client.post(api.url(), **wrapped(io.BytesIO(b"x"))).status_code
     assert 2 == len(api.hits)
 
 
