@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from client_credentials.testing import Answer, TokenServer
 from client_credentials.testing.endpoint import judge
-from tests.loopback import CLIENT, FORM, GRANT, Reply, ask, basic
+from tests.http.loopback import CLIENT, FORM, GRANT, Reply, ask, basic
 
 CREDENTIALS = (("client_id", CLIENT[0]), ("client_secret", CLIENT[1]))
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

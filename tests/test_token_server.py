@@ -14,7 +14,7 @@ from http.client import IncompleteRead
 import pytest
 
 from client_credentials.testing import Answer, TokenServer, refusal
-from tests.loopback import CLIENT, FORM, GRANT, ask, basic, dial, read_all, until, whole_request
+from tests.http.loopback import CLIENT, FORM, GRANT, ask, basic, dial, read_all, until, whole_request
 
 
 @pytest.fixture

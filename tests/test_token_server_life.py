@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from client_credentials.testing import Answer, TokenServer
-from tests.loopback import CLIENT, ask, dial, read_all, until, whole_request
+from tests.http.loopback import CLIENT, ask, dial, read_all, until, whole_request
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 
 from client_credentials.testing import Answer, TokenServer
 from tests.cli.kit import CLIENT, COMMAND, run
-from tests.loopback import until
+from tests.http.loopback import until
 
 pytestmark = pytest.mark.usefixtures("somebody")
 

@@ -39,7 +39,7 @@ from client_credentials import (
     Urllib3Fetch,
 )
 from client_credentials.testing import Answer, TokenServer, refusal
-from tests._wire import closed_port
+from tests.http.peers import closed_port
 from tests.leaks.canaries import PACKAGE, search
 from tests.leaks.surfaces import shown
 from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, Strategy, make_sync

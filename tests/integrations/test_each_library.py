@@ -11,7 +11,7 @@ import pytest
 
 from client_credentials import SystemClock, TokenRefused
 from client_credentials.testing import Answer, TokenServer, refusal
-from tests._wire import Peer, answers, authority, closed_port, floods, server_context
+from tests.http.peers import Peer, answers, authority, closed_port, floods, server_context
 from tests.integrations.kit import Api, Caller, Dial, Hit, Reply
 
 

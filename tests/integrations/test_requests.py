@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from client_credentials import ClientCredentialsStrategy, TokenError
 from client_credentials.integrations.requests import BearerAuth
 from client_credentials.testing import TokenServer, refusal
-from tests._wire import Peer, answers
+from tests.http.peers import Peer, answers
 from tests.integrations.kit import INVALID, Api, awaited, blocking
 
 

@@ -21,7 +21,7 @@ from client_credentials import (
 )
 from client_credentials.integrations.requests import BearerAuth
 from client_credentials.testing import Answer, TokenServer, refusal
-from tests._wire import server_context, trust
+from tests.http.peers import server_context, trust
 from tests.integrations.kit import INVALID, YESTERDAY, Api
 from tests.rfc.kit import GRANT, ID, SECRET, failed, given, make, sent, timed
 

@@ -22,7 +22,7 @@ from client_credentials import (
     TokenRefused,
 )
 from client_credentials.testing import Answer, TokenServer, refusal
-from tests._wire import server_context, trust
+from tests.http.peers import server_context, trust
 from tests.rfc.kit import GRANT, ID, SECRET, basic, failed, given, make, sent, timed
 
 ODD = ("a:b%c+d é", 'p:q%r+s é€"\\')

@@ -12,7 +12,7 @@ import pytest
 import urllib3
 
 from client_credentials import InvalidTokenResponse, TokenEndpointUnreachable, Urllib3Fetch
-from tests._wire import (
+from tests.http.peers import (
     BODY,
     GRANTED,
     Peer,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from client_credentials import InvalidTokenResponse, TokenEndpointUnreachable, Urllib3Fetch
-from tests._wire import (
+from tests.http.peers import (
     BODY,
     GRANTED,
     SECRET,

@@ -16,7 +16,7 @@ import trustme
 
 from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest, Urllib3Fetch
 from client_credentials._http.wire import Exchange, dial, secure, tls_context
-from tests._wire import (
+from tests.http.peers import (
     BODY,
     GRANTED,
     SECRET,

@@ -18,7 +18,7 @@ import urllib3
 
 from client_credentials import InvalidTokenResponse, TokenEndpointUnreachable, Urllib3Fetch
 from client_credentials._http import wire as deadline
-from tests._wire import (
+from tests.http.peers import (
     BODY,
     GRANTED,
     SECRET,
