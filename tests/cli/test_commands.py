@@ -171,22 +171,29 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("complaint", "options"),
         [
-            ("--client-id: holds a control character", ["--client-id", "\n"]),
-            ("--client-id: holds a colon", ["--client-id", "a:b", "--auth", "basic-raw"]),
-            ("--token-url: https is needed", ["--token-url", "http://example.com/token"]),
-            ("--scope: each is a word", ["--scope", 'a"b']),
-            ("--resource: each is an absolute URI", ["--resource", "here"]),
-            ("--audience: holds a control character", ["--audience", "\x07"]),
+            ("--client-id must not hold control characters", ["--client-id", "\n"]),
+            ("--client-id must not hold a colon", ["--client-id", "a:b", "--auth", "basic-raw"]),
+            ("--token-url must be https", ["--token-url", "http://example.com/token"]),
+            ("--scope must be words", ["--scope", 'a"b']),
+            ("--resource must be absolute URIs", ["--resource", "here"]),
+            ("--audience must not hold control characters", ["--audience", "\x07"]),
             ("--timeout: must be more than 0 seconds", ["--timeout", "0"]),
             ("--timeout: a number", ["--timeout", "nan"]),
             ("argument --timeout: invalid float value", ["--timeout", "soon"]),
-            ("argument --auth: invalid choice: must be one of basic, basic-raw, post", ["--auth", "none"]),
+            (
+                "argument --auth: invalid choice: must be one of basic, basic-raw, post, assertion, tls",
+                ["--auth", "none"],
+            ),
             ("argument --cache: must be a path", ["--cache", ""]),
             ("argument --cache: Could not determine home directory", ["--cache=~no-such-user/x"]),
-            ("--param: must be NAME=VALUE", ["--param", "name"]),
-            ("--param: must be NAME=VALUE", ["--param", "=value"]),
-            ("--param: must give each name once", ["--param", "a=b", "--param", "a=c"]),
-            ("--param: ", ["--param", "client_secret=hunter-2"]),
+            ("--param must be NAME=VALUE", ["--param", "name"]),
+            ("--param must be NAME=VALUE", ["--param", "=value"]),
+            ("--param must give each name once", ["--param", "a=b", "--param", "a=c"]),
+            ("--header must be NAME=VALUE", ["--header", "name"]),
+            ("--header must not hold Authorization", ["--header", "Authorization=hunter-2"]),
+            ("--client-cert: No such file", ["--auth", "tls", "--client-cert", "none.pem"]),
+            ("--client-cert: must be a PEM file", ["--auth", "tls", "--client-cert", os.devnull]),
+            ("--param must not hold client_secret", ["--param", "client_secret=hunter-2"]),
             ("unknown option -v", ["-v"]),
             ("unknown option --verbose", ["--verbose"]),
             ("unknown option --client-secret; a secret is never an argument", ["--client-secret", "x"]),
@@ -208,7 +215,7 @@ class TestUsage:
         line = usage_error("token")
         assert "the client secret: set SPOTIFY_CLIENT_SECRET, or use --secret-file or --secret-stdin" in line
         monkeypatch.setenv("SPOTIFY_CLIENT_SECRET", CLIENT[1])
-        assert "--client-id: give it, or set SPOTIFY_CLIENT_ID" in usage_error("token")
+        assert "--client-id must be given, or SPOTIFY_CLIENT_ID set" in usage_error("token")
 
     @pytest.mark.parametrize(
         "words",
@@ -227,6 +234,9 @@ class TestUsage:
             "token --secret-file hunter-2",
             "token --param hunter-2",
             "token --param client_secret=hunter-2",
+            "token --header hunter-2",
+            "token --header Authorization=hunter-2",
+            "token --client-cert hunter-2",
             "token --cache=~hunter-2/x",
             "token --token-url https://user:hunter-2@host.example/",
             "--client-secret hunter-2 token",
@@ -271,7 +281,7 @@ class TestUsage:
         if content is not None:
             path.write_bytes(content)
         line = usage_error("token", "--client-id", CLIENT[0], "--secret-file", str(path))
-        assert "error: the client secret: " in line
+        assert "error: the client secret" in line
         assert "xff" not in line
 
     def test_two_secrets_are_one_too_many(self, usage_error: Callable[..., str]) -> None:

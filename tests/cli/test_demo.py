@@ -68,7 +68,7 @@ def test_a_client_that_cannot_be_is_a_usage_error(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SystemExit) as exit_:
         main(["demo"])
     assert 2 == exit_.value.code
-    assert "client-credentials demo: error: the client secret: " in capsys.readouterr().err
+    assert "client-credentials demo: error: the client secret must " in capsys.readouterr().err
 
 
 def test_half_a_client_is_none(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

@@ -8,12 +8,16 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
+from .._core.client import SPOTIFY_TOKEN_URL
 from .._core.model import ClientAuthentication, RenewalPolicy
-from .._core.request import SPOTIFY_TOKEN_URL
+from .._http.fetch import Urllib3Fetch
 from ..configuration import SdkConfiguration
 from ..strategy import ClientCredentialsStrategy
+
+if TYPE_CHECKING:
+    import ssl
 
 CLIENT_ID, CLIENT_SECRET = "SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"
 RENEW_AHEAD: Final = 300.0  # seconds; a token that is printed is good for about this long, or for half of its life
@@ -27,6 +31,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "audience": "--audience",
     "resources": "--resource",
     "extra_params": "--param",
+    "headers": "--header",
     "deadline": "--timeout",
 }
 _OPTION_NAME = re.compile(r"--[a-z][a-z_-]*(?==|$)|-[A-Za-z]")
@@ -71,7 +76,11 @@ def client_options() -> Parser:
         help="the same by RFC 8707; repeatable",
     )
     add("--param", metavar="NAME=VALUE", action="append", default=[], help="send one more parameter; repeatable")
-    add("--auth", choices=[each.value for each in ClientAuthentication], default="basic", help="default: %(default)s")
+    add("--header", metavar="NAME=VALUE", action="append", default=[], help="send one more header; repeatable")
+    text = "default: %(default)s; with assertion the secret is the assertion, with tls there is none"
+    add("--auth", choices=[each.value for each in ClientAuthentication], default="basic", help=text)
+    text = "PEM file with the client's certificate and key, for --auth tls (RFC 8705)"
+    add("--client-cert", metavar="FILE", type=_path, help=text)
     add("--timeout", metavar="SECONDS", type=float, default=10.0, help="retries included; default: %(default)g")
     add("--json", action="store_true", help="print a JSON object")
     return parser
@@ -95,20 +104,23 @@ def doctor_options() -> Parser:
 
 def strategy_of(
     arguments: argparse.Namespace,
-    secret: str,
+    secret: str | None,
     configuration: SdkConfiguration,
     auth: ClientAuthentication | None = None,
 ) -> ClientCredentialsStrategy:
     """Make the strategy that the arguments describe; `auth` outranks theirs. Raises UsageError."""
     try:
         strategy = ClientCredentialsStrategy(
-            arguments.client_id or os.environ.get(CLIENT_ID) or _missing(f"client_id: give it, or set {CLIENT_ID}"),
+            arguments.client_id
+            or os.environ.get(CLIENT_ID)
+            or _missing(f"client_id must be given, or {CLIENT_ID} set"),
             secret,
             token_url=arguments.token_url,
             scopes=" ".join(arguments.scope).split(),
             audience=arguments.audience,
             resources=arguments.resource,
             extra_params=_pairs("extra_params", arguments.param),
+            headers=_pairs("headers", arguments.header),
             client_authentication=auth or ClientAuthentication(arguments.auth),
             policy=RenewalPolicy(renew_ahead=RENEW_AHEAD, jitter=0.0, deadline=arguments.timeout),
         )
@@ -128,12 +140,36 @@ def client_of_environment() -> ClientCredentialsStrategy | None:
         raise _usage_error(error) from None
 
 
-def read_secret(arguments: argparse.Namespace) -> str:
+def read_secret(arguments: argparse.Namespace) -> str | None:
     """Read the secret, without the end of its line; a terminal does not show it. Raises UsageError."""
+    if arguments.auth == ClientAuthentication.TLS.value:
+        return None
     secret = _typed() if arguments.secret_stdin and os.isatty(0) else _stored(arguments)
     if not secret:
         raise UsageError(f"the client secret: set {CLIENT_SECRET}, or use --secret-file or --secret-stdin")
     return secret
+
+
+def fetch_of(arguments: argparse.Namespace) -> Urllib3Fetch:
+    """Make the fetch that shows the client's certificate, if there is one. Raises UsageError."""
+    context = tls_context(arguments)
+    return Urllib3Fetch() if context is None else Urllib3Fetch(ssl_context=context)
+
+
+def tls_context(arguments: argparse.Namespace) -> ssl.SSLContext | None:
+    """Make the TLS context with the client's certificate; None: there is none. Raises UsageError."""
+    if arguments.client_cert is None:
+        return None
+    import ssl
+
+    context = ssl.create_default_context()
+    try:
+        context.load_cert_chain(arguments.client_cert)
+    except ssl.SSLError:
+        raise UsageError("--client-cert: must be a PEM file with a certificate and its key") from None
+    except OSError as error:
+        raise UsageError(f"--client-cert: {error.strerror}") from None
+    return context
 
 
 def unknown_arguments(words: Sequence[str]) -> str:
@@ -143,11 +179,6 @@ def unknown_arguments(words: Sequence[str]) -> str:
     if name is None or "secret" in name:
         text += "; a secret is never an argument: use --secret-file or --secret-stdin"
     return text
-
-
-def without_query(url: str) -> str:
-    """A URL as it may be shown: its query may hold a secret."""
-    return url.partition("?")[0]
 
 
 def _typed() -> str | None:
@@ -183,10 +214,10 @@ def _path(text: str) -> str:
 def _pairs(name: str, words: Sequence[str]) -> dict[str, str]:
     pairs = [word.partition("=") for word in words]
     if not all(name and equals for name, equals, _ in pairs):
-        _missing(f"{name}: must be NAME=VALUE")
+        _missing(f"{name} must be NAME=VALUE")
     given = {name: value for name, _, value in pairs}
     if len(given) < len(pairs):
-        _missing(f"{name}: must give each name once")
+        _missing(f"{name} must give each name once")
     return given
 
 
@@ -195,5 +226,4 @@ def _missing(text: str) -> NoReturn:
 
 
 def _usage_error(error: ValueError) -> UsageError:
-    name, _, text = str(error).partition(": ")
-    return UsageError(f"{_OPTIONS.get(name, name)}: {text}")
+    return UsageError(re.sub(r"^\w+", lambda name: _OPTIONS.get(name[0], name[0]), str(error)))

@@ -13,15 +13,16 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from .._core.model import AccessToken, TokenRequest, TokenResponse
+from .._core.model import AccessToken, TokenRequest, TokenResponse, without_query
 from .._core.secret import REDACTED
+from .._http.fetch import Urllib3Fetch
 from ..caching.file import FileCachingStrategy
 from ..configuration import SdkConfiguration
 from ..errors import TokenError
 from ..strategy import ClientCredentialsStrategy
 from .advice import advice
 from .answer import Answer, shape_of
-from .arguments import RENEW_AHEAD, read_secret, strategy_of, without_query
+from .arguments import RENEW_AHEAD, fetch_of, read_secret, strategy_of
 from .output import DONE, Remarks, complain, say
 
 Shown: TypeAlias = tuple[Mapping[str, object], str]
@@ -55,7 +56,7 @@ def inspect(arguments: argparse.Namespace) -> int:
 def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Shown]) -> int:
     request = _Request()
     cache = None if arguments.cache is None else CacheDirectory(arguments.cache)
-    configuration = request.watched(cache)
+    configuration = request.watched(fetch_of(arguments), cache)
     strategy = strategy_of(arguments, read_secret(arguments), configuration)
     with Remarks() as remarks:
         try:
@@ -106,10 +107,10 @@ class _Request:
     failed: bool = False
     answer: Answer = attrs.field(factory=Answer)
 
-    def watched(self, cache: FileCachingStrategy | None) -> SdkConfiguration:
+    def watched(self, fetch: Urllib3Fetch, cache: FileCachingStrategy | None) -> SdkConfiguration:
         """Make the configuration that watches the request."""
         configuration = SdkConfiguration(
-            before_request=self._before, after_request=self._after, error_handler=self._error
+            fetch=fetch, before_request=self._before, after_request=self._after, error_handler=self._error
         )
         return configuration if cache is None else attrs.evolve(configuration, caching_strategy=cache)
 

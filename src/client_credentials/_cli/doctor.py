@@ -11,24 +11,27 @@ from urllib.parse import urlsplit
 import attrs
 
 from .._core.model import AccessToken, ClientAuthentication, TokenRequest, TokenResponse
-from .._core.secret import Secret
-from ..configuration import SdkConfiguration, json_object
+from .._core.secret import NO_SECRET, Secret
+from .._http.fetch import Urllib3Fetch
+from ..configuration import SdkConfiguration, accept_success, json_object
 from ..errors import InvalidTokenResponse, TokenError
+from ..strategy import ClientCredentialsStrategy
 from . import checks
 from .advice import advice
 from .answer import Answer, shape_of
-from .arguments import read_secret, strategy_of
+from .arguments import fetch_of, read_secret, strategy_of, tls_context
 from .checks import Finding, Status, bad, ok, warn
 from .observe import STEP_SECONDS, way_to
 from .output import DONE, FAILED, Remarks, say
 
 _WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
-_BY_SECRET: Final = ("basic", "basic-raw", "post")
+_BY_SECRET: Final = (ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW, ClientAuthentication.POST)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each step; the exit status says whether there is a token in the end."""
-    doctor = Doctor(arguments, Secret(read_secret(arguments)))
+    secret = read_secret(arguments)
+    doctor = Doctor(arguments, NO_SECRET if secret is None else Secret(secret), fetch_of(arguments))
     doctor.check_arguments()
     found: list[Finding] = []
     for finding in doctor.findings():
@@ -47,14 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
 class OneRequest:
     """A fetch that sends one request and has nothing retried; keeps the shape of what came back."""
 
+    fetch: Urllib3Fetch
     answer: Answer = attrs.field(factory=Answer)
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
-        usual = SdkConfiguration()
         try:
-            response = usual.fetch(request)
+            response = self.fetch(request)
             self.answer = shape_of(response)
-            usual.response_validator(response)
+            accept_success(response)
         except TokenError as error:
             error.retryable = False
             raise
@@ -67,16 +70,17 @@ class Doctor:
 
     arguments: argparse.Namespace
     secret: Secret
+    fetch: Urllib3Fetch
 
     def check_arguments(self) -> None:
         """Raise UsageError for arguments that make no client."""
-        strategy_of(self.arguments, self.secret.reveal(), SdkConfiguration())
+        self._strategy(OneRequest(self.fetch), None)
 
     def findings(self) -> Generator[Finding]:
         """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
         arguments = self.arguments
         is_passable = True
-        for finding in way_to(str(arguments.token_url)):
+        for finding in way_to(str(arguments.token_url), tls_context(arguments)):
             is_passable = finding.status is not Status.BAD
             yield finding
         if not is_passable:
@@ -93,10 +97,9 @@ class Doctor:
             yield bad("metadata", "the issuer is no https URL without query and fragment", "check --issuer (RFC 8414)")
             return
         url = f"https://{parts.netloc}{_WELL_KNOWN}{parts.path.rstrip('/')}"
-        usual = SdkConfiguration()
         try:
-            response = usual.fetch(TokenRequest("GET", url, {"Accept": "application/json"}, b"", STEP_SECONDS))
-            usual.response_validator(response)
+            response = self.fetch(TokenRequest("GET", url, {"Accept": "application/json"}, b"", STEP_SECONDS))
+            accept_success(response)
             document = json_object(response)
         except TokenError as error:
             yield warn("metadata", f"none at {url}: {error}", "check --issuer; some servers publish none there")
@@ -117,11 +120,11 @@ class Doctor:
         for remark in remarks:
             yield warn("remark", remark, "nothing, if that is meant")
         yield checks.scope(" ".join(self.arguments.scope).split(), outcome.scope)
-        yield checks.members(answer.members, (self.secret.reveal(), token))
+        yield checks.members(answer.members, tuple(filter(None, (self.secret.reveal(), token))))
         yield from checks.lifetime(answer.stated, outcome.expires_in, token, time.time())
 
     def _other_ways(self) -> Generator[Finding]:
-        others = [ClientAuthentication(way) for way in _BY_SECRET if way != self.arguments.auth]
+        others = [way for way in _BY_SECRET if way.value != self.arguments.auth and self.secret is not NO_SECRET]
         yield ok("try-all", f"{len(others)} more requests, each of which may count as a failed login")
         for way in others:
             answer, outcome, _ = self._ask(way)
@@ -130,9 +133,13 @@ class Doctor:
             else:
                 yield ok(way.value, "gets a token")
 
+    def _strategy(self, fetch: OneRequest, way: ClientAuthentication | None) -> ClientCredentialsStrategy:
+        secret = None if self.secret is NO_SECRET else self.secret.reveal()
+        return strategy_of(self.arguments, secret, SdkConfiguration(fetch=fetch), way)
+
     def _ask(self, way: ClientAuthentication | None) -> tuple[Answer, AccessToken | TokenError, list[str]]:
-        fetch = OneRequest()
-        strategy = strategy_of(self.arguments, self.secret.reveal(), SdkConfiguration(fetch=fetch), way)
+        fetch = OneRequest(self.fetch)
+        strategy = self._strategy(fetch, way)
         outcome: AccessToken | TokenError
         with Remarks() as remarks:
             try:

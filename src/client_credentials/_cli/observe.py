@@ -15,7 +15,7 @@ from typing import Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from .._http.proxy import Proxy, proxy_from_environment
-from .._http.wire import Fault
+from .._http.wire import ExchangeFailed, Host
 from ..errors import error_of
 from . import checks
 from .checks import Certificate, Finding, Store, bad, ok
@@ -25,21 +25,24 @@ STEP_SECONDS: Final = 2.0
 Address: TypeAlias = tuple[socket.AddressFamily, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 
-def way_to(token_url: str) -> Generator[Finding]:
-    """Go the way of a token request step by step, up to the TLS handshake; ends after the first that fails."""
+def way_to(token_url: str, context: ssl.SSLContext | None) -> Generator[Finding]:
+    """Go the way of a token request step by step, up to the TLS handshake; ends after the first that fails.
+
+    `context` is for the handshake; None: the default one.
+    """
     endpoint = urlsplit(token_url)
     host = endpoint.hostname or ""
     port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
     proxy = None
     if endpoint.scheme == "https":
         try:
-            proxy = proxy_from_environment(endpoint)
-        except Fault as fault:
+            proxy = proxy_from_environment(Host(host, port))
+        except ExchangeFailed as failed:
             yield bad(
-                "proxy", str(error_of(fault.failure)), "set HTTPS_PROXY to http://host:port, or NO_PROXY to this host"
+                "proxy", str(error_of(failed.failure)), "set HTTPS_PROXY to http://host:port, or NO_PROXY to this host"
             )
             return
-    peer = (proxy.host, proxy.port) if proxy else (host, port)
+    peer = (proxy.host.name, proxy.host.port) if proxy else (host, port)
     yield ok("route", f"through the proxy {peer[0]}:{peer[1]} of the environment" if proxy else "direct")
     addresses = _look_up(*peer)
     if isinstance(addresses, Finding):
@@ -58,7 +61,7 @@ def way_to(token_url: str) -> Generator[Finding]:
             if tunnel.status is checks.Status.BAD:
                 return
         if endpoint.scheme == "https":
-            yield _handshake(sock, host, port, proxy)
+            yield _handshake(sock, host, port, context or ssl.create_default_context(), is_direct=proxy is None)
 
 
 def _look_up(host: str, port: int) -> Sequence[Address] | Finding:
@@ -100,6 +103,7 @@ def _connect(addresses: Sequence[Address], host: str, port: int) -> socket.socke
 
 
 def _tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Finding:
+    name = f"{proxy.host.name}:{proxy.host.port}"
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.authorization is not None:
@@ -109,19 +113,18 @@ def _tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> Finding:
         sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
         answer.begin()
     except HTTPException:
-        return bad("proxy", f"{proxy.host}:{proxy.port} does not answer as a proxy does", "check HTTPS_PROXY")
+        return bad("proxy", f"{name} does not answer as a proxy does", "check HTTPS_PROXY")
     except OSError as error:
-        return bad("proxy", f"{proxy.host}:{proxy.port}: {_words(error)}", "check HTTPS_PROXY")
+        return bad("proxy", f"{name}: {_words(error)}", "check HTTPS_PROXY")
     finally:
         answer.close()
     if 200 <= answer.status < 300:
         return ok("proxy", f"it opens a tunnel to {target}")
     advice = "give user and password in HTTPS_PROXY" if answer.status == 407 else "have the proxy allow this host"
-    return bad("proxy", f"{proxy.host}:{proxy.port} refuses with status {answer.status}", advice)
+    return bad("proxy", f"{name} refuses with status {answer.status}", advice)
 
 
-def _handshake(sock: socket.socket, host: str, port: int, proxy: Proxy | None) -> Finding:
-    context = ssl.create_default_context()
+def _handshake(sock: socket.socket, host: str, port: int, context: ssl.SSLContext, *, is_direct: bool) -> Finding:
     store = Store(_store_name(), len(context.get_ca_certs()))
     try:
         with context.wrap_socket(sock, server_hostname=host) as secured:
@@ -129,7 +132,7 @@ def _handshake(sock: socket.socket, host: str, port: int, proxy: Proxy | None) -
     except ssl.SSLCertVerificationError as error:
         # Only a certificate that verifies can be read: here, one whose name alone is wrong.
         context.check_hostname = False
-        certificate = None if proxy else _certificate_at(context, host, port)
+        certificate = _certificate_at(context, host, port) if is_direct else None
         return checks.untrusted(error.verify_code, error.verify_message, host, certificate, store)
     except ssl.SSLError as error:
         return checks.no_tls(error.reason or "", host, port)
