@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import socket
+import ssl
 import time
 import tomllib
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from client_credentials import ClientCredentialsStrategy, FileCachingStrategy, S
 from client_credentials._cli.main import main
 from client_credentials._core.request import VERSION
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
+from tests.cli import endpoints
 from tests.cli.kit import CLIENT
 
 Captured: TypeAlias = pytest.CaptureFixture[str]
@@ -149,6 +151,41 @@ class TestRequest:
         request = server.requests[0]
         assert ([("grant_type", "client_credentials")], True) == (request.form, "authorization" in request.headers)
 
+    def test_an_assertion_comes_from_a_file(self, server: TokenServer, tmp_path: Path, somebody: None) -> None:
+        """RFC 7523 section 2.2: the assertion goes in place of the secret; --assertion-file says both."""
+        server.always(Answer(body=GIVEN))
+        (tmp_path / "assertion").write_text("header.claims.signature\n")
+        file = str(tmp_path / "assertion")
+        for options in (["--assertion-file", file], ["--auth", "assertion", "--secret-file", file]):
+            assert 0 == main(["token", "--token-url", server.url, *options])
+            form = dict(server.requests[-1].form)
+            assert ("header.claims.signature", None) == (form["client_assertion"], form.get("client_secret"))
+
+    def test_a_header_is_sent(self, server: TokenServer, somebody: None) -> None:
+        """--header adds one; the value may hold an equals sign."""
+        assert 0 == main(["token", "--token-url", server.url, "--header", "X-Tenant=a=b"])
+        assert "a=b" == server.requests[0].headers["x-tenant"]
+
+    def test_a_certificate_takes_the_place_of_a_secret(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+    ) -> None:
+        """RFC 8705 section 2: with --auth tls the client shows its certificate, and no secret is asked for."""
+        endpoints.AUTHORITY.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        mine = endpoints.AUTHORITY.issue_cert("my-client").private_key_and_cert_chain_pem
+        mine.write_to_path(str(tmp_path / "client.pem"))
+        context = endpoints.context_for("localhost")
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(tmp_path / "authority.pem")
+        with TokenServer(*CLIENT, ssl_context=context) as server:
+            server.always(Answer(body=GIVEN))
+            options = ["--client-id", CLIENT[0], "--auth", "tls", "--client-cert", str(tmp_path / "client.pem")]
+            for command in ("token", "doctor"):
+                assert 0 == main([command, "--token-url", server.url, *options])
+                assert [("grant_type", "client_credentials"), ("client_id", CLIENT[0])] == server.requests[-1].form
+            assert 1 == main(["doctor", "--token-url", server.url, *options[:4]])
+        assert "certificate" in capsys.readouterr().out
+
     def test_a_client_id_by_option_outranks_the_environment(self, server: TokenServer, somebody: None) -> None:
         """What is typed counts."""
         assert 1 == main(["token", "--token-url", server.url, "--client-id", "other"])
@@ -244,6 +281,8 @@ class TestUsage:
             "hunter-2",
             "demo hunter-2",
             "doctor --client-secret hunter-2",
+            "drill hunter-2",
+            "drill hunter:2",
         ],
     )
     def test_a_value_is_never_repeated(
@@ -264,7 +303,7 @@ class TestUsage:
     def test_options_come_after_the_command(self, usage_error: Callable[..., str]) -> None:
         """Whoever puts them before it is told so, and which commands there are."""
         line = usage_error("--token-url", "https://issuer.example/", "token")
-        assert "must be one of token, header, inspect, doctor, demo; options come after it" in line
+        assert "must be one of token, header, inspect, doctor, drill, demo; options come after it" in line
 
     def test_the_version_is_printed(self, capsys: Captured) -> None:
         """--version names program and version."""
@@ -292,7 +331,7 @@ class TestUsage:
         """Nothing is done by default."""
         assert "COMMAND" in usage_error()
 
-    @pytest.mark.parametrize("command", [*GET, "doctor", "demo", None])
+    @pytest.mark.parametrize("command", [*GET, "doctor", "drill", "demo", None])
     def test_help_is_a_success(self, command: str | None, capsys: Captured) -> None:
         """Asked for, help goes to the standard output."""
         with pytest.raises(SystemExit) as exit_:

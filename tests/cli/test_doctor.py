@@ -343,6 +343,14 @@ class TestOtherWays:
         assert ("bad", "warn", "ok") == tuple(found[step]["status"] for step in ("answer", "basic-raw", "post"))
         assert 3 == len(server.requests)
 
+    def test_an_assertion_has_no_other_way(
+        self, ward: Ward, examine: Callable[..., list[Finding]], tmp_path: Path
+    ) -> None:
+        """An assertion is no secret that could be sent in another way."""
+        (tmp_path / "assertion").write_text("a.b.c")
+        found = examine(ward.server(Answer(body=GIVEN)), "--try-all", "--assertion-file", str(tmp_path / "assertion"))
+        assert "there is one way without a secret" == found[-1]["seen"]
+
     def test_one_request_is_sent_otherwise(self, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
         """Without it there is one request, even to a server that is down for a moment."""
         server = ward.stack.enter_context(TokenServer(*CLIENT))

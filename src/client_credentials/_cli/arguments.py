@@ -65,6 +65,8 @@ def client_options() -> Parser:
         "--secret-file", metavar="FILE", type=_path, help=f"file that holds the secret; default: {CLIENT_SECRET}"
     )
     secret.add_argument("--secret-stdin", action="store_true", help="read the secret from the standard input")
+    text = "file that holds an assertion, in place of the secret; implies --auth assertion"
+    secret.add_argument("--assertion-file", metavar="FILE", type=_path, help=text)
     add("--token-url", metavar="URL", default=SPOTIFY_TOKEN_URL, help="default: %(default)s")
     add("--scope", action="append", default=[], help="several with spaces between, or repeated")
     add("--audience", help="API that the token is for")
@@ -77,9 +79,9 @@ def client_options() -> Parser:
     )
     add("--param", metavar="NAME=VALUE", action="append", default=[], help="send one more parameter; repeatable")
     add("--header", metavar="NAME=VALUE", action="append", default=[], help="send one more header; repeatable")
-    text = "default: %(default)s; with assertion the secret is the assertion, with tls there is none"
+    text = "default: %(default)s; with tls there is no secret, but a --client-cert"
     add("--auth", choices=[each.value for each in ClientAuthentication], default="basic", help=text)
-    text = "PEM file with the client's certificate and key, for --auth tls (RFC 8705)"
+    text = "PEM file that holds the client's certificate and key (RFC 8705)"
     add("--client-cert", metavar="FILE", type=_path, help=text)
     add("--timeout", metavar="SECONDS", type=float, default=10.0, help="retries included; default: %(default)g")
     add("--json", action="store_true", help="print a JSON object")
@@ -121,7 +123,7 @@ def strategy_of(
             resources=arguments.resource,
             extra_params=_pairs("extra_params", arguments.param),
             headers=_pairs("headers", arguments.header),
-            client_authentication=auth or ClientAuthentication(arguments.auth),
+            client_authentication=auth or way_of(arguments),
             policy=RenewalPolicy(renew_ahead=RENEW_AHEAD, jitter=0.0, deadline=arguments.timeout),
         )
     except ValueError as error:
@@ -142,12 +144,17 @@ def client_of_environment() -> ClientCredentialsStrategy | None:
 
 def read_secret(arguments: argparse.Namespace) -> str | None:
     """Read the secret, without the end of its line; a terminal does not show it. Raises UsageError."""
-    if arguments.auth == ClientAuthentication.TLS.value:
+    if way_of(arguments) is ClientAuthentication.TLS:
         return None
     secret = _typed() if arguments.secret_stdin and os.isatty(0) else _stored(arguments)
     if not secret:
         raise UsageError(f"the client secret: set {CLIENT_SECRET}, or use --secret-file or --secret-stdin")
     return secret
+
+
+def way_of(arguments: argparse.Namespace) -> ClientAuthentication:
+    """How the client authenticates."""
+    return ClientAuthentication.ASSERTION if arguments.assertion_file else ClientAuthentication(arguments.auth)
 
 
 def fetch_of(arguments: argparse.Namespace) -> Urllib3Fetch:
@@ -191,7 +198,7 @@ def _typed() -> str | None:
 
 
 def _stored(arguments: argparse.Namespace) -> str | None:
-    source = 0 if arguments.secret_stdin else arguments.secret_file
+    source = 0 if arguments.secret_stdin else arguments.secret_file or arguments.assertion_file
     if source is None:
         return os.environ.get(CLIENT_SECRET)
     try:

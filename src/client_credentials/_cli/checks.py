@@ -139,15 +139,22 @@ def metadata(document: Mapping[str, object], issuer: str, token_url: str, auth: 
         found.append(bad("metadata", f"its token_endpoint is {where}", "check --token-url and --issuer"))
     for member, wanted, advice in (
         ("grant_types_supported", {"client_credentials"}, "have the server offer the client_credentials grant"),
-        ("token_endpoint_auth_methods_supported", {_METHODS.get(auth, auth)}, "try another --auth"),
+        ("token_endpoint_auth_methods_supported", _METHODS[auth], "try another --auth"),
     ):
         told = document.get(member)
         if isinstance(told, list) and not wanted & set(map(str, cast("list[object]", told))):
-            found.append(warn("metadata", f"{member} does not name {', '.join(wanted)}", advice))
+            found.append(warn("metadata", f"{member} does not name {' or '.join(sorted(wanted))}", advice))
     return found or [ok("metadata", "issuer and token_endpoint are yours")]
 
 
-_METHODS: Final = {"basic": "client_secret_basic", "basic-raw": "client_secret_basic", "post": "client_secret_post"}
+_METHODS: Final = {
+    "basic": {"client_secret_basic"},
+    "basic-raw": {"client_secret_basic"},
+    "post": {"client_secret_post"},
+    "assertion": {"private_key_jwt", "client_secret_jwt"},
+    "tls": {"tls_client_auth", "self_signed_tls_client_auth"},
+}
+"""By the names of `--auth`, those of RFC 8414, RFC 7523 and RFC 8705."""
 
 
 def _url(value: object) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import threading
 import time
@@ -72,7 +73,8 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
     for line in remarks:
         complain(line)
     source = "the cache" if token == held else without_query(arguments.token_url)
-    say(*shown(token, source), as_json=arguments.json)
+    document, text = shown(token, source)
+    say(json.dumps(document) if arguments.json else text)
     return DONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Generator
 from typing import Final
@@ -19,7 +20,7 @@ from ..strategy import ClientCredentialsStrategy
 from . import checks
 from .advice import advice
 from .answer import Answer, shape_of
-from .arguments import fetch_of, read_secret, strategy_of, tls_context
+from .arguments import fetch_of, read_secret, strategy_of, tls_context, way_of
 from .checks import Finding, Status, bad, ok, warn
 from .observe import STEP_SECONDS, way_to
 from .output import DONE, FAILED, Remarks, say
@@ -38,11 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
         found.append(finding)
         if not arguments.json:
             rest = f"\n      -> {finding.advice}" if finding.advice else ""
-            say({}, f"{finding.status.value:<4}  {finding.step:<9} {finding.seen}{rest}", as_json=False)
+            say(f"{finding.status.value:<4}  {finding.step:<9} {finding.seen}{rest}")
     is_well = all(finding.status is not Status.BAD for finding in found)
     if arguments.json:
         lines = [{**attrs.asdict(finding), "status": finding.status.value} for finding in found]
-        say({"ok": is_well, "findings": lines}, "", as_json=True)
+        say(json.dumps({"ok": is_well, "findings": lines}))
     return DONE if is_well else FAILED
 
 
@@ -104,7 +105,7 @@ class Doctor:
         except TokenError as error:
             yield warn("metadata", f"none at {url}: {error}", "check --issuer; some servers publish none there")
             return
-        yield from checks.metadata(document, issuer, self.arguments.token_url, self.arguments.auth)
+        yield from checks.metadata(document, issuer, self.arguments.token_url, way_of(self.arguments).value)
 
     def _answer(self) -> Generator[Finding]:
         answer, outcome, remarks = self._ask(None)
@@ -124,7 +125,10 @@ class Doctor:
         yield from checks.lifetime(answer.stated, outcome.expires_in, token, time.time())
 
     def _other_ways(self) -> Generator[Finding]:
-        others = [way for way in _BY_SECRET if way.value != self.arguments.auth and self.secret is not NO_SECRET]
+        if way_of(self.arguments) not in _BY_SECRET:
+            yield ok("try-all", "there is one way without a secret")
+            return
+        others = [way for way in _BY_SECRET if way is not way_of(self.arguments)]
         yield ok("try-all", f"{len(others)} more requests, each of which may count as a failed login")
         for way in others:
             answer, outcome, _ = self._ask(way)

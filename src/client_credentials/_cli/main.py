@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from .._core.request import VERSION
-from . import commands, demo, doctor
+from . import commands, demo, doctor, drill
 from .arguments import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -65,6 +65,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
         ("header", commands.print_header, [client, cache], "print the header that carries the token", ""),
         ("inspect", commands.inspect, [client, cache], "print what is known of the token, but not the token", ""),
         ("doctor", doctor.run, [client, doctor_options()], "say step by step what is wrong with a token endpoint", ""),
+        ("drill", drill.run, [drill.drill_options()], "put a token holder of yours through hard situations", ""),
         ("demo", demo.run, [], "show the library at work on a token server in this process", f"; {spotify}"),
     )
     parsers: dict[str, Parser] = {}

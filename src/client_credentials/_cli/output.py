@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -35,9 +34,9 @@ def guarded(run: Callable[[], int]) -> int:
         return complain(f"cannot write the output: {error.strerror}")
 
 
-def say(document: Mapping[str, object], text: str, *, as_json: bool) -> None:
-    """Print a result, as one JSON object or as text; what is not ASCII is escaped, so that every terminal takes it."""
-    print(json.dumps(document) if as_json else text.encode("ascii", "backslashreplace").decode(), flush=True)
+def say(text: str) -> None:
+    """Print a result; what is not ASCII is escaped, so that every terminal takes it."""
+    print(text.encode("ascii", "backslashreplace").decode(), flush=True)
 
 
 def complain(text: str) -> int:
