@@ -109,6 +109,13 @@ class TestOutput:
         assert ("the-token-0123456789\n", 1) == (out, err.count("\n"))
         assert "CacheDirectory failed with UnsafeDirectory" in err
 
+    def test_what_is_odd_about_the_answer_is_said_once(self, server: TokenServer, capsys: Captured) -> None:
+        """An answer without a token_type is taken, and that is said beside the token."""
+        server.always(Answer(body={"access_token": "the-token-0123456789"}))
+        assert 0 == main(["token", "--token-url", server.url])
+        out, err = capsys.readouterr()
+        assert ("the-token-0123456789\n", 1, True) == (out, err.count("\n"), "token_type" in err)
+
     def test_a_host_program_is_left_as_it_was(self, server: TokenServer, tmp_path: Path, capsys: Captured) -> None:
         """Called as a function it closes no standard input that it read, and leaves no handler at the logger."""
         (tmp_path / "secret").write_text(CLIENT[1])
@@ -214,8 +221,8 @@ class TestUsage:
             ("--scope must be words", ["--scope", 'a"b']),
             ("--resource must be absolute URIs", ["--resource", "here"]),
             ("--audience must not hold control characters", ["--audience", "\x07"]),
-            ("--timeout: must be more than 0 seconds", ["--timeout", "0"]),
-            ("--timeout: a number", ["--timeout", "nan"]),
+            ("must be more than 0 seconds", ["--timeout", "0"]),
+            ("a number", ["--timeout", "nan"]),
             ("argument --timeout: invalid float value", ["--timeout", "soon"]),
             (
                 "argument --auth: invalid choice: must be one of basic, basic-raw, post, assertion, tls",
@@ -390,8 +397,9 @@ class TestErrors:
         """An error is a line of text on the standard error, whatever was to be printed."""
         server.always(refusal("invalid_scope"))
         assert 1 == main([command, "--token-url", server.url, *options])
-        said = "client-credentials: the token endpoint refused with status 400 (invalid_scope); check --scope\n"
-        assert ("", said) == capsys.readouterr()
+        out, err = capsys.readouterr()
+        assert "" == out
+        assert re.fullmatch(r"client-credentials: .*\(invalid_scope\); check --scope\n", err)
 
     def test_a_retryable_failure_without_a_wait_is_for_soon(
         self, server: TokenServer, somebody: None, capsys: Captured

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import attrs
 
-from .._core.model import TokenResponse
+from .._core.model import Granted, TokenResponse
+from .._core.response import parse_document
 from ..configuration import json_object
 from ..errors import TokenError
 
@@ -24,6 +25,8 @@ class Answer:
     """The names in its JSON object, if it is one."""
     stated: str = ""
     """Its expires_in as text; empty if there is none."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about it although it grants a token; the library logs that only once the token is handed out."""
 
 
 def shape_of(response: TokenResponse) -> Answer:
@@ -32,6 +35,7 @@ def shape_of(response: TokenResponse) -> Answer:
     with suppress(TokenError):
         document = json_object(response)
     lifetime = document.get("expires_in")
+    outcome = parse_document(response, document)
     body = response.body.lstrip()
     return Answer(
         is_dialect=body.startswith((b"{", b"[")) or b"access_token" in body,
@@ -39,4 +43,5 @@ def shape_of(response: TokenResponse) -> Answer:
         retry_after=response.header("Retry-After"),
         members=tuple(document),
         stated=str(lifetime) if isinstance(lifetime, str | int | float) else "",
+        remarks=outcome.remarks if isinstance(outcome, Granted) else (),
     )

@@ -70,7 +70,8 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
         finally:
             if cache:
                 cache.is_free.wait(_STORING)
-    for line in remarks:
+    logged = tuple(remarks)
+    for line in (*logged, *(said for said in request.answer.remarks if said not in str(logged))):
         complain(line)
     source = "the cache" if token == held else without_query(arguments.token_url)
     document, text = shown(token, source)

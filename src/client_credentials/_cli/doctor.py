@@ -108,7 +108,7 @@ class Doctor:
         yield from checks.metadata(document, issuer, self.arguments.token_url, way_of(self.arguments).value)
 
     def _answer(self) -> Generator[Finding]:
-        answer, outcome, remarks = self._ask(None)
+        answer, outcome = self._ask(None)
         if answer.date:
             yield checks.clock(answer.date, time.time())
         if isinstance(outcome, TokenError):
@@ -118,7 +118,7 @@ class Doctor:
         token = outcome.access_token
         kind = "a JWT" if checks.jwt_claims(token) else "opaque"
         yield ok("token", f"{outcome.token_type}, {len(token)} characters, {kind}")
-        for remark in remarks:
+        for remark in answer.remarks:
             yield warn("remark", remark, "nothing, if that is meant")
         yield checks.scope(" ".join(self.arguments.scope).split(), outcome.scope)
         yield checks.members(answer.members, tuple(filter(None, (self.secret.reveal(), token))))
@@ -131,7 +131,7 @@ class Doctor:
         others = [way for way in _BY_SECRET if way is not way_of(self.arguments)]
         yield ok("try-all", f"{len(others)} more requests, each of which may count as a failed login")
         for way in others:
-            answer, outcome, _ = self._ask(way)
+            answer, outcome = self._ask(way)
             if isinstance(outcome, TokenError):
                 yield warn(way.value, str(outcome), _advice(outcome, answer))
             else:
@@ -141,16 +141,16 @@ class Doctor:
         secret = None if self.secret is NO_SECRET else self.secret.reveal()
         return strategy_of(self.arguments, secret, SdkConfiguration(fetch=fetch), way)
 
-    def _ask(self, way: ClientAuthentication | None) -> tuple[Answer, AccessToken | TokenError, list[str]]:
+    def _ask(self, way: ClientAuthentication | None) -> tuple[Answer, AccessToken | TokenError]:
         fetch = OneRequest(self.fetch)
         strategy = self._strategy(fetch, way)
         outcome: AccessToken | TokenError
-        with Remarks() as remarks:
+        with Remarks():
             try:
                 outcome = strategy.get_or_create_access_token()
             except TokenError as error:
                 outcome = error
-        return fetch.answer, outcome, remarks
+        return fetch.answer, outcome
 
 
 def _advice(error: TokenError, answer: Answer) -> str:
