@@ -107,6 +107,13 @@ def test_a_closed_standard_error_changes_no_status(words: str, status: int, serv
     assert (status, b"") == (ended.returncode, ended.stdout)
 
 
+def test_a_process_that_ends_leaves_its_token_in_the_cache(server: TokenServer, tmp_path: Path) -> None:
+    """The token is in the cache before the process ends, so that the next one makes no request."""
+    options = ["--cache", str(tmp_path / "cache"), "--token-url", server.url]
+    assert [0, 0, 0] == [run("token", *options).returncode for _ in range(3)]
+    assert 1 == len(server.requests)
+
+
 def test_a_tilde_is_the_home_directory(server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--cache=~/tokens` and `--secret-file=~/secret` lead home, as no shell expands them there."""
     (tmp_path / "home").mkdir()

@@ -63,7 +63,7 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
         try:
             held = strategy.get_access_token()
             token = strategy.get_or_create_access_token()
-            if cache and token == held and _is_ending(token):
+            if cache and _is_ending(token):
                 token = _renewed(strategy, token, request, cache, arguments.timeout)
         except TokenError as error:
             return complain(f"{error}; {advice(error, request.answer)}")
@@ -73,7 +73,8 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
     logged = tuple(remarks)
     for line in (*logged, *(said for said in request.answer.remarks if said not in str(logged))):
         complain(line)
-    source = "the cache" if token == held else without_query(arguments.token_url)
+    is_cached = not request.is_sent or (held and held.access_token == token.access_token)
+    source = "the cache" if is_cached else without_query(arguments.token_url)
     document, text = shown(token, source)
     say(json.dumps(document) if arguments.json else text)
     return DONE
@@ -94,7 +95,7 @@ def _renewed(
     ends = time.monotonic() + timeout
     begins = time.monotonic() + _STARTING
     token = held
-    while token == held and not request.failed and time.monotonic() < ends:
+    while token.access_token == held.access_token and not request.failed and time.monotonic() < ends:
         if not request.is_sent and time.monotonic() > max(begins, cache.tried + _STARTING):
             break
         time.sleep(_POLL)
