@@ -27,8 +27,12 @@ WORLDLY = set(
     " random socket threading time".split()
 )
 GUESTS = {
+    "aiohttp": ("integrations/aiohttp.py",),
+    "anyio": (),
     "httpx": ("integrations/httpx.py", "testing/"),
+    "httpx2": ("integrations/httpx2.py",),
     "hypothesis": ("testing/",),
+    "jwt": (),
     "pytest": ("testing/",),
     "redis": ("caching/redis.py", "testing/"),
     "requests": ("integrations/requests.py", "testing/"),
@@ -248,5 +252,7 @@ def test_importing_costs_nothing_but_the_import() -> None:
         [sys.executable, "-B", "-c", IMPORT_AND_TELL], env=environment, check=True, capture_output=True, text=True
     )
     found = json.loads(told.stdout)
-    heavy = {"cattrs", "http.server", "httpx", "hypothesis", "pytest", "redis", "requests", "ssl", "urllib3"}
+    heavy = set(
+        "aiohttp anyio cattrs http.server httpx httpx2 hypothesis jwt pytest redis requests ssl urllib3".split()
+    )
     assert ([], []) == (sorted(heavy & set(found["modules"])), found["acts"])

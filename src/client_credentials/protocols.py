@@ -63,8 +63,11 @@ class AuthStrategy(Protocol):
         """Give the token in hand, if it is still good; never asks for one."""
         ...
 
-    def remove_access_token(self) -> None:
-        """Forget the token in hand."""
+    def remove_access_token(self, token: AccessToken | None = None) -> None:
+        """Forget the token in hand; with `token`, only if that is still the one in hand.
+
+        Callers that are refused with the same token all report it, and none of them removes its successor.
+        """
         ...
 
 
@@ -83,6 +86,6 @@ class AsyncAuthStrategy(Protocol):
         """Give the token in hand, if it is still good; never asks for one."""
         ...
 
-    async def remove_access_token(self) -> None:
-        """Forget the token in hand."""
+    async def remove_access_token(self, token: AccessToken | None = None) -> None:
+        """Forget the token in hand; with `token`, only if that is still the one in hand."""
         ...
