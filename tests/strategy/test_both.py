@@ -380,6 +380,7 @@ def test_the_error_handler_sees_each_attempt(
     server.always(Answer(status=500))
     with pytest.raises(TokenRefused):
         make(server, hooks={"error_handler": handler}).get_or_create_access_token()
+    until(lambda: len(caplog.records) == 6)
     assert [500] * 3 == [error.status for error in seen if isinstance(error, TokenRefused)]
     told = [record.getMessage() for record in caplog.records if record.name == "client_credentials"]
     assert [True, False] * 3 == ["the token endpoint refused with status 500" in text for text in told]
