@@ -123,9 +123,8 @@ def merge(one: State, other: State, now: Instant) -> State:
     """
     granted = _newest(one.granted, other.granted, now)
     removed = _newest(one.removed, other.removed, now)
-    helds = {
-        held.asked.stamp: held for held in sorted(_present(one.held, other.held), key=lambda each: _age(each, now))
-    }
+    told = [_as_old_as(granted, held, now) for held in _present(one.held, other.held)]
+    helds = {held.asked.stamp: held for held in sorted(told, key=lambda each: _age(each, now))}
     good = [held for held in helds.values() if _age(held, now) < held.last and not _is_gone(held, removed, now)]
     return State(
         held=min(good, key=lambda each: (_age(each, now), *_tie(each)), default=None),
@@ -147,6 +146,13 @@ def is_shared(failure: Failure) -> bool:
 
 def _present(*helds: Held | None) -> list[Held]:
     return [held for held in helds if held is not None]
+
+
+def _as_old_as(granted: Asked | None, held: Held, now: Instant) -> Held:
+    """Take a token for as old as its grant is known to be: a cache may tell it younger once memory has dropped it."""
+    if granted is None or granted.stamp != held.asked.stamp or _age(held, now) >= elapsed(granted.at, now):
+        return held
+    return attrs.evolve(held, asked=granted)
 
 
 def _age(fact: Held | Gate, now: Instant) -> float:

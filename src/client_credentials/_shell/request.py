@@ -29,6 +29,7 @@ from .._core.state import State
 from .._http.fetch import Urllib3Fetch
 from ..configuration import HIDDEN, SdkConfiguration, accept_success, json_object
 from ..errors import TokenError, failure_of
+from .clock import read
 
 Fetch: TypeAlias = Callable[[TokenRequest], object | Awaitable[object]]
 
@@ -112,7 +113,7 @@ async def attempt(
     if isinstance(outcome, Refused) and (note := credentials_note(client, outcome, secret.reveal())):
         outcome = attrs.evolve(outcome, note="; ".join(filter(None, (outcome.note, note))))
     if isinstance(outcome, Refused | Malformed | Unreachable):
-        outcome = with_retry_after(outcome, response, configuration.clock.wall())
+        outcome = with_retry_after(outcome, response, read(configuration.clock).wall)
     return Attempted(outcome, cause)
 
 
