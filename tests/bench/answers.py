@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
+from client_credentials._shell.attempt import attempt
 
 from client_credentials import ClientAuthentication, SdkConfiguration, TokenResponse
 from client_credentials._core.client import make_client
 from client_credentials._core.secret import Secret
-from client_credentials._shell.attempt import attempt
 
 MOST_SECONDS: Final = 0.05
 MOST_BYTES: Final = 16 * 2**20
@@ -59,7 +59,10 @@ ANSWERS: Final[Mapping[str, tuple[int, bytes]]] = {
     "a long scope": (200, filled(f'{{{_SOUND},"scope":"', "a", '"}', " ")),
     "a long token": (200, filled('{"token_type":"Bearer","access_token":"', "x", '"}', "")),
     "a long type": (200, filled('{"access_token":"2YotnFZFEjr1zCsicMWpAA","token_type":"', "%", '"}', "")),
-    "a long token that is refused": (400, filled('{"error":"x","error_description":"y","access_token":"', "x", '"}', "")),
+    "a long token that is refused": (
+        400,
+        filled('{"error":"x","error_description":"y","access_token":"', "x", '"}', ""),
+    ),
     "a long description": (400, filled('{"error":"x","error_description":"', "%25", '"}', "")),
     "backslashes": (400, filled('{"error":"x","error_description":"', "\\\\", '"}', "")),
     "asterisks everywhere": (400, filled("{", f'"#":"{"*" * 4000}"', "}")),
@@ -124,7 +127,9 @@ def main() -> int:
             f"{name:<29}{bare.seconds * 1e3:>8.1f} ms{ours.seconds * 1e3:>6.1f} ms{ours.seconds / bare.seconds:>7.2f}"
             f"{more * 1e3:>6.1f} ms{memory / 2**20:>7.1f} MiB{'  too much' if wrong else ''}"
         )
-    print(f"{len(ANSWERS)} answers, {late} cost more than {MOST_SECONDS * 1e3:.0f} ms or {MOST_BYTES >> 20} MiB beside it")
+    print(
+        f"{len(ANSWERS)} answers, {late} cost more than {MOST_SECONDS * 1e3:.0f} ms or {MOST_BYTES >> 20} MiB beside it"
+    )
     return 1 if late else 0
 
 

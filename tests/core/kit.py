@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from client_credentials._shell.attempt import attempt
+
 from client_credentials import ClientAuthentication, SdkConfiguration, TokenRequest, TokenResponse
 from client_credentials._core.client import make_client
 from client_credentials._core.model import Client, Failure, Granted, Malformed, Outcome, Refused, Unreachable
 from client_credentials._core.redaction import Hidden
 from client_credentials._core.request import hidden_of
 from client_credentials._core.secret import Secret
-from client_credentials._shell.attempt import attempt
 from client_credentials.testing import FakeClock
 
 SECRET: Final = "s3cret+canary/7f"  # nobody's

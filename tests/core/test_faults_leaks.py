@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus
 import attrs
 import cattrs
 import pytest
+from client_credentials._shell.attempt import Attempted, read_secret
 
 from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy, SdkConfiguration, TokenError
 from client_credentials._core.client import make_client
@@ -26,7 +27,6 @@ from client_credentials._core.refusal import redacted_failure
 from client_credentials._core.request import cache_key, token_request
 from client_credentials._core.response import parse_document, status_failure
 from client_credentials._core.secret import Secret
-from client_credentials._shell.attempt import Attempted, read_secret
 from client_credentials.errors import error_of, failure_of
 from tests.core.kit import answer, hidden, make
 
