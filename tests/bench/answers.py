@@ -1,4 +1,4 @@
-"""`python -m tests.bench.answers` prints what the worst answers of a mebibyte cost beside json.loads in the same run."""
+"""`python -m tests.bench.answers` prints what the worst answers of a mebibyte cost beside json.loads, in one run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
-from client_credentials._shell.attempt import attempt
 
 from client_credentials import ClientAuthentication, SdkConfiguration, TokenResponse
 from client_credentials._core.client import make_client
 from client_credentials._core.secret import Secret
+from client_credentials._core.state import EMPTY
+from client_credentials._shell.driver import run
+from client_credentials._shell.request import attempt
 
 MOST_SECONDS: Final = 0.05
 MOST_BYTES: Final = 16 * 2**20
@@ -99,7 +101,7 @@ def reading(status: int, body: bytes) -> Callable[[], object]:
     """Our whole way from a response to an outcome."""
     response = TokenResponse(status, {"Content-Type": "application/json"}, body)
     configuration = SdkConfiguration(fetch=lambda _: response)
-    return lambda: attempt(_CLIENT, Secret(_SECRET), configuration, 1.0).outcome
+    return lambda: run(attempt(_CLIENT, Secret(_SECRET), configuration, configuration.fetch, 1.0, EMPTY)).outcome
 
 
 def loading(body: bytes) -> Callable[[], object]:

@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from client_credentials._shell.attempt import attempt
-
 from client_credentials import ClientAuthentication, SdkConfiguration, TokenRequest, TokenResponse
 from client_credentials._core.client import make_client
 from client_credentials._core.model import Client, Failure, Granted, Malformed, Outcome, Refused, Unreachable
 from client_credentials._core.redaction import Hidden
 from client_credentials._core.request import hidden_of
 from client_credentials._core.secret import Secret
+from client_credentials._core.state import EMPTY
+from client_credentials._shell.driver import run
+from client_credentials._shell.request import attempt
 from client_credentials.testing import FakeClock
 
 SECRET: Final = "s3cret+canary/7f"  # nobody's
@@ -72,7 +73,9 @@ def judged(response: TokenResponse, *, client: Client | None = None, secret: str
         return response
 
     collaborators: dict[str, Any] = {"fetch": fetch, "clock": FakeClock(wall=NOON), **hooks}
-    return attempt(client or make(), Secret(secret), SdkConfiguration(**collaborators), 1.0).outcome
+    configuration = SdkConfiguration(**collaborators)
+    made = attempt(client or make(), Secret(secret), configuration, configuration.fetch, 1.0, EMPTY)
+    return run(made).outcome
 
 
 def granted(response: TokenResponse, **how: Any) -> Granted:

@@ -16,17 +16,18 @@ from urllib.parse import quote, quote_plus
 import attrs
 import cattrs
 import pytest
-from client_credentials._shell.attempt import Attempted, read_secret
 
 from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy, SdkConfiguration, TokenError
 from client_credentials._core.client import make_client
 from client_credentials._core.entry import dump, load
-from client_credentials._core.lifecycle import Instant, State, hold
+from client_credentials._core.lifecycle import hold
 from client_credentials._core.model import CacheEntry, Failure, Malformed, Refused, Unreachable
 from client_credentials._core.refusal import redacted_failure
 from client_credentials._core.request import cache_key, token_request
 from client_credentials._core.response import parse_document, status_failure
 from client_credentials._core.secret import Secret
+from client_credentials._core.state import Asked, Instant, State
+from client_credentials._shell.request import Attempted, read_secret
 from client_credentials.errors import error_of, failure_of
 from tests.core.kit import answer, hidden, make
 
@@ -109,12 +110,12 @@ def test_o6_a_secret_that_cannot_be_sent() -> None:
 
 def test_o8() -> None:
     """O8: cattrs' errors quote what they refuse, so none of them comes out of a cache's text."""
-    state = State(held=hold(AccessToken(TOKEN, "Bearer", 60, 1), NOW, RenewalPolicy(), 0.5))
-    entry = dump(state, NOW)
+    held = hold(AccessToken(TOKEN, "Bearer", 60, 1), Asked.here(NOW), RenewalPolicy(), 0.5)
+    entry = dump(State(held=held), "my-key", NOW, RenewalPolicy())
     assert entry is not None
     broken = entry.value.replace('"expires_in": 60', '"expires_in": "60"')
     assert broken != entry.value
-    assert None is load(CacheEntry(broken, 60.0), NOW, RenewalPolicy(), 0.5)
+    assert None is load(CacheEntry(broken, 60.0), "my-key", NOW, RenewalPolicy(), 0.5)
 
 
 def test_o11() -> None:

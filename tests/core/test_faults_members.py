@@ -7,10 +7,11 @@ from typing import Final
 import pytest
 
 from client_credentials import AccessToken, RenewalPolicy
-from client_credentials._core.lifecycle import Instant, hold, token_of
+from client_credentials._core.lifecycle import hold, token_of
 from client_credentials._core.model import Granted
 from client_credentials._core.redaction import printable
 from client_credentials._core.response import LONGEST_TOKEN, parse_document, usable_token
+from client_credentials._core.state import Asked, Instant
 from tests.core.kit import NOON, SECRET, SOUND, answer, granted, make, malformed, members, reading, refused, without
 
 START = Instant(wall=NOON, monotonic=5.0)
@@ -232,14 +233,14 @@ class TestLifetime:
     @pytest.mark.parametrize(("value", "renewal", "end"), [(60, 30, 54), (30, 15, 27), (2, 1, 1.8), (1, 1, 1)])
     def test_short(self, value: int, renewal: float, end: float) -> None:
         """G15: the window and the leeway shrink with the life of a token, so that most of it is of use."""
-        held = hold(AccessToken("a", "Bearer", value, 0), START, RenewalPolicy(jitter=0), 0.5)
+        held = hold(AccessToken("a", "Bearer", value, 0), Asked.here(START), RenewalPolicy(jitter=0), 0.5)
         assert (renewal, end) == (held.renewal, held.end)
 
     def test_counted_from_before_sending(self) -> None:
         """G16: a lifetime counts from before the request was sent, however long the answer took."""
         token = token_of(granted(answer(members(expires_in=60))), START, RenewalPolicy(), ())
-        held = hold(token, START, RenewalPolicy(), 0.5)
-        assert (START, int((NOON + 60) * 1000)) == (held.asked, token.expires)
+        held = hold(token, Asked.here(START), RenewalPolicy(), 0.5)
+        assert (START, int((NOON + 60) * 1000)) == (held.asked.at, token.expires)
 
     def test_others_are_ignored(self) -> None:
         """G17: ext_expires_in, expires_on and expires are members like any other."""

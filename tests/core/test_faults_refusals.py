@@ -7,25 +7,9 @@ import pytest
 
 from client_credentials import AccessToken, InvalidTokenResponse, RenewalPolicy, TokenEndpointUnreachable, TokenRefused
 from client_credentials._core.entry import dump, load
-from client_credentials._core.lifecycle import (
-    EMPTY,
-    Ask,
-    Fail,
-    Gate,
-    Instant,
-    Renew,
-    Serve,
-    State,
-    adopted,
-    backed_off,
-    decide,
-    failed,
-    granted,
-    hold,
-    removed,
-    retry_wait,
-)
+from client_credentials._core.lifecycle import Ask, Fail, Renew, Serve, decide, failed, hold, removed, retry_wait
 from client_credentials._core.model import Failure, Unreachable
+from client_credentials._core.state import EMPTY, Asked, Gate, Held, Instant, State, merge
 from client_credentials.errors import error_of
 from tests.core.kit import NOON, answer, failed_by, malformed, refused, unreachable
 
@@ -49,12 +33,23 @@ def token(value: str = "a", lifetime: int = 3600) -> AccessToken:
 
 def waits(failure: Failure, count: int, draw: float) -> list[float]:
     """How long the gate stays shut, failure after failure."""
-    gate: Gate | None = None
+    state = EMPTY
     found: list[float] = []
     for _ in range(count):
-        gate = backed_off(gate, failure, START, draw)
+        gate = failed(state, failure, START, START, draw)
+        state = State(gates=(gate,))
         found.append(gate.wait)
     return found
+
+
+def shut(failure: Failure) -> Gate:
+    """The gate that a failure shuts at the start."""
+    return failed(EMPTY, failure, START, START, 0.5)
+
+
+def granted(held: Held) -> State:
+    """The fact that this token was granted."""
+    return State(held=held, granted=held.asked)
 
 
 @pytest.mark.parametrize("status", [400, 401])
@@ -126,16 +121,16 @@ def test_h9() -> None:
     """H9: 429 with Retry-After: 5 shuts the gate for 5 s, for all who share the cache; a token is served meanwhile."""
     failure = refused(answer(b"", 429, Retry_After="5"))
     assert (True, 5) == (failure.retryable, failure.retry_after)
-    mine = failed(EMPTY, backed_off(None, failure, START, 0.5))
-    entry = dump(mine, START)
+    entry = dump(State(gates=(shut(failure),)), "my-key", START, RenewalPolicy())
     assert entry is not None
     there = Instant(wall=NOON - 300, monotonic=77.0)  # another host, whose clock is five minutes late
-    cached = load(entry, there, RenewalPolicy(), 0.5)
+    cached = load(entry, "my-key", there, RenewalPolicy(), 0.5)
     assert cached is not None
-    holding = State(held=hold(token("b", 60), Instant(there.wall - 40, 37.0), RenewalPolicy(jitter=0), 0.5))
-    assert Fail(failure, 5.0) == decide(adopted(EMPTY, cached, there), there)
-    assert Serve(token("b", 60), 5.0) == decide(adopted(holding, cached, there), there)
-    assert Ask() == decide(adopted(EMPTY, cached, there), Instant(there.wall, there.monotonic + 5))
+    asked = Asked.here(Instant(there.wall - 40, 37.0))
+    holding = granted(hold(token("b", 60), asked, RenewalPolicy(jitter=0), 0.5))
+    assert Fail(failure, 5.0) == decide(merge(EMPTY, cached, there), there)
+    assert Serve(token("b", 60), 5.0) == decide(merge(holding, cached, there), there)
+    assert Ask() == decide(merge(EMPTY, cached, there), Instant(there.wall, there.monotonic + 5))
 
 
 RETRY_AFTER = (
@@ -175,7 +170,7 @@ GARBAGE = (
 def test_h10_h11_h13_h16(status: int, error: str | None, said: str, date: str | None, expected: float) -> None:
     """H10, H11, H13, H16: Retry-After in seconds or as a date counts for any failure, from 1 s to an hour."""
     headers = {"rEtRy-AfTeR": said} if date is None else {"Retry-After": said, "date": date}
-    gate = backed_off(None, failed_by(answer({"error": error}, status, **headers)), START, 0.5)
+    gate = shut(failed_by(answer({"error": error}, status, **headers)))
     assert (True, expected) == (gate.failure.retryable, gate.wait)
 
 
@@ -229,9 +224,9 @@ def test_h17(status: int) -> None:
 
 def test_h18() -> None:
     """H18: nobody waits past a deadline, nor for what the server ordered: the error comes at once, with its wait."""
-    ordered = backed_off(None, refused(answer(b"", 429, Retry_After="2")), START, 0.5)
-    drawn = backed_off(None, refused(answer(b"", 503)), START, 0.5)
-    refusal = backed_off(None, refused(answer(b"", 400)), START, 0.5)
+    ordered = shut(refused(answer(b"", 429, Retry_After="2")))
+    drawn = shut(refused(answer(b"", 503)))
+    refusal = shut(refused(answer(b"", 400)))
     assert [None, None] == [retry_wait(gate, 1, 60.0) for gate in (ordered, refusal)]
     assert [0.5, None, None] == [retry_wait(drawn, 1, left) for left in (0.6, 0.5, -1.0)]
     assert [0.5, 0.5, None] == [retry_wait(drawn, attempts, 60.0) for attempts in (1, 2, 3)]
@@ -244,7 +239,7 @@ def test_h18() -> None:
 def test_h19(draw: float) -> None:
     """H19: an outage of ten minutes: no error while the token is good, typed errors then, recovery within a minute."""
     policy = RenewalPolicy(renew_ahead=300, jitter=0)
-    state = State(held=hold(token(), START, policy, 0.5))
+    state = granted(hold(token(), Asked.here(START), policy, 0.5))
     outage = range(3300, 3901)
     errors: list[int] = []
     attempts: list[int] = []
@@ -257,9 +252,9 @@ def test_h19(draw: float) -> None:
         elif isinstance(decision, Renew | Ask):
             attempts.append(second)
             if second in outage:
-                state = failed(state, backed_off(state.gate, DOWN, now, draw))
+                state = merge(state, State(gates=(failed(state, DOWN, now, now, draw),)), now)
             else:
-                state = granted(state, hold(token("b"), now, policy, 0.5))
+                state = merge(state, granted(hold(token("b"), Asked.here(now), policy, 0.5)), now)
                 recovered = recovered or second
     assert 3301 == attempts[0]
     assert not [second for second in errors if second < 3590]
@@ -271,12 +266,14 @@ def test_h19(draw: float) -> None:
 def test_h22() -> None:
     """H22: a hundred reports of one dead token cost one renewal, and none touches its successor."""
     policy = RenewalPolicy()
-    state = removed(State(held=hold(token("dead"), START, policy, 0.5)), "dead")
+    state = granted(hold(token("dead"), Asked.here(START), policy, 0.5))
+    state = merge(state, removed(state, token("dead")), START)
     assert Ask() == decide(state, START)
-    state = granted(state, hold(token("next"), START, policy, 0.0))
+    now = after(1)
+    state = merge(state, granted(hold(token("next"), Asked.here(now), policy, 0.0)), now)
     for _ in range(99):
-        state = removed(state, "dead")
-    assert Serve(token("next"), 3480.0) == decide(state, START)
+        state = merge(state, removed(state, token("dead")), now)
+    assert Serve(token("next"), 2400.0) == decide(state, now)
 
 
 def test_the_kinds_of_failure() -> None:

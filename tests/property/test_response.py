@@ -13,11 +13,12 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from client_credentials import TokenResponse
-from client_credentials._core.lifecycle import Instant, backed_off, token_of
-from client_credentials._core.model import Failure, Granted, Malformed, Outcome, Refused, RenewalPolicy
+from client_credentials._core.lifecycle import failed, token_of
+from client_credentials._core.model import Failure, Granted, HookFailed, Malformed, Outcome, Refused, RenewalPolicy
 from client_credentials._core.redaction import NOTHING, Hidden, needles, printable
 from client_credentials._core.refusal import redacted_failure, with_retry_after
 from client_credentials._core.response import decode, parse_document, status_failure, usable_token
+from client_credentials._core.state import EMPTY, Instant
 from tests.strategies import (
     MEMBERS,
     NOW,
@@ -53,7 +54,7 @@ def texts(failure: Failure) -> list[str]:
     if isinstance(failure, Refused):
         said = (failure.error, failure.error_description, failure.error_uri, failure.www_authenticate)
         return [text for text in said if text is not None]
-    return [failure.reason]
+    return [] if isinstance(failure, HookFailed) else [failure.reason]
 
 
 def saying(failure: Failure, said: str) -> Failure:
@@ -61,6 +62,8 @@ def saying(failure: Failure, said: str) -> Failure:
     match failure:
         case Refused():
             return attrs.evolve(failure, error_description=said)
+        case HookFailed():
+            return failure
         case _:
             return attrs.evolve(failure, reason=said)
 
@@ -101,7 +104,7 @@ class TestTotal:
         settled = with_retry_after(outcome, response, wall)
         assert set() == set("".join(texts(settled))) - FIT - set('"\\')
         assert all(len(text) <= 4096 for text in texts(settled))
-        assert not math.isnan(backed_off(None, settled, NOW, 0.5).wait)
+        assert not math.isnan(failed(EMPTY, settled, NOW, NOW, 0.5).wait)
 
     @given(st.builds(TokenResponse, st.just(200), headers(), st.just(b"")), json_values() | st.text() | st.binary())
     def test_any_document(self, response: TokenResponse, document: object) -> None:
@@ -113,7 +116,7 @@ class TestTotal:
         """Whatever stands in Retry-After, a gate waits from one second to an hour for it, or as it would without."""
         response = TokenResponse(503, {"Retry-After": said, "Date": date}, b"")
         failure = with_retry_after(Refused(status=503), response, wall)
-        assert failure == Refused(status=503) or 1 <= backed_off(None, failure, NOW, 0.5).wait <= 3600
+        assert failure == Refused(status=503) or 1 <= failed(EMPTY, failure, NOW, NOW, 0.5).wait <= 3600
 
 
 class TestWellFormed:
@@ -237,7 +240,7 @@ class TestRetryAfter:
         """The gate waits as long as was said, but at least a second and at most an hour."""
         response = TokenResponse(status, {"Retry-After": str(seconds)}, b"")
         failure = with_retry_after(Refused(status=status), response, 0.0)
-        assert (True, min(max(seconds, 1), 3600)) == (failure.retryable, backed_off(None, failure, NOW, 0.5).wait)
+        assert (True, min(max(seconds, 1), 3600)) == (failure.retryable, failed(EMPTY, failure, NOW, NOW, 0.5).wait)
 
     @given(st.integers(0, 4_000_000_000), st.integers(-5000, 5000), st.integers(0, 4_000_000_000))
     def test_a_date_counts_from_the_answers_own(self, asked: int, seconds: int, wall: int) -> None:

@@ -9,70 +9,59 @@ from pathlib import Path
 
 import attrs
 
-from client_credentials import AccessToken, RenewalPolicy
 from client_credentials._cli.main import main as command
-from client_credentials._core.lifecycle import (
-    EMPTY,
-    Gate,
-    Instant,
-    State,
-    backed_off,
-    decide,
-    elapsed,
-    failed,
-    granted,
-    hold,
-    removed,
-)
+from client_credentials._core.lifecycle import decide, failed, removed
 from client_credentials._core.model import Refused
+from client_credentials._core.state import EMPTY, Asked, Instant, State, elapsed, merge
+from tests.core.states import ago, an_hour, granted
+from tests.strategies import NOW
 
 README = Path(__file__).parents[2] / "README.md"
 
-_START = Instant(0.0, 0.0)
-_TOKEN = hold(AccessToken("token", "Bearer", 3600, 3_600_000), _START, RenewalPolicy(jitter=0), 0.0)
-_SHUT = backed_off(None, Refused(status=429, retry_after=60.0), _START, 0.0)
-_AGES = {"fresh": 0.0, "stale": 3500.0, "expired": 3600.0}
+_SHUT = failed(EMPTY, Refused(status=429, retryable=True, retry_after=60.0), NOW, NOW, 0.0)
+_AGES = {"fresh": 0.0, "stale": 3500.0, "overdue": 3590.0, "expired": 3600.0}
 
 
-def state(token: str, gate: str, now: Instant) -> State:
-    """Make the state of a token and a gate, by their names in the table."""
-    held = None if token == "none" else attrs.evolve(_TOKEN, asked=now.earlier(_AGES[token]))
-    return State(held=held, gate=attrs.evolve(_SHUT, since=now) if gate == "shut" else None)
+def state(token: str, gate: str) -> State:
+    """Make the state of a token and a gate, by their names in the table; a gate is asked for after the token."""
+    held = None if token == "none" else an_hour(_AGES[token], assumed=token == "overdue")
+    return State(held=held, gates=(_SHUT,) if gate == "shut" else ())
 
 
 def name_of(known: State, now: Instant) -> str:
     """Name a state as the table does."""
-    gate = "shut" if known.gate and known.gate.remaining(now) > 0 else "open"
+    gate = "shut" if any(gate.remaining(now) > 0 for gate in known.gates) else "open"
     if known.held is None:
         return f"none_{gate}"
-    age = elapsed(known.held.asked, now)
-    token = "expired" if age >= known.held.end else "fresh" if age <= known.held.renewal else "stale"
-    return f"{token}_{gate}"
+    age = elapsed(known.held.asked.at, now)
+    phases = {"fresh": known.held.renewal, "stale": known.held.end, "overdue": known.held.last}
+    return f"{next((phase for phase, end in phases.items() if age < end), 'expired')}_{gate}"
 
 
 def diagram() -> str:
     """Draw what becomes of each state, by asking the code."""
-    now = Instant(10_000.0, 10_000.0)
-    gate: Gate = attrs.evolve(_SHUT, since=now)
     lines = ["```mermaid", "stateDiagram-v2", "    direction LR"]
     edges: list[str] = []
-    for token in ("none", "fresh", "stale", "expired"):
+    asked = Asked.here(ago(-1e-6))
+    for token in ("none", "fresh", "stale", "overdue", "expired"):
         for shut in ("open", "shut"):
-            here = state(token, shut, now)
-            decision = type(decide(here, now)).__name__
-            lines.append(f'    state "{token}, gate {shut}: {decision}" as {name_of(here, now)}')
+            here = state(token, shut)
+            decision = type(decide(here, NOW)).__name__
+            lines.append(f'    state "{token}, gate {shut}: {decision}" as {name_of(here, NOW)}')
             after: dict[str, State] = {}
             if decision in ("Ask", "Renew"):
-                after["granted"] = granted(here, attrs.evolve(_TOKEN, asked=now))
-                after["failed"] = failed(here, gate)
-            if here.held:
-                after["removed"] = removed(here, None)
+                after["granted"] = merge(here, granted(attrs.evolve(an_hour(), asked=asked)), NOW)
+                after["failed"] = attrs.evolve(here, gates=(_SHUT,))
+            if here.held and token != "expired":
+                after["removed"] = merge(here, removed(here, None), NOW)
             if shut == "shut":
-                after["gate opens"] = state(token, "open", now)
-            if token in ("fresh", "stale"):
-                after["time"] = state("stale" if token == "fresh" else "expired", shut, now)
-            edges += [f"    {name_of(here, now)} --> {name_of(then, now)}: {event}" for event, then in after.items()]
-    start = f"    [*] --> {name_of(EMPTY, now)}"
+                after["gate opens"] = state(token, "open")
+            if token in ("fresh", "stale", "overdue"):
+                after["time"] = state({"fresh": "stale", "stale": "expired", "overdue": "expired"}[token], shut)
+            if token == "stale":
+                after["time, where the end is assumed"] = state("overdue", shut)
+            edges += [f"    {name_of(here, NOW)} --> {name_of(then, NOW)}: {event}" for event, then in after.items()]
+    start = f"    [*] --> {name_of(EMPTY, NOW)}"
     return "\n".join([*lines, start, *edges, "```"])
 
 

@@ -27,7 +27,7 @@ from client_credentials import (
     TokenResponse,
 )
 from client_credentials._core.entry import load
-from client_credentials._core.lifecycle import Instant
+from client_credentials._core.state import Instant
 from client_credentials.testing import FakeClock
 from client_credentials.testing.strategies import (
     Member,
@@ -218,9 +218,9 @@ class TestEntries:
     @given(cache_entries())
     def test_read_back(self, entry: CacheEntry) -> None:
         """The library takes it for its own, and finds in it something that is worth knowing."""
-        state = load(entry, Instant(5e9, 0.0), RenewalPolicy(), 0.5)
+        state = load(entry, "my-key", Instant(5e9, 0.0), RenewalPolicy(), 0.5)
         assert state is not None
-        assert state.held or state.gate
+        assert state.held or state.gates
         assert entry.ttl is None or entry.ttl > 0
 
     def test_variety(self) -> None:
