@@ -8,13 +8,12 @@ import os
 import socket
 import ssl
 from contextlib import closing, suppress
-from http.client import RemoteDisconnected
 from typing import Final, cast
 
 import urllib3
 import urllib3.connection
 from urllib3.exceptions import ProtocolError
-from urllib3.util import create_urllib3_context, parse_url
+from urllib3.util import Url, create_urllib3_context, parse_url
 
 from .._core.model import Failure, TokenRequest, TokenResponse, Unreachable
 from .proxy import Proxy, open_tunnel, proxy_from_environment
@@ -28,7 +27,7 @@ HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
 The buffer that the headers are read through may hold the beginning of the body.
 """
 
-_DIED_IDLE: Final = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
+_DIED_IDLE: Final = (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 
 
 class OwnConnection:
@@ -87,6 +86,7 @@ class OwnConnection:
             return UsersPool(pool, self._max_body)(request)
         finally:
             pool.clear()
+            self._default = None  # whether it failed to verify is the pool's secret
 
     def _context(self) -> ssl.SSLContext:
         context = self._given or self._default
@@ -189,8 +189,8 @@ def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
 
 def _proxy_of(pool: urllib3.PoolManager) -> Host | None:
     # A ProxyManager has it parsed, a SOCKSProxyManager as text.
-    proxy = pool.proxy or parse_url(getattr(pool, "proxy_url", ""))
-    return Host(proxy.host, proxy.port or 1080, is_proxy=True) if proxy.host else None
+    proxy: Url = getattr(pool, "proxy", None) or parse_url(getattr(pool, "proxy_url", ""))
+    return Host(proxy.host, proxy.port or 1080, "proxy ") if proxy.host else None
 
 
 def _stay_on_loopback(exchange: Exchange) -> None:
