@@ -13,7 +13,7 @@ from typing import Final, cast
 import urllib3
 import urllib3.connection
 from urllib3.exceptions import ProtocolError
-from urllib3.util import Url, create_urllib3_context, parse_url
+from urllib3.util import Url, parse_url
 
 from .._core.model import Failure, TokenRequest, TokenResponse, Unreachable
 from .proxy import Proxy, open_tunnel, proxy_from_environment
@@ -52,9 +52,8 @@ class OwnConnection:
 
     def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse | Failure:
         proxy = proxy_from_environment(exchange.host) if self._trust_env and not exchange.is_plain else None
-        # Looked up for each request: instruments and test doubles put theirs there.
         kind = urllib3.connection.HTTPConnection if exchange.is_plain else urllib3.connection.HTTPSConnection
-        if kind.__module__ != "urllib3.connection" or http.client.HTTPConnection not in kind.__mro__:
+        if not _is_genuine(kind):
             return self._send_through_pool(request, proxy)
         exchange.proxy = proxy.host if proxy else None
         wire = connect(exchange.proxy or exchange.host, exchange)
@@ -91,9 +90,10 @@ class OwnConnection:
     def _context(self) -> ssl.SSLContext:
         context = self._given or self._default
         if context is None:
-            # Verified as urllib3 does, by the default trust store (SSL_CERT_FILE and SSL_CERT_DIR included).
-            context = create_urllib3_context()
-            context.load_default_certs()
+            # It reads the default trust store, SSL_CERT_FILE and SSL_CERT_DIR included, and is as strict as urllib3's.
+            context = ssl.create_default_context()
+            context.hostname_checks_common_name = False
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.set_alpn_protocols(["http/1.1"])
             self._default = context
         return context
@@ -154,6 +154,13 @@ class UsersPool:
 
     def _opened(self, request: TokenRequest) -> int:
         return self._pool.connection_from_url(request.url).num_connections
+
+
+def _is_genuine(kind: type[object]) -> bool:
+    """Tell whether urllib3 is what it says it is: test doubles, instruments and urllib3-future put theirs there."""
+    sends = urllib3.HTTPConnectionPool.urlopen
+    modules = kind.__module__, sends.__module__
+    return modules == ("urllib3.connection", "urllib3.connectionpool") and http.client.HTTPConnection in kind.__mro__
 
 
 def verifies(context: ssl.SSLContext) -> bool:
