@@ -123,6 +123,22 @@ for nth in range(2):
         assert ("200\n200\n", 1) == (said, proxy.connections)
 
 
+def test_a_double_of_urlopen(urls: list[str]) -> None:
+    """Whatever stands in the place of urllib3's urlopen, as pook's interceptor does, answers the token request."""
+    said = run(
+        """
+import io, unittest.mock, urllib3
+def stands_in(pool, method, url, **fields):
+    return urllib3.HTTPResponse(io.BytesIO(b"{}"), {"X-From": method + url}, 201, preload_content=False)
+with unittest.mock.patch("urllib3.connectionpool.HTTPConnectionPool.urlopen", stands_in):
+    print(ask(granting), ask("https://login.test/token"))
+print(ask(granting))
+""",
+        urls,
+    )
+    assert "201 201\n200\n" == said
+
+
 def test_sockets_that_are_forbidden(urls: list[str]) -> None:
     """pytest-socket: while it forbids sockets, an error says so, and once it allows them again all is well."""
     said = run(

