@@ -55,7 +55,7 @@ def is_coroutine_function(value: object) -> bool:
     return any(_is_async_def(each) for each in (value, called))
 
 
-def _is_async_def(value: Any) -> bool:
+def _is_async_def(value: Any) -> bool:  # noqa: ANN401  # whatever was given
     # By type(): a mock says of itself that it is an instance of what it stands for.
     while type(value) in (MethodType, partial):
         value = value.func if type(value) is partial else value.__func__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn, cast
 
@@ -150,11 +151,16 @@ def test_what_is_no_credential(arguments: dict[str, Any]) -> None:
     assert "some-resource is unknown" == refused(answer(said, 400), client=make(**arguments)).error_description
 
 
+def test_other_credentials_without_a_secret() -> None:
+    """O6: so is what a client sends that has a certificate in place of a secret."""
+    client = make(authentication=ClientAuthentication.TLS, has_secret=False, extra_params={"vault": "vault-password"})
+    said = {"error": "invalid_request", "error_description": "vault-password"}
+    assert "**********" == refused(answer(said, 400), client=client, secret="").error_description
+
+
 @pytest.mark.parametrize("way", [ClientAuthentication.ASSERTION, ClientAuthentication.POST])
 def test_a_body_that_is_repeated(way: ClientAuthentication) -> None:
     """O6: an assertion is a secret like any other, in the body that a server dumps as well."""
-    from base64 import b64encode
-
     sent: list[TokenRequest] = []
     client = make(authentication=way)
     judged(answer(), client=client, secret="an.assertion-of.ours", before_request=sent.append)

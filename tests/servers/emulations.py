@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import attrs
@@ -35,8 +35,8 @@ class Asked:
     @property
     def json(self) -> dict[str, object]:
         """The body as a JSON object; nothing where it says that it is something else."""
-        document: Any = json.loads(self.body) if self.headers.get("content-type") == "application/json" else {}
-        return document
+        is_json = self.headers.get("content-type") == "application/json"
+        return cast("dict[str, object]", json.loads(self.body)) if is_json else {}
 
     @property
     def query(self) -> dict[str, str]:

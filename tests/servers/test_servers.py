@@ -64,7 +64,7 @@ def endpoint(request: pytest.FixtureRequest) -> Generator[tuple[str, Server, str
 
         do_GET = do_POST  # noqa: N815  # the name is http.server's
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is http.server's
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:

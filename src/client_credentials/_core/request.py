@@ -59,7 +59,7 @@ def hidden_of(client: Client, secret: Secret, tokens: Iterable[str] = ()) -> Hid
 def _needles(client: Client, secret: str, tokens: Iterable[str]) -> Needles:
     public = (client.client_id, without_query(client.token_url), *client.scopes, *client.resources)
     messages = [_body(client, secret).decode("ascii")]
-    if secret:
+    if client.authentication not in (ClientAuthentication.ASSERTION, ClientAuthentication.TLS):
         messages += [f"{client.client_id}:{secret}", f"{quote_plus(client.client_id)}:{quote_plus(secret)}"]
         messages += [_pair(client, secret), _credential(client, secret)]
     others = [
