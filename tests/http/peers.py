@@ -230,10 +230,13 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def server_context(*names: str, ca: trustme.CA | None = None, expired: bool = False) -> ssl.SSLContext:
-    """Give a TLS server's context with a certificate for these names, or for localhost."""
+def server_context(
+    *names: str, ca: trustme.CA | None = None, expired: bool = False, common_name: str | None = None
+) -> ssl.SSLContext:
+    """Give a TLS server's context with a certificate for these names, or for localhost; or for a common name alone."""
     ended = datetime(2024, 1, 1, tzinfo=UTC) if expired else None
-    certificate = (ca or authority()).issue_cert(*(names or ("localhost", "127.0.0.1")), not_after=ended)
+    san = names or (() if common_name else ("localhost", "127.0.0.1"))
+    certificate = (ca or authority()).issue_cert(*san, not_after=ended, common_name=common_name)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with certificate.private_key_and_cert_chain_pem.tempfile() as path:
         context.load_cert_chain(path)

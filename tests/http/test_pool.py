@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import queue
 import socket
 import ssl
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import trustme
 import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import NewConnectionError
 
 from client_credentials import InvalidTokenResponse, TokenEndpointUnreachable, Urllib3Fetch
 from tests.http.peers import (
@@ -20,11 +26,9 @@ from tests.http.peers import (
     abort,
     answers,
     answers_each,
-    closed_port,
     drips,
     failure,
     floods,
-    holds,
     read_request,
     resets,
     server_context,
@@ -83,7 +87,7 @@ class TestUse:
             strict = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             error = failure(Urllib3Fetch(pool=urllib3.PoolManager(ssl_context=strict)), token_request(peer.secure_url))
         assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
-        assert "exchange with localhost through the pool: unable to get local issuer certificate" in str(error)
+        assert f"TLS with localhost:{peer.port}: unable to get local issuer certificate" in str(error)
 
     def test_a_fingerprint_that_differs(self) -> None:
         """A9: what urllib3 itself verifies is a TLS failure like OpenSSL's."""
@@ -91,7 +95,7 @@ class TestUse:
             pool = urllib3.PoolManager(assert_fingerprint="aa" * 32)
             error = failure(Urllib3Fetch(pool=pool), token_request(peer.secure_url))
         assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
-        assert "through the pool: SSLError" in str(error)
+        assert f"TLS with localhost:{peer.port}: SSLError" in str(error)
 
 
 class TestKeptAlive:
@@ -132,39 +136,29 @@ class TestKeptAlive:
         assert InvalidTokenResponse is type(error)
 
 
-FAULTS: dict[str, tuple[Script, type[Exception], str]] = {
-    "B1-length": (answers(HEAD + b"Content-Length: 9\r\n\r\nabc"), TokenEndpointUnreachable, "truncated"),
-    "B2-mid-chunk": (answers(CHUNKED + b"40\r\nabc"), TokenEndpointUnreachable, "truncated"),
-    "B2-between-chunks": (answers(CHUNKED + b"3\r\nabc\r\n"), TokenEndpointUnreachable, "truncated"),
-    "B5-reset": (resets(HEAD + b"Content-Length: 9\r\n\r\nabc"), TokenEndpointUnreachable, "truncated (ECONNRESET)"),
-    "B3-chunk-size": (holds(CHUNKED + b"zz\r\n"), InvalidTokenResponse, "not HTTP"),
-    "B3-negative-chunk": (floods(CHUNKED + b"-1\r\n", b"x" * 65536), InvalidTokenResponse, "larger than 4096 bytes"),
-    "B7-body-drip": (drips(HEAD + b"Content-Length: 10000\r\n\r\n"), TokenEndpointUnreachable, "timed out"),
-    "B7-body-drip-close": (drips(HEAD + b"Connection: close\r\n\r\n"), TokenEndpointUnreachable, "timed out"),
-    "B8-silence": (silent, TokenEndpointUnreachable, "timed out"),
-    "B11-infinite": (floods(HEAD + b"\r\n", b"x" * 65536), InvalidTokenResponse, "larger than 4096 bytes"),
-    "B12-gzip": (
-        floods(HEAD + b"Content-Encoding: gzip\r\n\r\n", b"x" * 65536),
-        InvalidTokenResponse,
-        "content-encoding refused",
-    ),
-    "B20-garbage": (answers(b"no http\r\n\r\n"), InvalidTokenResponse, "not HTTP"),
-    "two-lengths": (holds(HEAD + b"Content-Length: 1, 2\r\n\r\n"), InvalidTokenResponse, "not HTTP (InvalidHeader)"),
+FAULTS: dict[str, Script] = {
+    "B1-length": answers(HEAD + b"Content-Length: 9\r\n\r\nabc"),
+    "B5-reset": resets(HEAD + b"Content-Length: 9\r\n\r\nabc"),
+    "B3-negative-chunk": floods(CHUNKED + b"-1\r\n", b"x" * 65536),
+    "B7-body-drip": drips(HEAD + b"Content-Length: 10000\r\n\r\n"),
+    "B7-body-drip-close": drips(HEAD + b"Connection: close\r\n\r\n"),
+    "B8-silence": silent,
+    "B11-infinite": floods(HEAD + b"\r\n", b"x" * 65536),
+    "B12-gzip": floods(HEAD + b"Content-Encoding: gzip\r\n\r\n", b"x" * 65536),
+    "B20-garbage": answers(b"no http\r\n\r\n"),
 }
 
 
 class TestFaults:
-    """The errors are the same as without a pool."""
+    """What goes wrong in one exchange costs the pool nothing; the errors are in the table of events."""
 
-    @pytest.mark.parametrize(("script", "kind", "reason"), FAULTS.values(), ids=FAULTS)
-    def test_a_hostile_peer(self, script: Script, kind: type[Exception], reason: str) -> None:
+    @pytest.mark.parametrize("script", FAULTS.values(), ids=FAULTS)
+    def test_a_hostile_peer(self, script: Script) -> None:
         """B1 to B20: the connection is closed, not drained, and its place in the pool is free again."""
         with Peer(script, answers(GRANTED)) as peer, within(1.0):
             fetch = Urllib3Fetch(pool=urllib3.PoolManager(1, maxsize=1, block=True), max_body=4096)
-            error = failure(fetch, token_request(peer.url, timeout=0.5))
+            failure(fetch, token_request(peer.url, timeout=0.5))
             assert BODY == fetch(token_request(peer.url)).body
-        assert kind is type(error)
-        assert reason in str(error)
 
     def test_what_is_left_unread_is_never_read(self) -> None:
         """B14: a connection with something left on it is closed at once, though the peer would keep it."""
@@ -202,34 +196,56 @@ class TestFaults:
         assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
         assert "timed out" in str(error)
 
-    def test_connection_refused(self) -> None:
-        """A4: urllib3's wrapping is taken off again."""
-        fetch = Urllib3Fetch(pool=urllib3.PoolManager())
-        error = failure(fetch, token_request(f"http://127.0.0.1:{closed_port()}/"))
+    def test_a_connection_that_fails_without_a_cause(self) -> None:
+        """A4: what urllib3 or a stand-in for it calls a new connection that failed is worth another attempt."""
+
+        class Unconnected(urllib3.PoolManager):
+            def urlopen(self, *_: object, **__: object) -> NoReturn:
+                raise NewConnectionError(HTTPConnection("token.test"), "no connection")
+
+        error = failure(Urllib3Fetch(pool=Unconnected()), token_request("https://token.test/"))
         assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
-        assert "exchange with 127.0.0.1 through the pool: ECONNREFUSED" in str(error)
+        assert "connect to token.test:443: failed" in str(error)
 
-    def test_an_unknown_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A1: a lookup that fails says so in the resolver's words."""
-
-        def unknown(*_: object, **__: object) -> None:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-        monkeypatch.setattr(socket, "getaddrinfo", unknown)
-        error = failure(Urllib3Fetch(pool=urllib3.PoolManager()), token_request("http://token.test/"))
-        assert "Name or service not known" in str(error)
-
-    def test_the_pools_proxy_refuses(self) -> None:
-        """A14: a proxy that the pool was made for is told apart from the endpoint."""
-        with Peer(answers(b"HTTP/1.1 407 No\r\n\r\n")) as proxy:
-            pool = urllib3.ProxyManager(f"http://127.0.0.1:{proxy.port}")
+    def test_a_proxy_whose_certificate_is_not_trusted(self) -> None:
+        """A14: a proxy that is spoken to over TLS is told apart from the endpoint behind it."""
+        with Peer(silent, context=server_context(ca=trustme.CA())) as proxy:
+            pool = urllib3.ProxyManager(f"https://localhost:{proxy.port}")
             error = failure(Urllib3Fetch(pool=pool), token_request("https://token.test/"))
-        assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
-        assert "through the pool: ProxyError" in str(error)
+        assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
+        assert f"TLS with proxy localhost:{proxy.port}: unable to get local issuer certificate" in str(error)
 
     def test_an_endpoint_that_the_pool_does_not_take(self) -> None:
         """What is wrong with the request is not worth another attempt."""
         fetch = Urllib3Fetch(pool=urllib3.PoolManager())
-        error = failure(fetch, token_request(f"http://{'a' * 64}.test/"))
+        error = failure(fetch, token_request(f"https://{'a' * 64}.test/"))
         assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
         assert "LocationParseError" in str(error)
+
+
+def test_a_fork() -> None:
+    """L2: a child does not send over its parent's connections: on these, each would read the other's answer."""
+    answer = GRANTED.replace(b"Content-Type: application/json", b"X-Connection: %d")
+    numbers = itertools.count()
+
+    def numbered(sock: socket.socket) -> None:
+        mine = answer.replace(b"%d", b"%d" % next(numbers))
+        answers_each(mine, mine, mine)(sock)
+
+    with Peer(numbered) as peer:
+        fetch = Urllib3Fetch(pool=urllib3.PoolManager())
+        request = token_request(peer.url)
+
+        def ask() -> bytes:
+            return (fetch(request).header("X-Connection") or "").encode()
+
+        assert b"0" == ask()
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.write(writing, ask() + ask())
+            os._exit(0)
+        os.waitpid(pid, 0)
+        assert (b"11", b"0") == (os.read(reading, 9), ask())
+        os.close(reading)
+        os.close(writing)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import logging
+import os
 import queue
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
+import traceback
 import tracemalloc
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
+from urllib3.contrib.socks import SOCKSProxyManager
 
 from client_credentials import InvalidTokenResponse, TokenEndpointUnreachable, Urllib3Fetch
 from client_credentials._http import wire as deadline
@@ -25,6 +32,7 @@ from tests.http.peers import (
     Peer,
     Script,
     answers,
+    authority,
     black_hole,
     closed_port,
     drips,
@@ -33,6 +41,7 @@ from tests.http.peers import (
     holds,
     read_request,
     resets,
+    server_context,
     silent,
     token_request,
     within,
@@ -158,16 +167,14 @@ class TestResponse:
             HEAD + b"\r\n" + BODY,
             HEAD + b"Content-Length: -5\r\n\r\n" + BODY,
             HEAD + b"Content-Length: few\r\n\r\n" + BODY,
-            HEAD + b"Content-Encoding: Identity\r\n\r\n" + BODY,
             CHUNKED + b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n",
             CHUNKED + b"".join(b"1;x=y\r\n%c\r\n" % byte for byte in BODY) + b"0\r\nTrailer: 1\r\n\r\n",
             HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\n" + BODY + b"\r\n0\r\n\r\n",
-            b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + GRANTED,
             b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
         ],
         ids=[
-            "until-eof", "B17-negative-length", "length-no-number", "identity", "chunked", "chunks-of-one-byte",
-            "B18-chunked-and-length", "100-continue", "http-1.0",
+            "until-eof", "B17-negative-length", "length-no-number", "chunked", "chunks-of-one-byte",
+            "B18-chunked-and-length", "http-1.0",
         ],
     )  # fmt: skip
     def test_every_framing_is_read(self, answer: bytes) -> None:
@@ -215,25 +222,21 @@ HOSTILE: dict[str, tuple[Script, str]] = {
     "B11-infinite": (floods(HEAD + b"\r\n", b"x" * 65536), "larger than 1048576 bytes"),
     "B11-infinite-chunks": (floods(CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"), "larger than 1048576 bytes"),
     "B11-declared": (floods(sized(10**12), b"x" * 65536), "larger than 1048576 bytes"),
-    "B12-gzip": (answers(HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(BODY)), "content-encoding refused"),
     "B12-bomb": (
         floods(HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(2**22))),
         "content-encoding refused",
     ),
-    "B13-twice": (holds(HEAD + b"Content-Encoding: gzip, gzip\r\n\r\n"), "content-encoding refused"),
     "B13-repeated": (
         holds(HEAD + b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n\r\n"),
         "content-encoding refused",
     ),
-    "B14-br": (holds(HEAD + b"Content-Encoding: BR\r\n\r\n"), "content-encoding refused"),
-    "B15-bad-gzip": (answers(HEAD + b"Content-Encoding: gzip\r\n\r\nno gzip"), "content-encoding refused"),
     "B20-garbage": (answers(b"\x00\x01\x02 no http at all\r\n\r\n"), "not HTTP (BadStatusLine)"),
     "B20-ssh": (holds(b"SSH-2.0-OpenSSH_9.6\r\n"), "not HTTP (BadStatusLine)"),
     "B20-status": (answers(b"HTTP/1.1 abc OK\r\n\r\n"), "not HTTP (BadStatusLine)"),
     "B20-version": (answers(b"HTTP/7.0 200 OK\r\n\r\n"), "not HTTP (UnknownProtocol)"),
     "B20-endless-line": (floods(b"", b"x" * 65536), "not HTTP"),
     "two-lengths": (holds(HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), "not HTTP (InvalidHeader)"),
-    "endless-header": (floods(HEAD + b"X-Endless: ", b"x" * 1000), "response headers from 127.0.0.1"),
+    "endless-header": (floods(HEAD + b"X-Endless: ", b"x" * 1000), "response of 127.0.0.1"),
     "endless-headers": (floods(HEAD, b"X-Header: %s\r\n" % (b"x" * 10_000)), "too many bytes"),
     "many-headers": (floods(HEAD, b"X: 1\r\n" * 50), "not HTTP (HTTPException)"),
 }
@@ -253,7 +256,7 @@ class TestHostilePeers:
 
     @pytest.mark.parametrize(("script", "reason"), HOSTILE.values(), ids=HOSTILE)
     def test_not_a_response(self, script: Script, reason: str) -> None:
-        """B3, B9, B11 to B15, B20: refused as soon as it shows, not drained, nothing inflated, in less than 8 MB."""
+        """B3, B9, B11 to B13, B20: refused as soon as it shows, not drained, nothing inflated, in less than 8 MB."""
         with Peer(script) as peer, within(10.0):
             tracemalloc.start()
             try:
@@ -265,25 +268,22 @@ class TestHostilePeers:
         assert reason in str(error)
         assert peak < 8 * 2**20
 
-    def test_the_status_is_kept(self) -> None:
+    @pytest.mark.parametrize("status", [200, 201])
+    def test_the_status_is_kept(self, status: int) -> None:
         """The error of a response that has a status carries it."""
-        with Peer(answers(b"HTTP/1.1 503 No\r\nContent-Encoding: gzip\r\n\r\n")) as peer:
+        with Peer(answers(b"HTTP/1.1 %d Hm\r\nContent-Encoding: gzip\r\n\r\n" % status)) as peer:
             error = failure(Urllib3Fetch(), token_request(peer.url))
         assert isinstance(error, InvalidTokenResponse)
-        assert 503 == error.status
+        assert status == error.status
 
-    @pytest.mark.parametrize(
-        ("script", "reason"),
-        [(answers(), "closed without an answer"), (resets(), "ECONNRESET")],
-        ids=["closed", "reset"],
-    )
-    def test_no_answer_at_all(self, script: Script, reason: str) -> None:
+    @pytest.mark.parametrize("script", [answers(), resets()], ids=["closed", "reset"])
+    def test_no_answer_at_all(self, script: Script) -> None:
         """B9: a connection that ends without an answer is unreachable, and is not tried again here."""
         with Peer(script) as peer:
             error = failure(Urllib3Fetch(), token_request(peer.url))
             assert 1 == peer.connections
         assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
-        assert reason in str(error)
+        assert "response of 127.0.0.1: closed without an answer" in str(error)
 
     def test_headers_that_do_not_parse_are_not_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         """O9: a peer that repeats our secret in a broken header does not get it into a log."""
@@ -305,10 +305,10 @@ class TestHostilePeers:
 
 
 SLOW: dict[str, tuple[Script, str]] = {
-    "silent": (silent, "response headers from 127.0.0.1: timed out"),
-    "B8-header-drip": (drips(HEAD + b"X-Drip: "), "response headers from 127.0.0.1: timed out"),
-    "B8-status-drip": (drips(b""), "response headers from 127.0.0.1: timed out"),
-    "B9-continue-drip": (drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "response headers from 127.0.0.1: timed out"),
+    "silent": (silent, "response of 127.0.0.1: timed out"),
+    "B8-header-drip": (drips(HEAD + b"X-Drip: "), "response of 127.0.0.1: timed out"),
+    "B8-status-drip": (drips(b""), "response of 127.0.0.1: timed out"),
+    "B9-continue-drip": (drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "response of 127.0.0.1: timed out"),
     "B7-body-drip": (drips(sized(10**6)), "body of the response with status 200: timed out"),
     "B7-body-drip-until-eof": (drips(HEAD + b"\r\n"), "body of the response with status 200: timed out"),
     "B7-chunk-drip": (drips(CHUNKED, b"1\r\nx\r\n"), "body of the response with status 200: timed out"),
@@ -341,31 +341,26 @@ class TestDeadline:
             request = token_request(peer.url, timeout=0.3)
             error = failure(Urllib3Fetch(), type(request)("POST", peer.url, {}, bytes(2**25), 0.3))
             done.set()
-        assert "request to 127.0.0.1: timed out" in str(error)
+        assert "response of 127.0.0.1: timed out" in str(error)
 
     def test_a_deadline_that_is_over(self) -> None:
         """A request whose time is up is not sent."""
         with Peer(silent) as peer:
             error = failure(Urllib3Fetch(), token_request(peer.url, timeout=0.0))
             assert 0 == peer.connections
-        assert "connect to 127.0.0.1" in str(error)
-        assert "timed out" in str(error)
+        assert "lookup of 127.0.0.1: timed out" in str(error)
 
-    def test_a_lookup_that_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A2: a resolver knows no timeout, the exchange does; a late answer of the resolver harms nobody."""
-        done = threading.Event()
+    def test_a_lookup_that_outlasts_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A2: a resolver knows no timeout (callers do not wait for it); what it finds too late is not connected to."""
 
-        def hang(*_: object, **__: object) -> list[Address]:
-            done.wait(10)
-            return [v4(1)]
+        def found(*_: object, **__: object) -> list[Address]:
+            time.sleep(0.2)
+            return [v4(peer.port)]
 
-        monkeypatch.setattr(socket, "getaddrinfo", hang)
-        with within(0.3):
-            error = failure(Urllib3Fetch(), token_request("http://token.test/", timeout=0.3))
-        (thread,) = (each for each in threading.enumerate() if each.name == "client-credentials-lookup")
-        assert thread.daemon
-        done.set()
-        thread.join(5)
+        monkeypatch.setattr(socket, "getaddrinfo", found)
+        with Peer(silent) as peer:
+            error = failure(Urllib3Fetch(), token_request("https://token.test/", timeout=0.1))
+            assert 0 == peer.connections
         assert "lookup of token.test: timed out" in str(error)
 
     def test_a_black_hole(self) -> None:
@@ -399,40 +394,27 @@ class TestDial:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
         monkeypatch.setattr(socket, "getaddrinfo", unknown)
-        error = failure(Urllib3Fetch(), token_request("http://token.test/"))
+        error = failure(Urllib3Fetch(), token_request("https://token.test/"))
         assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
         assert "lookup of token.test: Name or service not known" in str(error)
 
     def test_a_name_that_cannot_be(self) -> None:
         """A label of more than 63 characters is not looked up again."""
-        error = failure(Urllib3Fetch(), token_request(f"http://{'a' * 64}.test/"))
+        error = failure(Urllib3Fetch(), token_request(f"https://{'a' * 64}.test/"))
         assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
 
-    def test_a_name_with_a_dot_at_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An absolute name is looked up as one; Host and certificates know it without the dot."""
-        asked: list[str] = []
+    def test_nothing_waits_to_be_sent(self) -> None:
+        """Head and body of a request are one packet, which waits for no acknowledgement (Nagle's algorithm is off)."""
         received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
-        def keep(sock: socket.socket) -> None:
-            received.put(read_request(sock))
+        def first(sock: socket.socket) -> None:
+            received.put(sock.recv(65536))
             sock.sendall(GRANTED)
 
-        with Peer(keep) as peer:
-
-            def find(host: str, *_: object, **__: object) -> list[Address]:
-                asked.append(host)
-                return [v4(peer.port)]
-
-            monkeypatch.setattr(socket, "getaddrinfo", find)
-            Urllib3Fetch()(token_request("http://token.test./"))
-            assert b"\r\nHost: token.test\r\n" in received.get(timeout=5)
-        assert ["token.test."] == asked
-
-    def test_nothing_waits_to_be_sent(self) -> None:
-        """A request does not wait for the acknowledgement of a handshake (Nagle's algorithm is off)."""
-        exchange = deadline.Exchange(time.monotonic() + 5, 0)
-        with Peer(silent) as peer, deadline.dial("127.0.0.1", peer.port, exchange) as sock:
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        with Peer(first) as peer:
+            request = token_request(peer.url)
+            Urllib3Fetch()(request)
+            assert received.get(timeout=5).endswith(b"\r\n\r\n" + request.body)
 
     def test_connection_refused(self) -> None:
         """A4: nobody listens: unreachable at once, worth another attempt."""
@@ -446,36 +428,20 @@ class TestDial:
         """A3: an address that swallows the dial takes its share of the time and no more; the next one is tried."""
         with black_hole() as hole, Peer(answers(GRANTED)) as peer, within(0.6):
             resolve_to(monkeypatch, v4(hole), v4(closed_port()), v4(peer.port))
-            assert BODY == Urllib3Fetch()(token_request("http://token.test/", timeout=1.5)).body
+            assert BODY == Urllib3Fetch()(token_request("http://localhost/", timeout=1.5)).body
 
     def test_the_last_address_is_dead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The error is that of the last address, when none answers."""
         with black_hole() as hole:
             resolve_to(monkeypatch, v4(hole), v4(closed_port()))
-            error = failure(Urllib3Fetch(), token_request("http://token.test/", timeout=0.4))
+            error = failure(Urllib3Fetch(), token_request("http://localhost/", timeout=0.4))
         assert "ECONNREFUSED" in str(error)
 
     def test_ipv6_is_dead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A13: a host that has an IPv6 address that leads nowhere is reached by IPv4."""
         with Peer(answers(GRANTED)) as peer:
             resolve_to(monkeypatch, v6(closed_port()), v4(peer.port))
-            assert BODY == Urllib3Fetch()(token_request("http://token.test/")).body
-
-    @pytest.mark.parametrize(("host", "threads"), [("127.0.0.1", 0), ("localhost", 0), ("token.test", 1)])
-    def test_only_a_name_needs_a_thread(self, host: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A literal address and localhost are looked up in the caller's thread; so is a name if no thread starts."""
-        started: list[threading.Thread] = []
-
-        class Unstartable(threading.Thread):
-            def start(self) -> None:
-                started.append(self)
-                raise RuntimeError("can't start new thread")
-
-        monkeypatch.setattr("client_credentials._http.wire.threading", SimpleNamespace(Thread=Unstartable))
-        with Peer(answers(GRANTED)) as peer:
-            resolve_to(monkeypatch, v4(peer.port))
-            assert BODY == Urllib3Fetch()(token_request(f"http://{host}:{peer.port}/")).body
-        assert threads == len(started)
+            assert BODY == Urllib3Fetch()(token_request("http://localhost/")).body
 
 
 class TestArguments:
@@ -493,7 +459,125 @@ class TestArguments:
         with pytest.raises(ValueError, match=r"^pool: "):
             Urllib3Fetch(pool=pool)
 
-    def test_bounded(self) -> None:
-        """Only our own connections are known to end at the deadline."""
-        assert Urllib3Fetch().bounded
-        assert not Urllib3Fetch(pool=urllib3.PoolManager()).bounded
+    @pytest.mark.parametrize("context", [object(), "context", ssl.CERT_REQUIRED])
+    def test_ssl_context(self, context: Any) -> None:
+        """`ssl_context` is a context."""
+        with pytest.raises(ValueError, match=r"^ssl_context: must be an ssl\.SSLContext"):
+            Urllib3Fetch(ssl_context=context)
+
+    @pytest.mark.parametrize("mode", [ssl.CERT_NONE, ssl.CERT_OPTIONAL])
+    def test_a_context_that_does_not_verify(self, mode: ssl.VerifyMode) -> None:
+        """RFC6749-10.9-1: the endpoint's certificate is always verified, by whatever context."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = mode
+        with pytest.raises(ValueError, match=r"^ssl_context: must verify certificates"):
+            Urllib3Fetch(ssl_context=context)
+
+    def test_a_context_beside_a_pool(self) -> None:
+        """A pool has a context of its own, so that another would go unused."""
+        with pytest.raises(ValueError, match=r"^ssl_context: must not be combined with pool"):
+            Urllib3Fetch(pool=urllib3.PoolManager(), ssl_context=ssl.create_default_context())
+
+
+class TestPlainHttp:
+    """A secret in clear stays on this machine: plain http is for loopback, by name and by address."""
+
+    @pytest.mark.parametrize("pool", [None, urllib3.PoolManager()], ids=["own", "pool"])
+    @pytest.mark.parametrize("host", ["login.test", "192.0.2.1", "localhost.test", "0.0.0.0", "[2001:db8::1]"])
+    def test_another_host(self, host: str, pool: urllib3.PoolManager | None) -> None:
+        """A URL that a fetch around ours has changed is held to the same rule; nothing is looked up or sent."""
+        error = failure(Urllib3Fetch(pool=pool), token_request(f"http://{host}/token"))
+        assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
+        name = host.strip("[]")
+        assert f"plain http is for loopback only, and {name} is not loopback: use https" in str(error)
+
+    @pytest.mark.parametrize("pool", [None, urllib3.PoolManager()], ids=["own", "pool"])
+    def test_where_localhost_leads(self, pool: urllib3.PoolManager | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A hosts file that says that localhost is another machine changes nothing."""
+        resolve_to(monkeypatch, v4(1), v4(80, "192.0.2.1"))
+        error = failure(Urllib3Fetch(pool=pool), token_request("http://localhost/token"))
+        assert (TokenEndpointUnreachable, False) == (type(error), error.retryable)
+        assert "localhost at 192.0.2.1 is not loopback" in str(error)
+
+    @pytest.mark.parametrize("kind", [urllib3.ProxyManager, SOCKSProxyManager])
+    def test_a_pool_with_a_proxy(self, kind: type[urllib3.PoolManager]) -> None:
+        """Nor does it cross a proxy: that would read it."""
+        with Peer(silent) as proxy:
+            scheme = "http" if kind is urllib3.ProxyManager else "socks5h"
+            pool: Any = kind
+            fetch = Urllib3Fetch(pool=pool(f"{scheme}://127.0.0.1:{proxy.port}"))
+            error = failure(fetch, token_request("http://localhost/token"))
+            assert 0 == proxy.connections
+        assert f"plain http never goes through a proxy, and the pool has proxy 127.0.0.1:{proxy.port}" in str(error)
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises into whatever is under way."""
+
+
+@pytest.mark.parametrize("pool", [None, urllib3.PoolManager()], ids=["own", "pool"])
+def test_an_interrupt_shows_neither_request_nor_answer(pool: urllib3.PoolManager | None) -> None:
+    """O19: where a signal falls into a request, no frame of its traceback holds the secret or what had come by then."""
+
+    def interrupts(*_: object) -> None:
+        raise Interrupt
+
+    def stalls(sock: socket.socket) -> None:
+        answers(sized(100) + b"t0ken-that-came")(sock)
+        time.sleep(0.2)
+        signal.pthread_kill(main, signal.SIGUSR1)
+        sock.recv(1)
+
+    main = threading.main_thread().ident or 0
+    handler = signal.signal(signal.SIGUSR1, interrupts)
+    try:
+        with Peer(stalls) as peer, pytest.raises(Interrupt) as raised:
+            Urllib3Fetch(pool=pool)(token_request(peer.url))
+    finally:
+        signal.signal(signal.SIGUSR1, handler)
+    shown = "".join(traceback.TracebackException.from_exception(raised.value, capture_locals=True).format())
+    assert [] == [each for each in (SECRET, "t0ken-that-came") if each in shown]
+
+
+def test_nothing_is_imported_in_a_request(tmp_path: Path) -> None:
+    """P13: what any request may need is there once the fetch is, so that no fork or chroot meets an import."""
+    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    refused = b"HTTP/1.1 429 No\r\nRetry-After: 5\r\nDate: Mon, 01 Jan 2029 00:00:00 GMT\r\n\r\n"
+    cut = HEAD + b"Content-Length: 9\r\n\r\nabc"
+    with contextlib.ExitStack() as stack:
+        plain = [
+            stack.enter_context(Peer(answers(each))).url for each in (GRANTED, refused, b"no http\r\n\r\n", cut, b"")
+        ]
+        names = ((), ("other.test",))
+        secure = [
+            stack.enter_context(Peer(answers(GRANTED), context=server_context(*each))).secure_url for each in names
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", _REQUESTS, *plain, *secure, "http://127.0.0.1:9/", "https://nowhere.invalid/"],
+            env={
+                **os.environ,
+                "SSL_CERT_FILE": str(tmp_path / "ca.pem"),
+                "NO_PROXY": "10.0.0.0/8,*",
+                "HTTPS_PROXY": "proxy.test:80",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ("200 200 []\n", "") == (done.stdout, done.stderr)
+
+
+_REQUESTS = """
+import sys
+from client_credentials import TokenError, TokenRequest, Urllib3Fetch
+fetch = Urllib3Fetch()
+before, granted = {*sys.modules}, []
+for url in sys.argv[1:]:
+    try:
+        granted.append(fetch(TokenRequest("POST", url, {"Authorization": "Basic eA=="}, b"a=b", 2.0)).status)
+    except TokenError:
+        pass
+print(*[status for status in granted if status == 200], sorted({*sys.modules} - before))
+"""

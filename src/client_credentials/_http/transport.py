@@ -8,13 +8,12 @@ import os
 import socket
 import ssl
 from contextlib import closing, suppress
-from http.client import RemoteDisconnected
 from typing import Final, cast
 
 import urllib3
 import urllib3.connection
 from urllib3.exceptions import ProtocolError
-from urllib3.util import create_urllib3_context, parse_url
+from urllib3.util import Url, create_urllib3_context, parse_url
 
 from .._core.model import Failure, TokenRequest, TokenResponse, Unreachable
 from .proxy import Proxy, open_tunnel, proxy_from_environment
@@ -28,7 +27,7 @@ HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
 The buffer that the headers are read through may hold the beginning of the body.
 """
 
-_DIED_IDLE: Final = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
+_DIED_IDLE: Final = (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 
 
 class OwnConnection:
@@ -47,7 +46,7 @@ class OwnConnection:
         except Exception as error:
             store_is_empty = False
             if isinstance(root_of(error), ssl.SSLCertVerificationError):
-                store_is_empty = _is_empty(self._given or self._context())
+                store_is_empty = _holds_nothing(self._context()) and (bool(self._given) or _folder_is_empty())
                 self._default = None  # read anew for the next attempt
             return failure_of(error, exchange, store_is_empty=store_is_empty)
 
@@ -87,6 +86,7 @@ class OwnConnection:
             return UsersPool(pool, self._max_body)(request)
         finally:
             pool.clear()
+            self._default = None  # whether it failed to verify is the pool's secret
 
     def _context(self) -> ssl.SSLContext:
         context = self._given or self._default
@@ -161,12 +161,16 @@ def verifies(context: ssl.SSLContext) -> bool:
     return context.verify_mode == ssl.CERT_REQUIRED
 
 
-def _is_empty(context: ssl.SSLContext) -> bool:
-    # A folder of certificates is read one by one, as they are asked for. truststore knows no figures.
-    with suppress(NotImplementedError, OSError):
-        folder = ssl.get_default_verify_paths().capath
-        return not context.cert_store_stats()["x509"] and not (folder and any(os.scandir(folder)))
+def _holds_nothing(context: ssl.SSLContext) -> bool:
+    with suppress(NotImplementedError):  # truststore, whose store is the operating system's
+        return not context.cert_store_stats()["x509"]
     return False
+
+
+def _folder_is_empty() -> bool:
+    # Of a folder of certificates (SSL_CERT_DIR), a context reads only those that it has been asked for.
+    folder: str | None = ssl.get_default_verify_paths().capath
+    return not folder or not os.listdir(folder)  # noqa: PTH208
 
 
 def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
@@ -185,8 +189,8 @@ def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
 
 def _proxy_of(pool: urllib3.PoolManager) -> Host | None:
     # A ProxyManager has it parsed, a SOCKSProxyManager as text.
-    proxy = pool.proxy or parse_url(getattr(pool, "proxy_url", ""))
-    return Host(proxy.host, proxy.port or 1080, is_proxy=True) if proxy.host else None
+    proxy: Url = getattr(pool, "proxy", None) or parse_url(getattr(pool, "proxy_url", ""))
+    return Host(proxy.host, proxy.port or 1080, "proxy ") if proxy.host else None
 
 
 def _stay_on_loopback(exchange: Exchange) -> None:
