@@ -12,6 +12,8 @@ import attrs
 import httpx
 import httpx2
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 from requests.cookies import cookiejar_from_dict
 
 from client_credentials import ClientCredentialsStrategy, SdkConfiguration, TokenEndpointUnreachable, TokenResponse
@@ -239,6 +241,39 @@ def test_cancellation_ends_the_exchange(name: str, ca: str) -> None:
     """A task that is cancelled lets go of the endpoint at once, and shows nothing of the request."""
     with Peer(silent) as peer, within(0.3), pytest.raises(TimeoutError):
         asyncio.run(asyncio.wait_for(_in_loop(name, ca, peer.url), 0.3))
+
+
+def _raises(error: BaseException) -> Any:
+    def handle(*_: object, **__: object) -> Any:
+        raise error
+
+    return handle
+
+
+def test_an_interrupt_shows_nothing(ca: str) -> None:
+    """Ctrl-C in an exchange comes through, without the frames that hold the request."""
+    session = requests.Session()
+    session.mount("https://idp.example", adapter := HTTPAdapter())
+    adapter.send = _raises(KeyboardInterrupt())  # type: ignore[method-assign]
+    fetches: list[Any] = [for_requests.RequestsFetch(session)]
+    fetches += [
+        module.HttpxFetch(library.Client(transport=library.MockTransport(_raises(KeyboardInterrupt()))))
+        for library, module in ((httpx, for_httpx), (httpx2, for_httpx2))
+    ]
+    for fetch in fetches:
+        with pytest.raises(KeyboardInterrupt) as raised:
+            fetch(token_request("https://idp.example/token"))
+        files = [Path(entry.path).name for entry in raised.traceback]
+        assert ("test_fetches.py", 2) == (files[0], len(files))
+
+
+@pytest.mark.parametrize(("library", "module"), [(httpx, for_httpx), (httpx2, for_httpx2)])
+def test_what_nobody_knows_is_named(library: Any, module: Any) -> None:
+    """An exception of a transport of the program's own is named, not quoted, and not worth another attempt."""
+    client = library.Client(transport=library.MockTransport(_raises(LookupError(SECRET))))
+    error = failure(module.HttpxFetch(client), token_request("https://idp.example/token"))
+    assert isinstance(error, TokenEndpointUnreachable)
+    assert ("response of idp.example: LookupError", False) == (error.reason, error.retryable)
 
 
 async def _in_loop(name: str, ca: str, url: str) -> TokenResponse:

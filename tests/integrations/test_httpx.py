@@ -163,15 +163,26 @@ def test_a_bearer_of_one_library_serves_the_other(server: TokenServer, api: Api)
         assert 200 == client.get(api.url()).status_code
 
 
-def test_a_refusal_that_a_hook_has_read_is_left_to_it(library: Any, auth: Any, api: Api) -> None:
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_a_refusal_that_a_hook_has_read_is_left_to_it(library: Any, auth: Any, api: Api, *, in_loop: bool) -> None:
     """A response hook of the caller's may read what was refused, whole; the history has it."""
     api.watcher = lambda hit: api.revoked.update([hit.token or ""]) if len(api.hits) == 1 else None
 
     def read(response: Any) -> None:
         response.read()
 
-    with library.Client(auth=auth, trust_env=False, event_hooks={"response": [read]}) as client:
-        answer = client.post(api.url(), content=b"x" * 100_000)
+    async def read_in_loop(response: Any) -> None:
+        await response.aread()
+
+    async def ask_in_loop() -> Any:
+        async with library.AsyncClient(auth=auth, trust_env=False, event_hooks={"response": [read_in_loop]}) as client:
+            return await client.post(api.url(), content=b"x" * 100_000)
+
+    if in_loop:
+        answer = asyncio.run(ask_in_loop())
+    else:
+        with library.Client(auth=auth, trust_env=False, event_hooks={"response": [read]}) as client:
+            answer = client.post(api.url(), content=b"x" * 100_000)
     assert (200, [100_000]) == (answer.status_code, [len(each.content) for each in answer.history])
 
 

@@ -59,7 +59,8 @@ def diagnosed(error: Exception, exchange: Exchange) -> Failure:
     root = _root(error)
     names = {kind.__name__ for each in (root, error) for kind in type(each).__mro__}
     if isinstance(root, gaierror):
-        exchange.stage = (exchange.proxy or exchange.host).lookup
+        peer = exchange.proxy or exchange.host
+        exchange.stage = f"lookup of {peer.role}{peer.name}"
     elif "ClientConnectorError" in names and not isinstance(root, SSLError | ConnectionResetError):
         exchange.stage = f"connect to {exchange.host}"
     if isinstance(root, TimeoutError):

@@ -98,7 +98,7 @@ class _Progress:
             if "timeout" in info:  # it was read before the step began
                 info["timeout"] = left
         if event == "connection.connect_tcp.started":
-            peer = Host(info["host"], info["port"], is_proxy=True)
+            peer = Host(info["host"], info["port"], "proxy ")
             if (peer.name, peer.port) != (exchange.host.name, exchange.host.port):
                 exchange.proxy = peer
             exchange.stage = f"connect to {exchange.proxy or exchange.host}"

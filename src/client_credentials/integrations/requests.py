@@ -192,4 +192,4 @@ class RequestsFetch:
 
 def _proxy(url: str, proxies: dict[str, str]) -> Host | None:
     parts = urlsplit(select_proxy(url, proxies) or "")
-    return Host(parts.hostname, parts.port or 1080, is_proxy=True) if parts.hostname else None
+    return Host(parts.hostname, parts.port or 1080, "proxy ") if parts.hostname else None
