@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 import pytest
 
-from client_credentials import ClientCredentialsStrategy, FileCachingStrategy, SdkConfiguration
+from client_credentials import AccessToken, ClientCredentialsStrategy, FileCachingStrategy, SdkConfiguration
+from client_credentials._cli.commands import is_ending
 from client_credentials._cli.main import main
 from client_credentials._core.request import VERSION
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
@@ -478,6 +479,23 @@ class TestRenewal:
         begun = time.monotonic()
         assert held == run()[0]
         assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("window", "lifetime", "extra"),
+    [
+        (300, 3600, {}),
+        (10, 20, {}),
+        (1800, 3600, {"refresh_in": 1800}),
+        (300, 3600, {"refresh_in": 3600}),
+        (300, 3600, {"refresh_in": "soon"}),
+    ],
+)
+def test_the_renewal_window(window: int, lifetime: int, extra: dict[str, object]) -> None:
+    """Five minutes or half of the life before the end; or where the server's refresh_in says, within the life."""
+    token = AccessToken("a", "Bearer", lifetime, lifetime * 1000, extra=extra)
+    at = [lifetime - window - 1, lifetime - window, lifetime]
+    assert [False, True, True] == [is_ending(token, now) for now in at]
 
 
 def test_the_query_of_the_url_is_not_shown(server: TokenServer, somebody: None, capsys: Captured) -> None:

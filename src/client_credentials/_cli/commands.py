@@ -63,7 +63,7 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
         try:
             held = strategy.get_access_token()
             token = strategy.get_or_create_access_token()
-            if cache and _is_ending(token):
+            if cache and is_ending(token, time.time()):
                 token = _renewed(strategy, token, request, cache, arguments.timeout)
         except TokenError as error:
             return complain(f"{error}; {advice(error, request.answer)}")
@@ -80,9 +80,13 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
     return DONE
 
 
-def _is_ending(token: AccessToken) -> bool:
-    """Tell whether the token is in its renewal window."""
-    return token.expires / 1000 - time.time() <= min(RENEW_AHEAD, token.expires_in / 2)
+def is_ending(token: AccessToken, now: float) -> bool:
+    """Tell whether the token is in its renewal window; `now` is in seconds since the epoch."""
+    window = min(RENEW_AHEAD, token.expires_in / 2)
+    advised = token.extra.get("refresh_in")
+    if isinstance(advised, int | float) and 0 < advised < token.expires_in:
+        window = token.expires_in - advised
+    return token.expires / 1000 - now <= window
 
 
 def _renewed(
