@@ -400,7 +400,7 @@ class TestHungFlights:
         for module in ("base", "driver"):
             monkeypatch.setattr(f"client_credentials._shell.{module}.dice", lambda: 0.0)
         late = Held(refuse(status=503))
-        endpoint = Endpoint(*[late] * 8, grant("at last"))
+        endpoint = Endpoint(*[late] * 8, grant("at-last"))
         strategy = strategy_of(endpoint, policy=attrs.evolve(EXACT, deadline=0.05), caching_strategy=Shelf())
         for _ in range(8):
             assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
@@ -410,7 +410,7 @@ class TestHungFlights:
             assert "8 earlier requests still hang past their deadline" in str(error)
         assert (True, 8) == (time.monotonic() - began < 1, len(endpoint.requests))
         late.go.set()
-        until(lambda: outcome(strategy.get_or_create_access_token) == "at last")
+        until(lambda: outcome(strategy.get_or_create_access_token) == "at-last")
 
     def test_with_a_token_in_hand(self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
         """With a good token, or one whose end was only assumed, callers are served, hung flights or not."""
