@@ -151,17 +151,24 @@ class BaseStrategy:
             self._give_up(flight)
         return flight
 
-    def _join(self, flight: Flight, until: float) -> Flight:
+    def _join(self, flight: Flight, until: float) -> AccessToken | Flight:
         """Give the flight to wait for: this one, or where it is gone, a new one."""
         if Flight.is_engaged(self._identity.client):
-            raise self._error(_WITHIN_ITSELF, 0.0)
+            return self._without_request(flight.active, _WITHIN_ITSELF)
         if not flight.is_gone:
             if flight.has_asked and flight.active.cache is not None:
                 self._look_meanwhile(flight)
             return flight
         if self._is_full():
-            raise self._error(_TOO_MANY_HANG, 0.0)
+            return self._without_request(flight.active, _TOO_MANY_HANG)
         return self._begin(flight, until, waits=True)
+
+    def _without_request(self, active: ActiveConfiguration, failure: Failure) -> AccessToken:
+        """Give a token whose end was only assumed, where there is one, or raise why none is asked for."""
+        got = answer(active.known().state, active.now(), Fail(failure, 0.0), 0.0, self._deadline)
+        if isinstance(got, AccessToken):
+            return got
+        raise self._error(failure, 0.0)
 
     def _begin(self, last: Flight, until: float, *, waits: bool) -> Flight:
         """Begin a flight after the last one, or give the one that somebody else has begun.

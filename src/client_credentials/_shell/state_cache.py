@@ -25,7 +25,7 @@ class StateCache:
     _cache: LockingCachingStrategy
     _policy: RenewalPolicy
     _lateness: float
-    """The seconds that a write may take, by which an entry is told older than it is."""
+    """The seconds that a write may take, by which what is known is told older than it is."""
     _is_readable: bool = True
 
     @classmethod
@@ -48,7 +48,10 @@ class StateCache:
 
     def store(self, key: str, state: State, now: Instant) -> None:
         """Keep a state under the key, for as long as any of it is worth knowing."""
-        entry = dump(state, key, now.earlier(-self._lateness), self._policy)
+        late = now.earlier(-self._lateness)
+        # A wait that was ordered would end too early.
+        gates = tuple(attrs.evolve(gate, since=gate.since.earlier(-self._lateness)) for gate in state.gates)
+        entry = dump(attrs.evolve(state, gates=gates), key, late, self._policy)
         if entry is None or entry.ttl is None:
             self._cache.remove(key)
         else:
