@@ -83,6 +83,9 @@ def test_no_secret_is_told(reports: dict[str, Report]) -> None:
 class Attributes:
     """A token with an attribute."""
 
+    def __repr__(self) -> str:
+        return "Attributes()"
+
     access_token = "known"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
-from .._core.client import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
+from .._core.client import SPOTIFY_TOKEN_URL, check_kind, make_client
 from .._core.lifecycle import (
     MOST_HUNG,
     Ask,
@@ -23,15 +23,16 @@ from .._core.lifecycle import (
     too_many_hang,
 )
 from .._core.model import AccessToken, ClientAuthentication, Failure, RenewalPolicy, Unreachable, without_query
-from .._core.secret import NO_SECRET, Secret
+from .._core.secret import NO_SECRET
 from .._core.state import EMPTY, State
 from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import TokenError, error_of
 from . import threads
 from .active import ActiveConfiguration, Lease
 from .dice import dice
-from .driver import Identity, fly, tell
+from .driver import fly, tell
 from .flight import Flight
+from .identity import Identity, wrapped
 from .state_cache import StateCache
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class BaseStrategy:
         # A traceback may show the locals of a frame, whichever argument is to blame.
         given = [client_secret]
         del client_secret
-        secrets = _secrets(given)
+        secrets = wrapped(given)
         client = make_client(
             client_id,
             token_url=token_url,
@@ -304,26 +305,3 @@ class BaseStrategy:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds a client secret, so it cannot be pickled or copied; make another")
-
-
-def _secrets(given: list[str | Callable[[], str] | Sequence[str] | None]) -> tuple[Secret, ...]:
-    """Take what was given as client secret out of its box, and wrap it; raises ValueError, which shows none of it."""
-    secrets: tuple[Secret, ...] = ()
-    match given.pop():
-        case None:
-            return (NO_SECRET,)
-        case str() as text:
-            secrets = (Secret(text),)
-            del text
-        case list() | tuple() as texts:
-            secrets = tuple(map(Secret, texts))
-            del texts
-        case source if callable(source) and not is_coroutine_function(source):
-            return (Secret(source),)
-        case _:
-            pass
-    if not secrets:
-        raise ValueError("client_secret must be a string, several of them, or a callable that is no coroutine function")
-    for secret in secrets:
-        check_secret(secret.reveal())
-    return secrets
