@@ -1,8 +1,8 @@
 """The functional core: values in, values out, and nothing of the world in between.
 
-No clock, dice, lock, thread, socket, file, environment or log is named in here; a test reads the syntax trees for that.
-The time, randomness and earlier failures are arguments, and a server's misbehaviour comes out as a value. In the order in
-which to read it:
+No clock, dice, lock, thread, socket, file, environment or log is named in here; a test over the syntax trees says so.
+The time, randomness and earlier failures are arguments, and a server's misbehaviour comes out as a value. In the order
+in which to read it:
 
 - `model`: the values and their unions, named after RFC 6749; `secret`: the wrapper that shows nothing.
 - `client`: what is wrong with a client's registration; `request`: client to token request and cache key.
@@ -12,7 +12,7 @@ which to read it:
 - `acquisition`: the way of a miss, as a coroutine of commands.
 - `entry`: state to the text kept in a cache, and back.
 
-The shell beside it (`_shell`) performs what the core decides. `base` is what both strategies share: a call is served from
-memory, or joins a flight and waits. `flight` is one request under way; `driver` performs its commands in a thread of
-ours; `active` holds the state and the newest flight in two chains of immutable links, so that no caller takes a lock.
+The shell beside it (`_shell`) performs what the core decides. `base` is what both strategies share: a call is served
+from memory, or joins a flight and waits. `flight` is one request under way; `driver` performs its commands in a thread
+of ours; `active` holds the state and the newest flight in two chains of links, so that no caller takes a lock.
 """
