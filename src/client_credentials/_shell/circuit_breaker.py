@@ -139,8 +139,6 @@ class CircuitBreaker:
 
     name: str
     """What the log calls the cache."""
-    owner: object = attrs.field(default=None, repr=False)
-    """The cache, where it must live as long as its breaker."""
     _left: float = attrs.field(factory=lambda: BUDGET, init=False)
     _failures: int = attrs.field(default=0, init=False)
     _failing: set[str] = attrs.field(factory=set[str], init=False)
