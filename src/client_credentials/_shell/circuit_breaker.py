@@ -29,7 +29,7 @@ _TIMES_AS_LONG: Final = ((100, 60.0), (8, 2.5))
 _QUICK = 0.1  # seconds
 _MOST_FAILURES = 3  # in a row
 # Seconds of a nap, and how many times its budget a call may take where all naps end late.
-_NAP, _STRETCH = 0.01, 4
+_NAP, _STRETCH = 0.05, 4
 
 _CODES: Final = re.compile(r"(?:^|-)([A-Z]{3,16})(?= )")
 _LONGEST_CHAIN = 4
