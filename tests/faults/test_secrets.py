@@ -395,7 +395,7 @@ def test_names(server: TokenServer, tmp_path: Path) -> None:
         strategy = make_sync(server, hooks={"caching_strategy": cache, "before_request": hear})
         strategy.get_or_create_access_token()
     files = [path.name for path in tmp_path.iterdir()]
-    assert {".entry", ".lock"} == {re.sub("^[0-9a-f]{64}", "", name) for name in files}
+    assert {".entry", ".lock"} == {re.sub("^client-credentials-[0-9a-f]{64}", "", name) for name in files}
     keys = {str(args[3]) for args in redis.sent}
     assert all(re.fullmatch(r"b'\{client-credentials-1-[0-9a-f]{64}\}(:lock)?'", key) for key in keys), keys
     values = [str(args[4:]) for args in redis.sent]

@@ -29,7 +29,7 @@ _TIMES_AS_LONG: Final = ((100, 60.0), (8, 2.5))
 _QUICK = 0.1  # seconds
 _MOST_FAILURES = 3  # in a row
 # Seconds of a nap, and how many times its budget a call may take where all naps end late.
-_NAP, _STRETCH = 0.01, 4
+_NAP, _STRETCH = 0.05, 4
 
 _CODES: Final = re.compile(r"(?:^|-)([A-Z]{3,16})(?= )")
 _LONGEST_CHAIN = 4
@@ -139,8 +139,6 @@ class CircuitBreaker:
 
     name: str
     """What the log calls the cache."""
-    owner: object = attrs.field(default=None, repr=False)
-    """The cache, where it must live as long as its breaker."""
     _left: float = attrs.field(factory=lambda: BUDGET, init=False)
     _failures: int = attrs.field(default=0, init=False)
     _failing: set[str] = attrs.field(factory=set[str], init=False)
