@@ -429,7 +429,10 @@ def test_the_error_handler_sees_each_attempt(
         make(server, hooks={"error_handler": handler}).get_or_create_access_token()
     assert [500] * 3 == [error.status for error in seen if isinstance(error, TokenRefused)]
     told = [record.getMessage() for record in caplog.records if record.name == "client_credentials"]
-    assert ["the token endpoint refused with status 500", "error_handler raised LookupError"] * 3 == told
+    assert [
+        "the token endpoint refused with status 500; the body is 0 bytes of no type",
+        "error_handler raised LookupError",
+    ] * 3 == told
 
 
 @pytest.mark.parametrize("hook", ["before_request", "error_handler"])
@@ -500,7 +503,7 @@ def test_an_exit_in_the_error_handler(server: TokenServer, make: Maker) -> None:
 def test_a_fetch_that_gives_something_else(server: TokenServer, make: Maker) -> None:
     """O: what is no TokenResponse is named by its type, and is worth no second attempt."""
     strategy = make(server, hooks={"fetch": str})
-    with pytest.raises(TokenEndpointUnreachable, match="fetch gave str, no TokenResponse") as caught:
+    with pytest.raises(TokenEndpointUnreachable, match="fetch returned str, expected TokenResponse") as caught:
         strategy.get_or_create_access_token()
     assert not caught.value.retryable
 
@@ -519,7 +522,7 @@ class Late:
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(SdkConfiguration)])
 def test_what_has_to_be_awaited(name: str, hook: Any) -> None:
     """A hook that is a coroutine function is refused: nobody would await it."""
-    with pytest.raises(ValueError, match=f"^{name}: .*, no coroutine function"):
+    with pytest.raises(ValueError, match=f"^{name} must .*, and no coroutine function"):
         SdkConfiguration(**{name: hook})
 
 
