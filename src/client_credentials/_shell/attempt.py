@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import cast
 
 import attrs
@@ -50,8 +51,7 @@ def attempt(
     """Make one token request, in `timeout` seconds; an error repeats neither secret nor a token of the state."""
     # No frame that calls a user's code has a bare secret among its locals: tracebacks may show them.
     request = token_request(client, secret.reveal(), timeout)
-    held = (state.held.token.access_token,) if state.held else ()
-    hidden = hidden_of(client, secret, (*held, *state.removed))
+    hidden = hidden_of(client, secret, partial(_tokens, state))
     response: TokenResponse | None = None
     outcome: Outcome
     cause: Exception | None = None
@@ -87,6 +87,10 @@ def attempt(
     if isinstance(outcome, Refused | Malformed | Unreachable):
         outcome = with_retry_after(outcome, response, configuration.clock.wall())
     return Attempted(outcome, cause)
+
+
+def _tokens(state: State) -> tuple[str, ...]:
+    return (*state.removed, state.held.token.access_token) if state.held else state.removed
 
 
 def _fetched(configuration: SdkConfiguration, request: TokenRequest) -> TokenResponse:
