@@ -51,7 +51,7 @@ VERDICTS: Mapping[str, set[str]] = {
     **{f"I{number}": KEPT for number in range(1, 9)},
     "I7": MENDED,
     **{str(number): MENDED for number in range(1, 36)},
-    **{str(number): KEPT for number in (2, 5, 6, 7, 10, 12, 13, 14, 16, 22, 24, 25)},
+    **{str(number): KEPT for number in (2, 5, 6, 10, 12, 13, 14, 16, 22, 24, 25)},
     **{str(number): KEPT | MENDED for number in (11, 26)},
     **{f"E{number}": MENDED for number in range(1, 9)},
     "E1": KEPT,

@@ -54,7 +54,7 @@ def without(*names: str) -> dict[str, object]:
 
 def hidden(*secrets: str, client: Client | None = None) -> Hidden:
     """Hide what a client with the first of these secrets has to hide, and the others."""
-    return hidden_of(client or make(), Secret(secrets[0]), secrets[1:])
+    return hidden_of(client or make(), Secret(secrets[0]), lambda: secrets[1:])
 
 
 def accept(_: TokenResponse) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn, cast
@@ -10,8 +11,11 @@ from typing import Any, Final, NoReturn, cast
 import pytest
 
 from client_credentials import (
+    AccessToken,
     ClientAuthentication,
     InvalidTokenResponse,
+    RenewalPolicy,
+    SdkConfiguration,
     TokenEndpointUnreachable,
     TokenRefused,
     TokenRequest,
@@ -19,8 +23,11 @@ from client_credentials import (
     accept_success,
     json_object,
 )
+from client_credentials._core.lifecycle import Instant, State, hold
 from client_credentials._core.model import Granted, Refused
-from tests.core.kit import SECRET, SOUND, accept, answer, failed_by, granted, judged, make, malformed, refused
+from client_credentials._core.secret import Secret
+from client_credentials._shell.attempt import attempt
+from tests.core.kit import NOON, SECRET, SOUND, accept, answer, failed_by, granted, judged, make, malformed, refused
 
 ANSWERS = [
     answer({"error": "invalid_client", "error_description": "no"}, 401),
@@ -209,3 +216,20 @@ def test_an_outcome_with_a_note() -> None:
     assert isinstance(outcome, Refused)
     assert (outcome.note or "").startswith("the body is 0 bytes of no type; client_id or client_secret holds ")
     assert isinstance(judged(answer()), Granted)
+
+
+def test_no_frame_holds_a_token() -> None:
+    """O6: a traceback through a hook, with the locals of our frames, shows neither the secret nor a token of before."""
+    seen: list[str] = []
+
+    def fetch(_: TokenRequest) -> NoReturn:
+        frames = traceback.StackSummary.extract(traceback.walk_stack(None), capture_locals=True)
+        seen.extend(str(frame.locals) for frame in frames if frame.filename.endswith("attempt.py"))
+        raise LookupError
+
+    token = AccessToken("t0ken-in-hand", "Bearer", 60, 1)
+    now = Instant(NOON, 5.0)
+    state = State(held=hold(token, now, RenewalPolicy(), 0.5), removed=("t0ken-removed",))
+    attempt(make(), Secret(SECRET), SdkConfiguration(fetch=fetch), 1.0, state)
+    assert [] == [text for text in seen if "t0ken-" in text or SECRET in text]
+    assert seen

@@ -175,9 +175,9 @@ def _outcome(stage: Stage, timeout: float) -> Outcome:
     except TokenEndpointUnreachable:
         return Unreachable(reason=LOST)
     failure = status_failure(response)
-    return (
-        with_retry_after(failure, response, stage.now().wall) if failure else parse_document(response, decode(response))
-    )
+    if failure:
+        return with_retry_after(failure, response, stage.now().wall)
+    return parse_document(response, decode(response))
 
 
 class Cache:

@@ -25,12 +25,13 @@ _LONGEST_MEMBERS: Final = 16384
 """So many characters all of them may have."""
 _PIECE: Final = 10
 """So many characters in a row give a secret away."""
+_BLOCK: Final = _PIECE // 2
 _SHORTEST: Final = 6
 """Shorter forms stand in texts by chance; only the client secret itself is looked for at any length."""
 _LONGEST_TOKEN: Final = 65536
 _LONG: Final = 512
-_STRIDE: Final = 32
-"""Of a form longer than `_LONG`, every 32nd piece is looked for, so 41 characters in a row give it away."""
+_STRIDE: Final = 64
+"""Of a form longer than `_LONG`, every 64th piece is looked for, so 73 characters in a row give it away."""
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x21\x23-\x5B\x5D-\x7E]")
 _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7E]")
@@ -80,9 +81,23 @@ class Needles:
     values: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
     pieces: frozenset[str] = frozenset()
+    blocks: frozenset[str] = frozenset()
+    """Every half of a piece. A text that holds a piece holds one of them at a multiple of its length."""
 
     def __or__(self, other: Needles) -> Needles:
-        return Needles(self.values | other.values, self.whole | other.whole, self.pieces | other.pieces)
+        return Needles(
+            self.values | other.values,
+            self.whole | other.whole,
+            self.pieces | other.pieces,
+            self.blocks | other.blocks,
+        )
+
+    def in_reading(self, reading: str, shortest: int) -> bool:
+        """Whether one reading of a text holds any of them."""
+        if any(form in reading for form in self.whole if len(form) >= shortest):
+            return True
+        halves = (reading[at : at + _BLOCK] for at in range(0, len(reading), _BLOCK))
+        return not self.blocks.isdisjoint(halves) and not self.pieces.isdisjoint(_windows(reading))
 
 
 def needles(
@@ -99,7 +114,9 @@ def needles(
         if len(form) < _PIECE:
             whole.add(form)
         pieces.update(_windows(form, _STRIDE if len(form) > _LONG else 1))
-    return Needles(frozenset(values), frozenset(whole), frozenset(pieces - known))
+    pieces -= known
+    blocks = {piece[at : at + _BLOCK] for piece in pieces for at in range(_BLOCK + 1)}
+    return Needles(frozenset(values), frozenset(whole), frozenset(pieces), frozenset(blocks))
 
 
 @final
@@ -127,11 +144,7 @@ class Hidden:
         known = self._needles()
         if not (known.whole or known.pieces):
             return False
-        whole = [form for form in known.whole if len(form) >= shortest]
-        return any(
-            any(form in reading for form in whole) or not known.pieces.isdisjoint(_windows(reading))
-            for reading in readings(text)
-        )
+        return any(known.in_reading(reading, shortest) for reading in readings(text))
 
     def shown(self, text: str, longest: int = LONGEST_TEXT) -> str:
         """A text as it may be shown."""

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 from urllib.parse import quote_plus, urlencode
 
@@ -51,9 +51,12 @@ def credentials_note(client: Client, refusal: Refused, secret: str) -> str | Non
     return f"client_id or client_secret holds a character that servers decode differently: try {ways}"
 
 
-def hidden_of(client: Client, secret: Secret, tokens: Iterable[str] = ()) -> Hidden:
-    """Everything that a text about this client must not show; `tokens` are those in hand or removed."""
-    return Hidden(lambda: _needles(client, secret.reveal(), tokens))
+def hidden_of(client: Client, secret: Secret, tokens: Callable[[], Iterable[str]] = tuple) -> Hidden:
+    """Everything that a text about this client must not show; `tokens` gives those in hand or removed.
+
+    The values are read when there is a text to look at, so no frame that calls a user's code holds them.
+    """
+    return Hidden(lambda: _needles(client, secret.reveal(), tokens()))
 
 
 def _needles(client: Client, secret: str, tokens: Iterable[str]) -> Needles:

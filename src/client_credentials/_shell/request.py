@@ -74,7 +74,7 @@ async def attempt(
     """
     # No frame that calls the program's code has a bare secret among its locals: tracebacks may show them.
     request = token_request(client, secret.reveal(), seconds)
-    hidden = hidden_of(client, secret, (state.held.token.access_token,) if state.held else ())
+    hidden = hidden_of(client, secret, lambda: (state.held.token.access_token,) if state.held else ())
     response: TokenResponse | None = None
     outcome: Outcome
     cause: BaseException | None = None
