@@ -9,7 +9,7 @@ from .aio import AsyncClientCredentialsStrategy
 from .caching.file import FileCachingStrategy
 from .caching.memory import InMemoryCachingStrategy
 from .caching.redis import RedisCachingStrategy
-from .configuration import SdkConfiguration
+from .configuration import SdkConfiguration, accept_success, json_object
 from .errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
 from .protocols import AsyncAuthStrategy, AuthStrategy, CachingStrategy, Clock, LockingCachingStrategy
 from .strategy import ClientCredentialsStrategy
@@ -38,4 +38,6 @@ __all__ = [
     "TokenRequest",
     "TokenResponse",
     "Urllib3Fetch",
+    "accept_success",
+    "json_object",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 import attrs
 
 from ._core.model import Failure, Malformed, Refused, Unreachable
+
+_LONGEST_TEXT: Final = 256
 
 
 class TokenError(Exception):
@@ -35,10 +37,16 @@ def _revive(kind: type[TokenError], args: tuple[object, ...], fields: dict[str, 
     return error
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+
+
 class TokenRefused(TokenError):
     """The server said no: an error of RFC 6749 section 5.2, too many requests (429), or its own failure (5xx).
 
-    `error`, `error_description`, `error_uri` and `www_authenticate` are the server's words, made fit to print.
+    `error`, `error_description`, `error_uri` and `www_authenticate` are the server's words, made fit to print: the
+    description is cut at 4096 characters, and at 256 in the text of the exception. `note` is what we add: how the
+    body can be told where there were no words, and what to change.
     """
 
     def __init__(
@@ -49,12 +57,15 @@ class TokenRefused(TokenError):
         error_uri: str | None = None,
         *,
         www_authenticate: str | None = None,
+        note: str | None = None,
         retryable: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        said = ": ".join(text for text in (error, error_description) if text)
+        said = ": ".join(_cut(text) for text in (error, error_description) if text)
         super().__init__(
-            f"the token endpoint refused with status {status}" + (f" ({said})" if said else ""),
+            f"the token endpoint refused with status {status}"
+            + (f" ({said})" if said else "")
+            + (f"; {note}" if note else ""),
             retryable=retryable,
             retry_after=retry_after,
         )
@@ -63,6 +74,7 @@ class TokenRefused(TokenError):
         self.error_description = error_description
         self.error_uri = error_uri
         self.www_authenticate = www_authenticate
+        self.note = note
 
 
 class InvalidTokenResponse(TokenError):
@@ -95,6 +107,7 @@ def error_of(failure: Failure, retry_after: float | None = None) -> TokenError:
                 failure.error_description,
                 failure.error_uri,
                 www_authenticate=failure.www_authenticate,
+                note=failure.note,
                 retryable=failure.retryable,
                 retry_after=pause,
             )

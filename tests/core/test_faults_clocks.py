@@ -25,7 +25,7 @@ from client_credentials._core.lifecycle import (
     token_of,
 )
 from client_credentials._core.model import Granted, Refused
-from client_credentials._core.response import ordered
+from client_credentials._core.refusal import with_retry_after
 
 HOUR: Final = 3600.0
 START: Final = Instant(wall=1_700_000_000.0, monotonic=100.0)
@@ -98,7 +98,9 @@ def zone(request: pytest.FixtureRequest) -> Generator[str]:
 def test_i7(zone: str, date: str) -> None:
     """I7: the time zone is of no account, not even for a date that names none, nor is the hour when summer begins."""
     assert zone == os.environ["TZ"]
-    failure = ordered(Refused(status=503), TokenResponse(503, {"Retry-After": date}, b""), 1_425_799_800.0 - 30)
+    failure = with_retry_after(
+        Refused(status=503), TokenResponse(503, {"Retry-After": date}, b""), 1_425_799_800.0 - 30
+    )
     assert 30.0 == failure.retry_after
 
 

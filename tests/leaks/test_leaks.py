@@ -58,7 +58,7 @@ def test_what_is_no_canary(harmless: str) -> None:
 def test_what_is_a_canary() -> None:
     """Six characters are enough."""
     assert is_canary("s3cr3t")
-    assert {"raw", "percent-encoded", "base64"} <= set(forms("s3cr3t!").values())
+    assert {"raw", "base64", "hex", "sha256 digest"} <= set(forms("s3cr3t!").values())
 
 
 def test_what_is_public_is_no_canary() -> None:

@@ -21,7 +21,8 @@ from client_credentials import (
 from client_credentials._core.entry import dump
 from client_credentials._core.lifecycle import EMPTY, Fail, Gate, Held, Instant, State, hold
 from client_credentials._core.model import Outcome, Refused, Unreachable
-from client_credentials._core.response import decode, interpret, objection, ordered
+from client_credentials._core.refusal import with_retry_after
+from client_credentials._core.response import decode, parse_document, status_failure
 from client_credentials._core.secret import Secret
 from client_credentials._shell import flight as real_flight
 from client_credentials._shell import journey as real_journey
@@ -173,8 +174,8 @@ def _outcome(stage: Stage, timeout: float) -> Outcome:
         response = stage.response(timeout)
     except TokenEndpointUnreachable:
         return Unreachable(reason=LOST)
-    failure = objection(response)
-    return ordered(failure, response, stage.now().wall) if failure else interpret(response, decode(response))
+    failure = status_failure(response)
+    return with_retry_after(failure, response, stage.now().wall) if failure else parse_document(response, decode(response))
 
 
 class Cache:

@@ -9,7 +9,8 @@ import attrs
 
 from client_credentials import ClientAuthentication, RenewalPolicy
 from client_credentials._core.model import Client
-from client_credentials._core.request import cache_key, make_client
+from client_credentials._core.client import make_client
+from client_credentials._core.request import cache_key
 
 from .cache import Cache
 from .endpoint import Endpoint

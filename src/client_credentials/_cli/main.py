@@ -7,13 +7,14 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
+from .._core.client import SPOTIFY_TOKEN_URL
 from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy
-from .._core.request import SPOTIFY_TOKEN_URL
 from ..configuration import SdkConfiguration
 from ..errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
 from ..strategy import ClientCredentialsStrategy
@@ -74,8 +75,9 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         strategy = _of_spotify() if arguments.command == "demo" else _strategy(arguments)
     except ValueError as error:
-        name, _, text = str(error).partition(": ")
-        parser.error(f"{_OPTIONS.get(name, name)}: {text}")
+        # A message begins with the name of the argument.
+        name, *rest = re.split(r"\b", str(error), maxsplit=2)[1:]
+        parser.error(_OPTIONS.get(name, name) + "".join(rest))
     with _Remarks() as remarks:
         try:
             if strategy is None or arguments.command == "demo":

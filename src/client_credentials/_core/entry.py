@@ -11,7 +11,9 @@ import attrs
 
 from .lifecycle import LONGEST_WAIT, Gate, Instant, State, elapsed, hold
 from .model import AccessToken, CacheEntry, Failure, RenewalPolicy
-from .response import hushed, usable_token
+from .redaction import NOTHING
+from .refusal import redacted_failure
+from .response import usable_token
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -95,7 +97,7 @@ def load(kept: CacheEntry, now: Instant, policy: RenewalPolicy, draw: float) -> 
         gate=None
         if entry.gate is None
         else Gate(
-            failure=hushed(entry.gate.failure, frozenset()),
+            failure=redacted_failure(entry.gate.failure, NOTHING),
             since=written.earlier(entry.gate.age),
             wait=entry.gate.wait,
             streak=entry.gate.streak,

@@ -30,51 +30,79 @@ def _count(value: Mapping[str, str]) -> str:
     return f"<{len(value)} headers>"
 
 
+def without_query(url: str) -> str:
+    """The URL as it may be shown: gateways put keys into the query."""
+    return url.partition("?")[0]
+
+
+def _shown_url(value: str) -> str:
+    return repr(without_query(value))
+
+
+def _frozen_headers(value: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(value))
+
+
 class ClientAuthentication(Enum):
-    """How the client proves who it is at the token endpoint (RFC 6749 section 2.3.1)."""
+    """How the client authenticates at the token endpoint (RFC 6749 section 2.3)."""
 
     BASIC = "basic"
-    """HTTP Basic, id and secret form-encoded first, as the RFC asks."""
+    """HTTP Basic with `%`, `+` and a colon in the id percent-encoded: servers that form-decode id and secret
+    (RFC 6749 section 2.3.1) and servers that do not mostly read the same."""
     BASIC_RAW = "basic-raw"
-    """HTTP Basic without the form-encoding, for servers that do not decode."""
+    """HTTP Basic without any encoding, for servers that do not decode."""
     POST = "post"
     """Id and secret in the body; the RFC advises against it."""
+    ASSERTION = "assertion"
+    """The secret is an assertion, usually a JWT, sent as `client_assertion` (RFC 7523 section 2.2)."""
+    TLS = "tls"
+    """The TLS client certificate is the proof, and there is no secret (RFC 8705 section 2)."""
 
 
 @attrs.frozen(kw_only=True)
 class Client:
-    """All that makes one client's token differ from another's, but for the secret."""
+    """Everything but the secret that makes one client's token differ from another's."""
 
     client_id: str
-    token_url: str
+    token_url: str = attrs.field(repr=_shown_url)
     authentication: ClientAuthentication
     scopes: tuple[str, ...]
     audience: str | None
     resources: tuple[str, ...]
     extra_params: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
 
 
 @attrs.frozen
 class TokenRequest:
     """A token request (RFC 6749 section 4.4.2), ready to be sent by any HTTP client.
 
-    `timeout` is in seconds and bounds the whole exchange, name lookup to last byte.
+    `timeout` is in seconds and bounds the whole exchange, name lookup to last byte. `headers` is a read-only copy; use
+    `attrs.evolve` to make a request with other headers.
     """
 
     method: str
-    url: str
-    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False)
+    url: str = attrs.field(repr=_shown_url)
+    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False, converter=_frozen_headers)
     body: bytes = attrs.field(repr=_sizes)
     timeout: float
+
+    def __reduce__(self) -> tuple[type[TokenRequest], tuple[object, ...]]:
+        # A mapping proxy does not pickle.
+        return TokenRequest, (self.method, self.url, dict(self.headers), self.body, self.timeout)
 
 
 @attrs.frozen
 class TokenResponse:
-    """What came back from the token endpoint, whatever it was; header names in any case."""
+    """What came back from the token endpoint, whatever it was; header names in any case, in a read-only copy."""
 
     status: int
-    headers: Mapping[str, str] = attrs.field(repr=_count, hash=False)  # their names are a stranger's words, too
+    # Header names are the server's words too, so the repr counts them.
+    headers: Mapping[str, str] = attrs.field(repr=_count, hash=False, converter=_frozen_headers)
     body: bytes = attrs.field(repr=_sizes)
+
+    def __reduce__(self) -> tuple[type[TokenResponse], tuple[object, ...]]:
+        return TokenResponse, (self.status, dict(self.headers), self.body)
 
     def header(self, name: str) -> str | None:
         """Look a header up by name, in any case."""
@@ -153,13 +181,15 @@ class RenewalPolicy:
 
 @attrs.frozen(kw_only=True)
 class Granted:
-    """The server gave a token (RFC 6749 section 5.1); `remarks` say what was odd about the answer."""
+    """The server granted a token (RFC 6749 section 5.1); `remarks` say what was odd about the answer."""
 
     access_token: str = attrs.field(repr=_redacted)
     expires_in: int | None
     scope: str | None
     extra: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=False, hash=False)
     remarks: tuple[str, ...] = ()
+    refresh_in: float | None = None
+    """Seconds after which the server advises a renewal, if it does; not judged against the lifetime yet."""
 
 
 @attrs.frozen(kw_only=True)
@@ -171,6 +201,8 @@ class Refused:
     error_description: str | None = None
     error_uri: str | None = None
     www_authenticate: str | None = None
+    note: str | None = None
+    """Our own words on it: what kind of body there was in place of an error, and what to change."""
     retryable: bool = False
     retry_after: float | None = None
 

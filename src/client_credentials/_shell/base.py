@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Final, NoReturn, assert_never
 
+from .._core.client import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
 from .._core.lifecycle import EMPTY, Ask, Fail, Renew, Serve, State, adopted, decide, good_token, removed
-from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable
-from .._core.request import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
-from .._core.secret import Secret
+from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable, without_query
+from .._core.secret import NO_SECRET, Secret
 from ..configuration import SdkConfiguration, is_plain
 from ..errors import TokenEndpointUnreachable, error_of
 from .clock import SystemClock
@@ -57,13 +57,14 @@ class Keeper:
     def __init__(
         self,
         client_id: str,
-        client_secret: str | Callable[[], str],
+        client_secret: str | Callable[[], str] | None,
         *,
         token_url: str = SPOTIFY_TOKEN_URL,
         scopes: Collection[str] = (),
         audience: str | None = None,
         resources: Collection[str] = (),
         extra_params: Mapping[str, str] = _NO_PARAMS,
+        headers: Mapping[str, str] = _NO_PARAMS,
         client_authentication: ClientAuthentication = ClientAuthentication.BASIC,
         policy: RenewalPolicy = _USUAL_POLICY,
     ) -> None:
@@ -72,9 +73,10 @@ class Keeper:
         `client_secret` may be a callable, which is read anew for each token request. Raises ValueError that names the
         argument to mend.
         """
-        is_text = not callable(client_secret)
-        is_awaited = not is_text and not is_plain(client_secret)
-        secret = Secret(client_secret)
+        has_secret = client_secret is not None
+        is_text = has_secret and not callable(client_secret)
+        is_awaited = has_secret and not is_text and not is_plain(client_secret)
+        secret = NO_SECRET if client_secret is None else Secret(client_secret)
         # A traceback may show the locals of this frame, whichever argument is to blame.
         del client_secret
         client = make_client(
@@ -84,12 +86,14 @@ class Keeper:
             audience=audience,
             resources=resources,
             extra_params=extra_params,
+            headers=headers,
             authentication=client_authentication,
+            has_secret=has_secret,
         )
         if is_text:
             check_secret(secret.reveal())
         if is_awaited:
-            raise ValueError("client_secret: a callable is needed, no coroutine function")
+            raise ValueError("client_secret must be a string or a callable, and no coroutine function")
         check_kind("policy", policy, RenewalPolicy)
         self._traveller = Traveller(client, secret, policy)
         self._secret_is_text = is_text
@@ -276,7 +280,7 @@ class Keeper:
         if not hasattr(self, "_traveller"):  # seen in the traceback of its own constructor
             return f"{type(self).__name__}()"
         client = self._traveller.client
-        return f"{type(self).__name__}(client_id={client.client_id!r}, token_url={client.token_url!r})"
+        return f"{type(self).__name__}(client_id={client.client_id!r}, token_url={without_query(client.token_url)!r})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds a client secret, so it cannot be pickled or copied; make another")

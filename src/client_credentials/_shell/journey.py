@@ -28,7 +28,7 @@ from .._core.lifecycle import (
     retry_wait,
     token_of,
 )
-from .._core.model import AccessToken, Client, Failure, Granted, RenewalPolicy
+from .._core.model import AccessToken, Client, Failure, Granted, RenewalPolicy, without_query
 from .._core.request import cache_key
 from .._core.secret import Secret
 from ..errors import error_of
@@ -137,7 +137,7 @@ class Traveller:
         record(flight, partial(granted, held=held), grants=True)
         self._publish(flight, State(held=held))
         for remark in frozenset(grant.remarks) - self._remarked:
-            log.warn("%s: %s", self.client.token_url, remark)
+            log.warn("%s: %s", without_query(self.client.token_url), remark)
         self._remarked |= frozenset(grant.remarks)
         return token
 

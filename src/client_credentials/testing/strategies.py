@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias, cast
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from .._core.client import make_client
 from .._core.entry import dump
 from .._core.lifecycle import Instant, State, backed_off, hold
 from .._core.model import (
@@ -23,8 +24,9 @@ from .._core.model import (
     TokenRequest,
     TokenResponse,
 )
-from .._core.request import make_client, token_request
-from .._core.response import decode, interpret, objection, ordered
+from .._core.refusal import with_retry_after
+from .._core.request import token_request
+from .._core.response import decode, parse_document, status_failure
 from ..errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused, error_of, failure_of
 
 Member: TypeAlias = Literal["access_token", "token_type", "expires_in", "scope"]
@@ -74,8 +76,10 @@ def token_requests(draw: DrawFn) -> TokenRequest:
         resources=draw(st.lists(st.sampled_from(("https://api.example/", "urn:example:orders")), max_size=2)),
         extra_params=draw(st.dictionaries(_texts.map("x-{}".format), _texts, max_size=2)),
         authentication=authentication,
+        has_secret=authentication is not ClientAuthentication.TLS,
     )
-    return token_request(client, draw(_texts), draw(st.floats(0.125, 60)))
+    secret = draw(_texts) if authentication is not ClientAuthentication.TLS else ""
+    return token_request(client, secret, draw(st.floats(0.125, 60)))
 
 
 @st.composite
@@ -100,6 +104,10 @@ def token_responses(draw: DrawFn, *, spoiled: Member | Literal["any"] | None = N
     return TokenResponse(200, {"Content-Type": draw(types)}, json.dumps(present).encode())
 
 
+def _is_no_list(value: object) -> bool:
+    return not isinstance(value, list)
+
+
 def _holding(bad: SearchStrategy[str]) -> SearchStrategy[str]:
     return st.tuples(st.text(_VISIBLE, max_size=8), bad, st.text(_VISIBLE, max_size=8)).map("".join)
 
@@ -111,10 +119,10 @@ _SPOILED: Final[dict[Member, SearchStrategy[object]]] = {
         st.booleans(),
         st.integers(max_value=-1),
         st.floats(-1e9, -0.001),
-        st.sampled_from(("", " 60", "60s", "+1", "-1", "1e3", "0x10", "1_000", "3599.5", "٣٦٠٠", "1" * 41)),
+        st.sampled_from((" 60", "60s", "+1", "-1", "1e3", "0x10", "1_000", "3599.5", "٣٦٠٠", "1" * 41)),
         _structures,
     ),
-    "scope": _not_texts | _holding(st.characters(categories=["Cc"])),
+    "scope": _not_texts.filter(_is_no_list) | _holding(st.characters(categories=["Cc"])),
 }
 
 
@@ -158,8 +166,8 @@ def token_errors() -> SearchStrategy[TokenError]:
 def _judged(response: TokenResponse) -> TokenError:
     """Make the error that a caller gets of an answer without a token."""
     document = decode(response)
-    outcome = document if isinstance(document, Malformed) else interpret(response, document)
-    failure = ordered(objection(response) or cast("Failure", outcome), response, wall=0.0)
+    outcome = document if isinstance(document, Malformed) else parse_document(response, document)
+    failure = with_retry_after(status_failure(response) or cast("Failure", outcome), response, wall=0.0)
     return error_of(failure, failure.retry_after)
 
 
