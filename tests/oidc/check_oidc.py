@@ -14,11 +14,11 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from client_credentials import (
     ClientAuthentication,
@@ -68,16 +68,16 @@ def client(client_id: str, method: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
+def authority() -> Any:
     """Give the authority of server and clients."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="module")
-def url(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def url(authority: Any, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """Run the server; give its token endpoint."""
     folder = installed()
-    jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
+    jwk = json.loads(RSAAlgorithm.to_jwk(KEY.public_key()))
     clients = [
         *(client(name, "client_secret_basic", client_secret=secret) for name, secret in ODD.items()),
         client("signing", "private_key_jwt", jwks={"keys": [{**jwk, "kid": "key-1", "use": "sig"}]}),
@@ -99,7 +99,7 @@ def url(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Gene
 
 
 @pytest.fixture
-def context(authority: trustme.CA) -> ssl.SSLContext:
+def context(authority: Any) -> ssl.SSLContext:
     """Trust the server."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
@@ -149,7 +149,7 @@ def test_an_assertion_in_a_file(url: str, context: ssl.SSLContext, tmp_path: Pat
     )
 
 
-def test_a_certificate(url: str, context: ssl.SSLContext, authority: trustme.CA) -> None:
+def test_a_certificate(url: str, context: ssl.SSLContext, authority: Any) -> None:
     """RFC8705-2.1: the certificate is the proof; without it the server says no."""
     strategy = ClientCredentialsStrategy(
         "certified", None, token_url=url, client_authentication=ClientAuthentication.TLS
