@@ -79,9 +79,11 @@ def fetch(request: pytest.FixtureRequest, ca: str) -> Fetch:
 @pytest.mark.parametrize(("event", "name"), CELLS, ids=[f"{event.name}-{name}" for event, name in CELLS])
 def test_one_event_one_verdict(event: Event, name: str, ca: str) -> None:
     """The class of the error, whether to ask again and the text do not depend on the HTTP library."""
-    with stage(event, OWN) as route, within(0.7):
+    # Short where the time decides; the first request of a library may be long in its imports.
+    seconds = 0.7 if "timed out" in event.verdict.reason or "stalls" in event.name else 5.0
+    with stage(event, OWN) as route, within(seconds):
         try:
-            seen: TokenResponse | AnyTokenError = GUESTS[name](ca)(token_request(route.url, timeout=0.7))
+            seen: TokenResponse | AnyTokenError = GUESTS[name](ca)(token_request(route.url, timeout=seconds))
         except AnyTokenError as error:
             seen = error
     peer = route.url.removeprefix("https://").removesuffix("/token")
@@ -183,7 +185,7 @@ def test_nothing_of_the_clients_is_added(name: str, ca: str) -> None:
     (said,) = received
     assert [b"POST /token HTTP/1.1", 1, 0] == [
         said.split(b"\r\n")[0],
-        said.lower().count(b"authorization:"),
+        said.count(f"Basic {SECRET}".encode()),
         said.lower().count(b"x-of") + said.lower().count(b"cookie"),
     ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -81,7 +80,6 @@ class Bearer:
         self._origin = None if origin is None else _checked_origin(origin)
         if self._origin is not None:
             self._require_safe(self._origin)
-        self._lock = threading.Lock()
         self._replaced: tuple[AccessToken, float] | None = None
         self._limiter: RunVar[CapacityLimiter] | None = None
 
@@ -128,16 +126,16 @@ class Bearer:
             )
 
     def _is_to_be_replaced(self, token: AccessToken) -> bool:
-        with self._lock:
-            now = time.monotonic()
-            last, at = self._replaced or (None, None)
-            if last is not None and last.access_token == token.access_token:
-                return True
-            age = time.time() - (token.expires / 1000 - token.expires_in)
-            if may_replace(age, None if at is None else now - at):
-                self._replaced = token, now
-                return True
+        # Without a lock, which a fork could leave taken: at worst, two refused tokens are replaced at once.
+        now = time.monotonic()
+        last, at = self._replaced or (None, None)
+        if last is not None and last.access_token == token.access_token:
+            return True
+        age = time.time() - (token.expires / 1000 - token.expires_in)
+        if not may_replace(age, None if at is None else now - at):
             return False
+        self._replaced = token, now
+        return True
 
     async def _call(self, method: Callable[..., object], *arguments: object) -> object:
         """Call a method of the strategy, and await what it gives if that is to be awaited.
