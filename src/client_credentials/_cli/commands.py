@@ -84,6 +84,8 @@ def is_ending(token: AccessToken, now: float) -> bool:
     """Tell whether the token is in its renewal window; `now` is in seconds since the epoch."""
     window = min(RENEW_AHEAD, token.expires_in / 2)
     advised = token.extra.get("refresh_in")
+    if isinstance(advised, str) and advised.isdecimal():
+        advised = int(advised[:9])
     if isinstance(advised, int | float) and 0 < advised < token.expires_in:
         window = token.expires_in - advised
     return token.expires / 1000 - now <= window
