@@ -211,6 +211,11 @@ def _garbles(sock: socket.socket) -> None:
         raw.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
 
 
+def _resets_handshake(sock: socket.socket) -> None:
+    sock.recv(1)
+    abort(sock)
+
+
 def _head_of(chunk: bytes) -> Scene:
     return at_endpoint(holds(_OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk))
 
@@ -261,7 +266,7 @@ EVENTS: Final = (
     ),
     Event(
         "reset in the handshake",
-        below_tls(lambda sock: (sock.recv(1), abort(sock))),
+        below_tls(_resets_handshake),
         unreachable("{response}: closed without an answer"),
     ),
     Event("silent in the handshake", below_tls(silent), unreachable("{response}: timed out")),

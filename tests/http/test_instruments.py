@@ -6,6 +6,7 @@ Each in a process of its own, since they patch whole modules.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.events import opens_tunnel
-from tests.http.peers import GRANTED, Peer, answers, authority, drips, server_context
+from tests.http.peers import GRANTED, Peer, answers, drips, server_context, trust
 
 _HEAD = """
 import logging, os, sys, time, warnings
@@ -36,10 +37,15 @@ def ask(url, fetch=None, timeout=0.7):
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No proxy but for what a test names."""
+    trust(monkeypatch, tmp_path)
+
+
 @pytest.fixture
 def urls(tmp_path: Path) -> Generator[list[str]]:
     """The CA's file; endpoints that grant, drip, have a strange certificate, speak plain http; a folder."""
-    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     drip = drips(b"HTTP/1.1 200 OK\r\nX-Drip: ")
     with contextlib.ExitStack() as stack:
         granting, dripping = (
@@ -59,7 +65,7 @@ def run(code: str, urls: list[str], **environment: str) -> str:
         text=True,
         timeout=60,
         check=False,
-        env={"PATH": "/usr/bin:/bin", **environment},
+        env={**os.environ, **environment},
     )
     assert "" == done.stderr
     return done.stdout
@@ -115,6 +121,22 @@ for nth in range(2):
             HTTPS_PROXY=f"http://user:password@127.0.0.1:{proxy.port}",
         )
         assert ("200\n200\n", 1) == (said, proxy.connections)
+
+
+def test_a_double_of_urlopen(urls: list[str]) -> None:
+    """Whatever stands in the place of urllib3's urlopen, as pook's interceptor does, answers the token request."""
+    said = run(
+        """
+import io, unittest.mock, urllib3
+def stands_in(pool, method, url, **fields):
+    return urllib3.HTTPResponse(io.BytesIO(b"{}"), {"X-From": method + url}, 201, preload_content=False)
+with unittest.mock.patch("urllib3.connectionpool.HTTPConnectionPool.urlopen", stands_in):
+    print(ask(granting), ask("https://login.test/token"))
+print(ask(granting))
+""",
+        urls,
+    )
+    assert "201 201\n200\n" == said
 
 
 def test_sockets_that_are_forbidden(urls: list[str]) -> None:

@@ -200,7 +200,7 @@ class TestFaults:
         """A4: what urllib3 or a stand-in for it calls a new connection that failed is worth another attempt."""
 
         class Unconnected(urllib3.PoolManager):
-            def urlopen(self, *_: object, **__: object) -> NoReturn:  # type: ignore[override]
+            def urlopen(self, *_: object, **__: object) -> NoReturn:
                 raise NewConnectionError(HTTPConnection("token.test"), "no connection")
 
         error = failure(Urllib3Fetch(pool=Unconnected()), token_request("https://token.test/"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import logging
+import os
 import queue
 import signal
 import socket
@@ -554,7 +555,12 @@ def test_nothing_is_imported_in_a_request(tmp_path: Path) -> None:
         ]
         done = subprocess.run(
             [sys.executable, "-c", _REQUESTS, *plain, *secure, "http://127.0.0.1:9/", "https://nowhere.invalid/"],
-            env={"SSL_CERT_FILE": str(tmp_path / "ca.pem"), "NO_PROXY": "10.0.0.0/8,*", "HTTPS_PROXY": "proxy.test:80"},
+            env={
+                **os.environ,
+                "SSL_CERT_FILE": str(tmp_path / "ca.pem"),
+                "NO_PROXY": "10.0.0.0/8,*",
+                "HTTPS_PROXY": "proxy.test:80",
+            },
             capture_output=True,
             text=True,
             timeout=60,

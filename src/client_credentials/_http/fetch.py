@@ -42,6 +42,8 @@ class Urllib3Fetch:
             raise ValueError("ssl_context: must be an ssl.SSLContext")
         if pool is not None and ssl_context is not None:
             raise ValueError("ssl_context: must not be combined with pool, which has its own")
+        self.bounded = pool is None
+        """Whether an exchange ends at its deadline by itself."""
         # Imported here and not in a request, where a fork, a chroot or a lack of descriptors may get in the way;
         # and not with the package, which is then cheap to import.
         from .transport import OwnConnection, UsersPool, verifies
@@ -51,11 +53,6 @@ class Urllib3Fetch:
         self._send = (
             OwnConnection(max_body, ssl_context, trust_env=trust_env) if pool is None else UsersPool(pool, max_body)
         )
-
-    @property
-    def bounded(self) -> bool:
-        """Whether an exchange ends at its deadline by itself."""
-        return False
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
         try:

@@ -43,7 +43,7 @@ def proxy_from_environment(endpoint: Host) -> Proxy | None:
         return None
     try:
         parts = urlsplit(address if "://" in address else f"http://{address}")
-        host = Host(parts.hostname or "", parts.port or 80, is_proxy=True)
+        host = Host(parts.hostname or "", parts.port or 80, "proxy ")
     except ValueError:
         raise _not_spoken_to() from None
     if parts.scheme != "http" or not host.name:

@@ -8,13 +8,12 @@ import os
 import socket
 import ssl
 from contextlib import closing, suppress
-from http.client import RemoteDisconnected
 from typing import Final, cast
 
 import urllib3
 import urllib3.connection
 from urllib3.exceptions import ProtocolError
-from urllib3.util import create_urllib3_context, parse_url
+from urllib3.util import Url, parse_url
 
 from .._core.model import Failure, TokenRequest, TokenResponse, Unreachable
 from .proxy import Proxy, open_tunnel, proxy_from_environment
@@ -28,7 +27,7 @@ HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
 The buffer that the headers are read through may hold the beginning of the body.
 """
 
-_DIED_IDLE: Final = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
+_DIED_IDLE: Final = (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 
 
 class OwnConnection:
@@ -53,9 +52,8 @@ class OwnConnection:
 
     def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse | Failure:
         proxy = proxy_from_environment(exchange.host) if self._trust_env and not exchange.is_plain else None
-        # Looked up for each request: instruments and test doubles put theirs there.
         kind = urllib3.connection.HTTPConnection if exchange.is_plain else urllib3.connection.HTTPSConnection
-        if kind.__module__ != "urllib3.connection" or http.client.HTTPConnection not in kind.__mro__:
+        if not _is_genuine(kind):
             return self._send_through_pool(request, proxy)
         exchange.proxy = proxy.host if proxy else None
         wire = connect(exchange.proxy or exchange.host, exchange)
@@ -87,13 +85,15 @@ class OwnConnection:
             return UsersPool(pool, self._max_body)(request)
         finally:
             pool.clear()
+            self._default = None  # whether it failed to verify is the pool's secret
 
     def _context(self) -> ssl.SSLContext:
         context = self._given or self._default
         if context is None:
-            # Verified as urllib3 does, by the default trust store (SSL_CERT_FILE and SSL_CERT_DIR included).
-            context = create_urllib3_context()
-            context.load_default_certs()
+            # It reads the default trust store, SSL_CERT_FILE and SSL_CERT_DIR included, and is as strict as urllib3's.
+            context = ssl.create_default_context()
+            context.hostname_checks_common_name = False
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.set_alpn_protocols(["http/1.1"])
             self._default = context
         return context
@@ -156,6 +156,13 @@ class UsersPool:
         return self._pool.connection_from_url(request.url).num_connections
 
 
+def _is_genuine(kind: type[object]) -> bool:
+    """Tell whether urllib3 is what it says it is: test doubles, instruments and urllib3-future put theirs there."""
+    sends = urllib3.HTTPConnectionPool.urlopen
+    modules = kind.__module__, sends.__module__
+    return modules == ("urllib3.connection", "urllib3.connectionpool") and http.client.HTTPConnection in kind.__mro__
+
+
 def verifies(context: ssl.SSLContext) -> bool:
     """Tell whether a context refuses a certificate that does not verify (RFC 6749 section 10.9)."""
     return context.verify_mode == ssl.CERT_REQUIRED
@@ -169,8 +176,8 @@ def _holds_nothing(context: ssl.SSLContext) -> bool:
 
 def _folder_is_empty() -> bool:
     # Of a folder of certificates (SSL_CERT_DIR), a context reads only those that it has been asked for.
-    folder = ssl.get_default_verify_paths().capath
-    return folder is None or not os.listdir(folder)  # noqa: PTH208
+    folder: str | None = ssl.get_default_verify_paths().capath
+    return not folder or not os.listdir(folder)  # noqa: PTH208
 
 
 def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
@@ -189,8 +196,8 @@ def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
 
 def _proxy_of(pool: urllib3.PoolManager) -> Host | None:
     # A ProxyManager has it parsed, a SOCKSProxyManager as text.
-    proxy = pool.proxy or parse_url(getattr(pool, "proxy_url", ""))
-    return Host(proxy.host, proxy.port or 1080, is_proxy=True) if proxy.host else None
+    proxy: Url = getattr(pool, "proxy", None) or parse_url(getattr(pool, "proxy_url", ""))
+    return Host(proxy.host, proxy.port or 1080, "proxy ") if proxy.host else None
 
 
 def _stay_on_loopback(exchange: Exchange) -> None:

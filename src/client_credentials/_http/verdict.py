@@ -34,7 +34,7 @@ def failure_of(
     match root:
         case ExchangeFailed(failure=failure):
             return failure
-        case ConnectionResetError() | BrokenPipeError() | ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+        case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError() | ssl.SSLEOFError():
             return Unreachable(reason=f"{stage}: {'truncated' if status else 'closed without an answer'}")
         case ssl.SSLError() | PoolSSLError():
             reason = f"TLS with {peer or exchange.host}: {_tls_reason(root, store_is_empty=store_is_empty)}"
@@ -72,7 +72,7 @@ def pool_failure_of(error: Exception, exchange: Exchange) -> Failure:
         if any(isinstance(each, ProxyError | ConnectTimeoutError) for each in layers):
             peer = proxy
     if isinstance(root, gaierror):
-        exchange.stage = peer.lookup
+        exchange.stage = f"lookup of {peer.role}{peer.name}"
     elif any(isinstance(each, ConnectTimeoutError) for each in layers):
         exchange.stage = f"connect to {peer}"
     return failure_of(error, exchange, peer=peer)

@@ -47,15 +47,11 @@ class Host:
 
     name: str
     port: int
-    is_proxy: bool = False
+    role: str = ""
+    """Comes before its name in a text: "proxy "."""
 
     def __str__(self) -> str:
-        return f"{'proxy ' if self.is_proxy else ''}{self.name}:{self.port}"
-
-    @property
-    def lookup(self) -> str:
-        """What the name lookup is called in an error."""
-        return f"lookup of {'proxy ' if self.is_proxy else ''}{self.name}"
+        return f"{self.role}{self.name}:{self.port}"
 
 
 @attrs.define
@@ -123,9 +119,6 @@ class Wire(io.RawIOBase):
         self._outgoing = bytearray()
         self._incoming: io.RawIOBase | None = None
 
-    def __repr__(self) -> str:
-        return f"<Wire to {self._exchange.host}>"
-
     def readable(self) -> bool:
         """Tell io.BufferedReader that this can be read."""
         return True
@@ -191,7 +184,7 @@ def connect(host: Host, exchange: Exchange) -> Wire:
 
 def addresses(host: Host, exchange: Exchange) -> Sequence[_Address]:
     """Look a host up; raises OSError, and ExchangeFailed where plain http would leave this machine."""
-    exchange.stage = host.lookup
+    exchange.stage = f"lookup of {host.role}{host.name}"
     if exchange.is_plain and not is_loopback(host.name):
         raise _not_loopback(host.name)
     # It knows no timeout. Callers do not wait for it: they wait for the flight, until their own deadline.
