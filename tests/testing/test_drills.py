@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from client_credentials import AccessToken, Clock
+from client_credentials import AccessToken, Clock, TokenError
 from client_credentials.testing import drills
 from client_credentials.testing._drills import DRILLS
 from client_credentials.testing._stage import token_of
 from client_credentials.testing.drills import HEADING, Report, Result, TokenHolderDrills
-from tests.testing.holders import BAD, PATIENCE, make_ours, make_ours_async
+from tests.testing.holders import BAD, PATIENCE, Good, make_ours, make_ours_async
 
 ROOT = Path(__file__).parents[2]
 NAMES = tuple(BAD)
@@ -203,6 +203,35 @@ class TestHolders:
         assert ("bad", True) == (late.verdict, "calls got a token past its end" in late.faults[0])
         assert "handed out a token past its end" in drills.drill("clock_set_forward", make).faults
         assert ("the child got no token",) == drills.drill("fork_in_flight", make).faults
+
+    def test_one_that_never_recovers(self) -> None:
+        """A holder that keeps its first failure for ever is seen."""
+
+        def make(token_url: str, client_id: str, client_secret: str) -> Callable[[], object]:
+            strategy = make_ours(token_url, client_id, client_secret)
+            kept: list[TokenError] = []
+
+            def get() -> object:
+                if kept:
+                    raise kept[0]
+                try:
+                    return strategy.get_or_create_access_token()
+                except TokenError as error:
+                    kept.append(error)
+                    raise
+
+            return get
+
+        assert ("no token 2 s after the wait was over",) == drills.drill("retry_after", make).faults
+
+    def test_one_that_keeps_what_is_removed(self) -> None:
+        """A holder whose removal does nothing is seen."""
+
+        class Keeps(Good):
+            def remove_access_token(self, token: AccessToken) -> None:
+                pass
+
+        assert ("handed out the token that had been removed",) == drills.drill("removal_storm", Keeps).faults
 
 
 class TestLoad:

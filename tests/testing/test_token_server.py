@@ -98,6 +98,17 @@ class TestScript:
         assert 200 == ask(server.url).status
         assert time.monotonic() - started >= 0.1
 
+    def test_a_drip_is_slow_and_whole(self, server: TokenServer) -> None:
+        """A dripping answer is the same, byte by byte, and the end of the server cuts it short."""
+        server.answer(Answer(raw=b"dripped", drip=0.01), Answer(drip=60))
+        started = time.monotonic()
+        assert b"dripped" == read_all(dial(server, whole_request()))
+        assert time.monotonic() - started >= 0.06
+        connection = dial(server, whole_request())
+        assert b"H" == connection.recv(1)
+        server.close()
+        assert b"" == read_all(connection)
+
 
 class TestRecords:
     """What a test can ask the server afterwards, or meanwhile."""

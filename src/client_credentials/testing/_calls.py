@@ -12,12 +12,9 @@ import warnings
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import attrs
-
-if TYPE_CHECKING:
-    from typing import Self
 
 T = TypeVar("T")
 
@@ -42,8 +39,8 @@ class Call:
 class Caller:
     """Calls plain and coroutine functions from any number of threads, and waits `patience` seconds at the most.
 
-    A context manager: at its end the coroutines that still run are cancelled. A plain function that hangs is left
-    behind in its thread. What is awaitable is awaited in one event loop in a thread of its own.
+    A plain function that hangs is left behind in its thread. What is awaitable is awaited in one event loop, which has
+    a thread too and ends with `close`.
     """
 
     def __init__(self, patience: float) -> None:
@@ -57,10 +54,8 @@ class Caller:
         """Whether a function called so far was a coroutine function."""
         return self._loop is not None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Cancel the coroutines that still run."""
         if self._loop is not None:
             self._loop.result().call_soon_threadsafe(self._stop.set)
 
@@ -119,12 +114,7 @@ def in_child(function: Callable[[], str], patience: float) -> str | None:
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that this process has threads is the point
-        child = os.fork()
-    if not child:
-        try:
-            os.write(writing, function().encode())
-        finally:
-            os._exit(0)
+        child = os.fork() or _write_and_exit(function, writing)
     os.close(writing)
     end, told, more = time.monotonic() + patience, b"", b"."
     while more and select.select([reading], [], [], max(end - time.monotonic(), 0.0))[0]:
@@ -133,3 +123,10 @@ def in_child(function: Callable[[], str], patience: float) -> str | None:
     os.kill(child, 9)
     os.waitpid(child, 0)
     return told.decode() or None
+
+
+def _write_and_exit(function: Callable[[], str], descriptor: int) -> NoReturn:
+    try:
+        os.write(descriptor, function().encode())
+    finally:
+        os._exit(0)

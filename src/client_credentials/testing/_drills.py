@@ -93,7 +93,7 @@ def cold_crowd_down(stage: Stage) -> Iterator[str]:
     "renews ahead and in the background: no call waits, one request",
 )
 def slow_renewal(stage: Stage) -> Iterator[str]:
-    stage.server.answer(Answer(lifetime=_LIFETIME))
+    stage.server.always(Answer(lifetime=_LIFETIME))
     stage.ask()
     stage.server.always(Answer(delay=0.4))
     calls = list(stage.ask_for(_LIFETIME + 0.4))
@@ -109,7 +109,7 @@ def slow_renewal(stage: Stage) -> Iterator[str]:
     "serves the token that it has, and tries again only now and then",
 )
 def failed_renewal(stage: Stage) -> Iterator[str]:
-    stage.server.answer(Answer(lifetime=_LIFETIME))
+    stage.server.always(Answer(lifetime=_LIFETIME))
     stage.ask()
     stage.server.always(Answer(status=503))
     calls = list(stage.ask_for(_LIFETIME * 0.8))
@@ -122,7 +122,7 @@ def retry_after(stage: Stage) -> Iterator[str]:
     stage.server.answer(Answer(status=429, headers={"Retry-After": "2"}, body={"error": "slow_down"}))
     list(stage.ask_for(1.7))
     if stage.requests > 1:
-        yield f"{stage.requests - 1} requests within the wait that the endpoint had ordered"
+        yield f"asked again {stage.requests - 1} times within the wait that the endpoint had ordered"
     if all(call.error for call in stage.ask_for(3)):
         yield "no token 2 s after the wait was over"
 

@@ -68,7 +68,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._caller.__exit__()
+        self._caller.close()
         self.server.close()
 
     def get(self) -> object:
