@@ -10,11 +10,15 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+import redis
 
 from client_credentials import (
     AsyncClientCredentialsStrategy,
@@ -31,6 +35,35 @@ from tests.caching.fleet import CLIENT, key_of, strategy_on, told, value
 from tests.caching.redis_server import RedisServer, SlowLine, running
 from tests.strategy.kit import together, until
 
+
+class OldBlockingPool(redis.BlockingConnectionPool):
+    """The pool of a redis-py that can only disconnect all of its connections."""
+
+    def disconnect(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().disconnect()
+
+
+def acl() -> list[str]:
+    """Give the command that the docstring recommends."""
+    lines = (RedisCachingStrategy.__doc__ or "").splitlines()
+    return next(line.split() for line in lines if line.strip().startswith("ACL SETUSER"))
+
+
+def does_all(cache: RedisCachingStrategy, redis: Any) -> bool:
+    """Tell whether a cache does each of its operations."""
+    redis.flushall()
+    cache.set("key", "value", 60)
+    is_kept = cache.get("key") is not None
+    cache.remove("key")
+    with cache.lock("key", 60) as mine:
+        is_locked = mine and redis.exists("tokens:{key}:lock") == 1
+    return is_kept and is_locked and not redis.keys("*")
+
+
+# They have no types to speak of.
+LIBRARY: Any = redis
+AIO: Any = import_module("redis.asyncio")
+SENTINEL: Any = import_module("redis.sentinel")
 HASTY = RenewalPolicy(jitter=0, deadline=4)
 
 
@@ -318,6 +351,140 @@ class TestLock:
 
         with RedisCachingStrategy(Twice()).lock("key", 60) as mine:
             assert mine
+
+
+class TestClient:
+    """What is a client, and what only looks like one."""
+
+    @pytest.mark.parametrize(
+        ("make", "named"),
+        [
+            (lambda: None, "NoneType"),
+            (lambda: "redis://localhost", "str"),
+            (AIO.Redis, "an asyncio client"),
+            (lambda: AIO.Redis().pipeline(), "a pipeline"),
+            (lambda: AIO.Redis().pubsub(), "a pubsub"),
+            (lambda: LIBRARY.Redis().pipeline(), "a pipeline"),
+            (lambda: LIBRARY.Redis().pubsub(), "a pubsub"),
+            (lambda: SENTINEL.Sentinel([("127.0.0.1", 1)]), "a Sentinel"),
+        ],
+    )
+    def test_what_is_no_client(self, make: Callable[[], Any], named: str) -> None:
+        """What cannot run one command after another, from any thread, is a ValueError that says what it is."""
+        with pytest.raises(ValueError, match=f"^client: must be a redis.Redis or a RedisCluster, not {named}$"):
+            RedisCachingStrategy(make())
+
+    def test_a_single_connection(self, redis_server: RedisServer) -> None:
+        """A client with one connection is refused: older versions of redis-py mix up the answers to its threads."""
+        with pytest.raises(ValueError, match="single_connection_client"):
+            RedisCachingStrategy(redis_server.client(single_connection_client=True))
+
+    def test_what_is_a_client(self, redis_server: RedisServer) -> None:
+        """A client, one that derives from it, a Sentinel's master and a mock of a client are clients."""
+
+        class Mine(redis.Redis):
+            pass
+
+        master = SENTINEL.Sentinel([("127.0.0.1", 1)]).master_for("tokens")
+        for client in (redis_server.client(), Mine(), master, mock.create_autospec(redis.Redis)):
+            RedisCachingStrategy(client)
+
+    @pytest.mark.parametrize("prefix", ["", "tokens:", "a b*?[x]"])
+    def test_a_prefix(self, redis_server: RedisServer, prefix: str) -> None:
+        """Every name begins with the prefix, and prefixes do not share."""
+        client = redis_server.client(decode_responses=True)
+        cache = RedisCachingStrategy(client, prefix=prefix)
+        with cache.lock("key", 60):
+            cache.set("key", "value", 60)
+            assert {prefix + "{key}", prefix + "{key}:lock"} == set(client.keys("*"))
+        entry = cache.get("key")
+        assert entry
+        assert "value" == entry.value
+        assert RedisCachingStrategy(client, prefix="other:").get("key") is None
+        cache.remove("key")
+        assert [] == client.keys("*")
+
+    @pytest.mark.parametrize("prefix", ["{tokens}", "a}", "a\n", "\N{BOMB}", "a\x00", None, b"tokens:"])
+    def test_what_is_no_prefix(self, redis_server: RedisServer, prefix: Any) -> None:
+        """A prefix with braces would move the lock to another slot; neither is one with odd characters."""
+        with pytest.raises(ValueError, match=r"^prefix: must be"):
+            RedisCachingStrategy(redis_server.client(), prefix=prefix)
+
+    def test_an_acl_that_suffices(self, server: TokenServer, mortal_redis: RedisServer) -> None:
+        """M12: the rights that the docstring names suffice for all that a strategy does, and are all needed."""
+        rights = acl()
+        client = mortal_redis.client()
+        client.execute_command(*rights)
+        options = {"username": "app", "password": "password", "retry": None}
+        cache = RedisCachingStrategy(mortal_redis.client(**options), prefix="tokens:")
+        one, other = strategy_on(server.url, cache), strategy_on(server.url, cache)
+        token = one.get_or_create_access_token()
+        assert token.access_token == other.get_or_create_access_token().access_token
+        one.remove_access_token()
+        assert other.get_or_create_access_token() == token
+        assert 1 == len(server.requests)
+        for right in [each for each in rights if each.startswith("+")]:
+            client.execute_command("ACL", "SETUSER", "app", "reset")
+            client.execute_command(*(each for each in rights if each != right))
+            hobbled = RedisCachingStrategy(mortal_redis.client(**options), prefix="tokens:")
+            assert not does_all(hobbled, client), right
+
+    def test_an_entry_that_is_too_large(
+        self, redis_server: RedisServer, cache: RedisCachingStrategy, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """R2: what is larger than any entry of ours is not fetched: a miss that the log names."""
+        redis_server.client().set("{key}", b"x" * (262_144 + 1))
+        assert cache.get("key") is None
+        (said,) = told(caplog)
+        assert "(TOOLARGE)" in said
+        redis_server.client().set("{key}", b"x" * 262_144)
+        assert cache.get("key")
+
+
+class TestDemotion:
+    """A primary that has become a replica."""
+
+    @pytest.mark.parametrize("pool", [redis.ConnectionPool, redis.BlockingConnectionPool, OldBlockingPool])
+    def test_it_is_left(self, mortal_redis: RedisServer, tmp_path: Path, pool: Any) -> None:
+        """M12, M19: once the primary says that it is a replica by now, connections are made anew, by name."""
+        (tmp_path / "other").mkdir()
+        with running(tmp_path / "other") as other:
+            where = [mortal_redis.port]
+
+            class ByName(redis.Connection):
+                def _connect(self) -> Any:
+                    self.port = where[0]
+                    connect: Any = super()._connect
+                    return connect()
+
+            connections = pool(connection_class=ByName, host="127.0.0.1")
+            cache = RedisCachingStrategy(redis.Redis(connection_pool=connections))
+            cache.set("key", "value", 60)
+            where[0] = other.port
+            mortal_redis.client().execute_command("REPLICAOF", "127.0.0.1", "1")
+            assert cache.get("key")
+            cache.remove("key")
+            cache.set("key", "new", 60)
+            assert other.client().exists("{key}")
+            mortal_redis.client().execute_command("REPLICAOF", "NO", "ONE")
+            other.client().execute_command("REPLICAOF", "127.0.0.1", "1")
+            where[0] = mortal_redis.port
+            with cache.lock("key", 60) as mine:
+                assert mine
+                assert mortal_redis.client().exists("{key}:lock")
+            connections.disconnect()
+
+    def test_it_may_be_a_replica_for_good(self, mortal_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+        """M12: a Redis that stays a replica fails, also behind a client that shows no pool of connections."""
+        client = mortal_redis.client(retry=None)
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+
+        class Poolless:
+            execute_command = client.execute_command
+
+        RedisCachingStrategy(Poolless()).set("key", "value", 60)
+        (said,) = told(caplog)
+        assert "(READONLY)" in said
 
 
 class TestSurroundings:

@@ -25,13 +25,13 @@ OPEN_SECONDS: Final = 10.0
 """Seconds for which an open circuit keeps callers from the cache, until one call tries it again."""
 
 # Such a call may hang for ever, and its thread with it: the more of them do, the longer the circuit stays open.
-_OPEN_SECONDS_BY_HUNG: Final = ((100, 600.0), (8, 25.0))
+_TIMES_AS_LONG: Final = ((100, 60.0), (8, 2.5))
 _QUICK = 0.1  # seconds
 _MOST_FAILURES = 3  # in a row
 # Seconds of a nap, and how many times its budget a call may take where all naps end late.
 _NAP, _STRETCH = 0.01, 4
 
-_CODE: Final = re.compile(r"(?:^|-)([A-Z]{3,16})(?= )")
+_CODES: Final = re.compile(r"(?:^|-)([A-Z]{3,16})(?= )")
 _LONGEST_CHAIN = 4
 
 _exceptions_by_thread: Final = cast("Callable[[], dict[int, object]]", getattr(sys, "_current_exceptions", dict))
@@ -49,15 +49,18 @@ def describe(error: BaseException) -> str:
 
 
 def _code(error: BaseException) -> str | None:
-    """The errno of an OSError by name, or the word with which a Redis begins an error: WRONGPASS, READONLY, OOM."""
+    """Name an OSError's errno, OpenSSL's reason, or the first word of a Redis error: WRONGPASS, READONLY, OOM."""
+    if type(error).__module__ == "ssl":
+        reason: object = getattr(error, "reason", None)
+        return reason if isinstance(reason, str) else None
     if isinstance(error, OSError):
         number: object = error.errno
         return errno.errorcode.get(number) if isinstance(number, int) else None
-    if not type(error).__module__.startswith("redis."):
+    if not type(error).__module__.startswith(("redis.", "valkey.")):
         return None
-    # Recent versions of redis-py move the word to an attribute; an error within a script has it further on.
-    found = _CODE.search(f"{getattr(error, 'status_code', None) or ''} {error}".lstrip())
-    return found[1] if found else None
+    # Recent versions of redis-py move the word to an attribute; an error within a script has another one further on.
+    found: list[str] = _CODES.findall(f"{getattr(error, 'status_code', None) or ''} {error}".lstrip())
+    return found[-1] if found else None
 
 
 def taken_lock() -> threading.Lock:
@@ -72,7 +75,10 @@ def start(call: Callable[[], object]) -> None:
     try:
         threading.Thread(target=copy_context().run, args=(call,), name="client-credentials-cache", daemon=True).start()
     except RuntimeError:  # a limit is reached, or the interpreter is about to exit
-        call()
+        pass
+    else:
+        return
+    call()
 
 
 @attrs.define(eq=False)
@@ -88,6 +94,7 @@ class Future(Generic[T]):
     """What the call failed with, as it may be logged."""
     is_done: bool = False
     thread: int = 0
+    _retrying: str = attrs.field(default="", init=False)
     _done: threading.Lock = attrs.field(factory=taken_lock, init=False)
 
     def run(self, call: Callable[[], T]) -> None:
@@ -108,17 +115,22 @@ class Future(Generic[T]):
         waited, end = 0.0, time.monotonic() + self.allowed * _STRETCH
         while not self.is_done and waited < self.allowed and (began := time.monotonic()) < end:
             nap = min(_NAP, self.allowed - waited)
-            self._done.acquire(timeout=nap)
+            if not self._done.acquire(timeout=nap):
+                self._note_retry()
             waited += min(time.monotonic() - began, nap)
         return waited if self.is_done else self.allowed
 
     def cause_of_delay(self) -> str:
-        """Name what the call is busy with: a client that tries again is handling the error of its last attempt."""
+        """Name what the call is busy with."""
+        return f"TimeoutError (no answer within {BUDGET:g} s{self._retrying})"
+
+    def _note_retry(self) -> None:
+        """Note the error that the call is handling: a client that waits before it tries again handles the last one."""
         error = _exceptions_by_thread().get(self.thread)
         if isinstance(error, tuple):  # as in Python 3.11
             error = cast("tuple[object, ...]", error)[1]
-        reason = f", retrying after {describe(error)}" if isinstance(error, BaseException) else ""
-        return f"TimeoutError (no answer within {BUDGET:g} s{reason})"
+        if isinstance(error, BaseException):
+            self._retrying = f", retrying after {describe(error)}"
 
 
 @attrs.define(eq=False)
@@ -127,8 +139,6 @@ class CircuitBreaker:
 
     name: str
     """What the log calls the cache."""
-    owner: object = attrs.field(default=None, repr=False)
-    """The cache, where it must live as long as its breaker."""
     _left: float = attrs.field(factory=lambda: BUDGET, init=False)
     _failures: int = attrs.field(default=0, init=False)
     _failing: set[str] = attrs.field(factory=set[str], init=False)
@@ -186,8 +196,7 @@ class CircuitBreaker:
 
     def _open_seconds(self) -> float:
         self._hung = [future for future in self._hung if not future.is_done]
-        longer = (seconds for count, seconds in _OPEN_SECONDS_BY_HUNG if len(self._hung) >= count)
-        return next(longer, OPEN_SECONDS)
+        return OPEN_SECONDS * next((times for count, times in _TIMES_AS_LONG if len(self._hung) >= count), 1.0)
 
     def _after_fork(self) -> None:
         self._mutex = threading.RLock()

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Final, TypeVar, cast
 
@@ -138,11 +138,9 @@ class _Breakers:
 
     def _make(self, cache: CachingStrategy) -> CircuitBreaker:
         breaker = CircuitBreaker(type(cache).__name__)
-        try:
-            # It lives as long as the cache, and not only as long as a strategy that uses the cache.
+        # It lives as long as the cache; where there are no weak references to one, as long as a strategy that uses it.
+        with suppress(TypeError):
             weakref.finalize(cache, self._by_id.pop, id(cache), breaker).atexit = False
-        except TypeError:  # no weak references to it: as long as it is used
-            breaker.owner = cache
         return breaker
 
     def _after_fork(self) -> None:

@@ -73,7 +73,7 @@ class RedisCachingStrategy:
 
     Each name begins with `prefix`. This ACL suffices (`~tokens:*` for the prefix "tokens:"; `~*` without one):
 
-        ACL SETUSER app on >password ~tokens:* +eval +get +strlen +pttl +set +del +time +client|setinfo
+        ACL SETUSER app on >password ~tokens:* +eval +get +strlen +pttl +set +del +time
 
     A cluster's client also needs `+cluster|slots` (before Redis 7 `+cluster`) and `+command`.
     """
@@ -171,17 +171,16 @@ class _Entries:
 
 def _check_client(client: object) -> None:
     kind = type(client)
-    execute: object = getattr(client, "execute_command", None)
     reason = next((what for name, what in _NO_CLIENTS.items() if callable(getattr(kind, name, None))), None)
-    if not callable(execute):
+    if not callable(getattr(client, "execute_command", None)):
         reason = kind.__name__
-    elif inspect.iscoroutinefunction(execute):
+    elif reason is None and inspect.iscoroutinefunction(getattr(kind, "execute_command", None)):
         reason = "an asyncio client"
-    elif getattr(client, "__dict__", {}).get("connection") is not None:
+    elif reason is None and getattr(client, "__dict__", {}).get("connection") is not None:
         reason = "a client with single_connection_client=True"
     if reason:
         raise ValueError(f"client: must be a redis.Redis or a RedisCluster, not {reason}")
 
 
 def _is_prefix(text: str) -> bool:
-    return text.isascii() and (text.isprintable() or not text) and not {"{", "}"} & set(text)
+    return text.isascii() and text.isprintable() and not {"{", "}"} & set(text)
