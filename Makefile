@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench bench-peers fuzz mutants simulate faults readme test-all release clean
+.PHONY: help run test bench bench-peers fuzz mutants simulate faults oidc readme test-all release clean
 
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -39,6 +39,9 @@ fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; s
 
 mutants: .venv/mutants/ready  ## break the core in a thousand ways, one by one, and name those that no test notices
 	.venv/mutants/bin/python -m tests.mutation
+
+oidc: .venv/test/ready  ## ask a real identity server, oidc-provider on Node; needs npm
+	.venv/test/bin/python -m pytest tests/oidc/check_oidc.py
 
 readme: .venv/test/ready  ## write the parts of the README that the code makes
 	.venv/test/bin/python -m tests.readme.pages

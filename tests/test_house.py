@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(client_credentials.__path__[0])
 
 PURE = (
-    "__future__ attrs base64 binascii cattrs collections.abc email.utils enum functools hashlib hmac"
+    "__future__ attrs base64 binascii cattrs collections.abc email.utils enum functools hashlib hmac html"
     " ipaddress itertools json math re types typing urllib.parse"
 ).split()
 WORLDLY = set(

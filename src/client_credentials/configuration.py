@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from inspect import iscoroutinefunction
 from typing import Final
 
 import attrs
 
 from ._core.model import TokenRequest, TokenResponse
+from ._core.redaction import NOTHING, Hidden
 from ._core.response import decode, status_failure
 from ._http.fetch import Urllib3Fetch
 from ._shell.clock import SystemClock
 from .caching.memory import InMemoryCachingStrategy
 from .errors import TokenError, error_of
 from .protocols import CachingStrategy, Clock
+
+HIDDEN: Final[ContextVar[Hidden]] = ContextVar("HIDDEN", default=NOTHING)
+"""What must not be shown of the answer that the hooks are looking at."""
 
 
 def nothing(*_: object) -> None:
@@ -26,7 +31,7 @@ def accept_success(response: TokenResponse) -> None:
 
     This is the default `response_validator`. One of your own can call it for every status that it does not accept.
     """
-    failure = status_failure(response)
+    failure = status_failure(response, HIDDEN.get())
     if failure is not None:
         raise error_of(failure)
 
@@ -36,7 +41,7 @@ def json_object(response: TokenResponse) -> Mapping[str, object]:
 
     This is the default `deserializer`. One of your own can call it and change the members.
     """
-    document = decode(response)
+    document = decode(response, HIDDEN.get())
     if isinstance(document, Mapping):
         return document
     raise error_of(document)

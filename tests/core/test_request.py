@@ -186,7 +186,7 @@ class TestArguments:
     def test_a_secret_or_none(self, way: ClientAuthentication) -> None:
         """There is no secret with TLS, and with nothing else."""
         with_tls = way is ClientAuthentication.TLS
-        assert make(authentication=way, has_secret=not with_tls)
+        assert way is make(authentication=way, has_secret=not with_tls).authentication
         said = "must be None with" if with_tls else "must not be None, except with"
         with pytest.raises(ValueError, match=rf"^client_secret {said} ClientAuthentication.TLS$"):
             make(authentication=way, has_secret=with_tls)

@@ -334,7 +334,7 @@ def test_what_urllib3_says_of_a_path() -> None:
 )
 def test_a_secret_in_the_url(url: str) -> None:
     """O13: a token endpoint with userinfo, a fragment or a client's credentials in its query is refused, unquoted."""
-    with pytest.raises(ValueError, match=r"^token_url: ") as caught:
+    with pytest.raises(ValueError, match=r"^token_url must ") as caught:
         ClientCredentialsStrategy(CLIENT_ID, "another-secret", token_url=url % CLIENT_SECRET)
     assert [] == hits(str(caught.value))
 

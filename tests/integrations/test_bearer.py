@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import string
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -223,6 +223,24 @@ def test_what_is_to_be_awaited_is_awaited() -> None:
     bearer = Bearer(strategy, None, allow_http=False)
     assert TOKEN == asyncio.run(bearer.get_async())
     with pytest.raises(ValueError, match="must be a synchronous one for a synchronous client"):
+        bearer.get()
+
+
+class Awaitable:
+    """What can be awaited and is no coroutine."""
+
+    def __await__(self) -> Generator[None, None, AccessToken]:
+        yield
+        return TOKEN
+
+
+def test_any_awaitable_is_awaited() -> None:
+    """Futures and their like are no coroutines."""
+    mine: Any = Mine()
+    mine.get_or_create_access_token = Awaitable
+    bearer = Bearer(mine, None, allow_http=False)
+    assert TOKEN == asyncio.run(bearer.get_async())
+    with pytest.raises(ValueError, match="must be a synchronous one"):
         bearer.get()
 
 

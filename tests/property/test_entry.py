@@ -38,7 +38,7 @@ OPTIONAL: Final[dict[str, tuple[object, ...]]] = {
     "gate": (None,),
     "scope": (None,),
     "extra": ({},),
-    **dict.fromkeys(("error", "error_description", "error_uri", "www_authenticate"), (None, "")),
+    **dict.fromkeys(("error", "error_description", "error_uri", "www_authenticate", "note"), (None, "")),
     "retry_after": (None, 7.5),
 }
 """The members that may be of more than one type, and what they may be."""

@@ -14,8 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_credentials import AccessToken, CacheEntry, RenewalPolicy, TokenRequest, TokenResponse
-from client_credentials._core.model import Client, Granted
+from client_credentials import (
+    AccessToken,
+    CacheEntry,
+    ClientAuthentication,
+    RenewalPolicy,
+    TokenRequest,
+    TokenResponse,
+)
+from client_credentials._core.client import make_client
+from client_credentials._core.model import Client, Granted, without_query
 from client_credentials._core.secret import REDACTED
 from tests.strategies import access_tokens, clients, policies, token_requests, token_texts
 
@@ -121,6 +129,38 @@ class TestMessages:
         response = TokenResponse(200, dict(request.headers), body)
         again = (attrs.evolve(request), attrs.evolve(response))
         assert ((request, response), hash((request, response))) == (again, hash(again))
+
+    @given(token_requests(), st.binary(), st.sampled_from(range(pickle.HIGHEST_PROTOCOL + 1)))
+    def test_headers_are_read_only(self, request: TokenRequest, body: bytes, protocol: int) -> None:
+        """No hook can change a header, nor can whoever made the mapping; it pickles and copies as it is."""
+        given = {"X-Tenant": "blue"}
+        for message in (attrs.evolve(request, headers=given), TokenResponse(200, given, body)):
+            headers: Any = message.headers
+            with pytest.raises(TypeError):
+                headers["X-Tenant"] = "red"
+            given["X-Tenant"] = "red"
+            assert {"X-Tenant": "blue"} == dict(message.headers)
+            given["X-Tenant"] = "blue"
+            for again in (pickle.loads(pickle.dumps(message, protocol)), copy.deepcopy(message)):
+                assert (message, type(message.headers)) == (again, type(again.headers))
+
+    def test_the_query_is_not_shown(self) -> None:
+        """O13: gateways put keys into the query, so neither a request nor a client shows it."""
+        url = f"https://issuer.example/token?key={CANARY}"
+        request = TokenRequest("POST", url, {}, b"", 1.0)
+        client = make_client(
+            "a",
+            token_url=url,
+            scopes=(),
+            audience=None,
+            resources=(),
+            extra_params={"p": CANARY},
+            headers={"X-Key": CANARY},
+            authentication=ClientAuthentication.BASIC,
+        )
+        assert "https://issuer.example/token" == without_query(url)
+        assert CANARY not in f"{request!r} {client!r}"
+        assert "url='https://issuer.example/token'" in repr(request)
 
     @given(st.text("abc-XYZ", min_size=1), st.text())
     def test_headers_in_any_case(self, name: str, value: str) -> None:

@@ -525,7 +525,7 @@ def test_what_has_to_be_awaited(name: str, hook: Any) -> None:
 
 def test_a_secret_that_has_to_be_awaited(make: Maker, server: TokenServer) -> None:
     """A secret's callable that is a coroutine function is refused: nobody would await it."""
-    with pytest.raises(ValueError, match=r"^client_secret: .*, no coroutine function"):
+    with pytest.raises(ValueError, match=r"^client_secret must .*, and no coroutine function"):
         make(server, secret=cast("Any", later))
 
 

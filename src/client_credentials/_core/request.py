@@ -37,7 +37,7 @@ def token_request(client: Client, secret: str, timeout: float) -> TokenRequest:
         headers[name] = value
     headers["Content-Type"] = "application/x-www-form-urlencoded"
     if client.authentication in _IN_HEADER:
-        headers["Authorization"] = "Basic " + base64.b64encode(_pair(client, secret).encode()).decode("ascii")
+        headers["Authorization"] = f"Basic {_credential(client, secret)}"
     return TokenRequest("POST", client.token_url, headers, _body(client, secret), timeout)
 
 
@@ -59,9 +59,9 @@ def hidden_of(client: Client, secret: Secret, tokens: Iterable[str] = ()) -> Hid
 def _needles(client: Client, secret: str, tokens: Iterable[str]) -> Needles:
     public = (client.client_id, without_query(client.token_url), *client.scopes, *client.resources)
     messages = [_body(client, secret).decode("ascii")]
-    if secret:
+    if client.authentication not in (ClientAuthentication.ASSERTION, ClientAuthentication.TLS):
         messages += [f"{client.client_id}:{secret}", f"{quote_plus(client.client_id)}:{quote_plus(secret)}"]
-        messages.append(_pair(client, secret))
+        messages += [_pair(client, secret), _credential(client, secret)]
     others = [
         *(value for name, value in client.extra_params if name != "resource"),  # which is an address
         *(value for name, value in client.headers if name.lower() not in ("accept", "user-agent")),
@@ -115,6 +115,10 @@ def _body(client: Client, secret: str) -> bytes:
     form += [("resource", resource) for resource in client.resources]
     form += client.extra_params
     return urlencode(form).encode("ascii")
+
+
+def _credential(client: Client, secret: str) -> str:
+    return base64.b64encode(_pair(client, secret).encode()).decode("ascii")
 
 
 def _pair(client: Client, secret: str) -> str:

@@ -16,7 +16,7 @@ from .._core.request import credentials_note, hidden_of, token_request
 from .._core.response import decode, parse_document, status_failure
 from .._core.secret import NO_SECRET, Secret
 from .._http.fetch import Urllib3Fetch
-from ..configuration import SdkConfiguration, accept_success, json_object
+from ..configuration import HIDDEN, SdkConfiguration, accept_success, json_object
 from ..errors import TokenEndpointUnreachable, TokenError, failure_of
 
 
@@ -56,6 +56,7 @@ def attempt(
     outcome: Outcome
     cause: Exception | None = None
     stage = "before_request"
+    context = HIDDEN.set(hidden)
     try:
         configuration.before_request(request)
         stage = "fetch"
@@ -74,6 +75,8 @@ def attempt(
         reason = f"{stage} raised {type(error).__name__}"
         outcome = Malformed(status=response.status, reason=reason) if response else Unreachable(reason=reason)
         cause = error
+    finally:
+        HIDDEN.reset(context)
     if response is None:
         return Attempted(outcome, cause)
     if isinstance(outcome, Malformed) and response.status >= 400:
@@ -113,7 +116,5 @@ def _read(response: TokenResponse, configuration: SdkConfiguration, asked: Colle
 def _described(error: TokenError, response: TokenResponse | None, hidden: Hidden) -> Failure:
     """The failure that a hook's exception describes; our own words stay, where one of the defaults raised it."""
     failure = failure_of(error)
-    for default in (status_failure, decode) if response else ():
-        if response and failure == default(response):
-            return cast("Failure", default(response, hidden))
-    return redacted_failure(failure, hidden)
+    ours = response is not None and failure in (status_failure(response, hidden), decode(response, hidden))
+    return failure if ours else redacted_failure(failure, hidden)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import ipaddress
 import re
 import threading
 import time
@@ -11,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
+
+from .._http.wire import is_loopback
 
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
@@ -120,7 +121,7 @@ class Bearer:
 
     def _require_safe(self, origin: Origin) -> None:
         scheme, host, _ = origin
-        if scheme != "https" and not self._allow_http and not _is_loopback(host or ""):
+        if scheme != "https" and not self._allow_http and not is_loopback(host or ""):
             raise ValueError(
                 f"{scheme}://{host}: a token is sent over https or to a loopback host only (RFC 6750 section 5.3); "
                 "allow_http=True permits plain http"
@@ -198,12 +199,3 @@ def _checked_origin(origin: str) -> Origin:
     if "@" in parts.netloc:
         raise ValueError("origin: must not hold a user name or a password")
     return origin_of(origin)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

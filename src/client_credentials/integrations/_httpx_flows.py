@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 from ._bearer import REFUSED_BODY, Bearer, asks_for_new_token, origin_of
 
@@ -33,7 +33,8 @@ class _Response(Protocol):
     is_closed: bool
 
     @property
-    def request(self) -> Any: ...  # noqa: ANN401  # a Q
+    def request(self) -> Any:  # noqa: ANN401  # a Q
+        ...
 
 
 Q = TypeVar("Q", bound=_Request)
@@ -43,12 +44,12 @@ R = TypeVar("R", bound=_Response)
 class BearerFlows(Generic[Q, R]):
     """What the BearerAuth of httpx and that of httpx2 do."""
 
-    if not TYPE_CHECKING:  # to checkers, each BearerAuth is its own library's
-
-        def __new__(cls, *_: object, **__: object) -> BearerFlows[Any, Any]:
-            # A program may have both libraries, whose clients tell an Auth by its class.
-            auths = tuple(sys.modules[name].Auth for name in ("httpx", "httpx2") if name in sys.modules)
-            return object.__new__(_serving(cls, auths))
+    def __new__(
+        cls, strategy: AuthStrategy | AsyncAuthStrategy, *, origin: str | None = None, allow_http: bool = False
+    ) -> Self:
+        """Make one that the clients of both libraries take, if both are here: they tell an Auth by its class."""
+        auths = tuple(sys.modules[name].Auth for name in ("httpx", "httpx2") if name in sys.modules)
+        return cast("Self", object.__new__(_serving(cast("type", cls), auths)))
 
     def __init__(
         self, strategy: AuthStrategy | AsyncAuthStrategy, *, origin: str | None = None, allow_http: bool = False

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from asyncio import timeout
+from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from aiohttp import hdrs
+from aiohttp import ClientSession, ClientTimeout, hdrs
 from aiohttp.payload import BytesPayload
 from yarl import URL
 
+from .._http.wire import Exchange, addresses
 from ._bearer import Bearer, Origin, asks_for_new_token, origin_of
+from ._exchange import diagnosed, received_async, unwrapped
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 
-    from .._core.model import AccessToken
+    from .._core.model import AccessToken, Failure, TokenRequest, TokenResponse
     from ..protocols import AsyncAuthStrategy, AuthStrategy
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -118,3 +121,57 @@ async def _authorized(tokens: Bearer, request: ClientRequest, handler: ClientHan
 async def _sent(token: AccessToken, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     request.headers[hdrs.AUTHORIZATION] = token.authorization
     return await handler(request)
+
+
+class AiohttpFetch:
+    """Sends token requests through the program's own session, for AsyncClientCredentialsStrategy.
+
+    The session decides on connections, TLS and proxies; its middlewares and redirects do not count, but aiohttp adds
+    its headers and cookies to every request. Nothing is retried. At most 1 MiB of a body is read, and a compressed one
+    is refused. `request.timeout` bounds the exchange whatever the endpoint does.
+
+    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
+    what is no session, or one whose auth would be sent in place of the client's.
+    """
+
+    def __init__(self, session: ClientSession) -> None:
+        if not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError("session: must be an aiohttp.ClientSession")
+        if getattr(session, "auth", None) is not None or hdrs.AUTHORIZATION in session.headers:
+            raise ValueError("session: must have no auth of its own, which would be sent with the token request")
+        self._session = session
+
+    async def __call__(self, request: TokenRequest) -> TokenResponse:
+        """Send the request, and give whatever came back."""
+        try:
+            outcome = await self._send(request)
+        except BaseException as interrupt:
+            # The frames below hold the request and the answer, and a traceback may be shown with its locals.
+            raise interrupt.with_traceback(None) from None
+        return unwrapped(outcome)
+
+    async def _send(self, request: TokenRequest) -> TokenResponse | Failure:
+        exchange = Exchange.begin(request.url, request.timeout)
+        try:
+            if exchange.is_plain:
+                addresses(exchange.host, exchange)
+            exchange.await_response()
+            async with timeout(exchange.left()), self._exchange(request) as response:
+                pieces = aiter(response.content.iter_any())
+                return await received_async(response.status, response.headers, pieces, exchange)
+        except Exception as error:
+            return diagnosed(error, exchange)
+
+    def _exchange(self, request: TokenRequest) -> AbstractAsyncContextManager[ClientResponse]:
+        return self._session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            headers=request.headers,
+            data=request.body,
+            skip_auto_headers=(hdrs.ACCEPT_ENCODING,),
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=False,
+            middlewares=(),
+            timeout=ClientTimeout(total=None),
+        )

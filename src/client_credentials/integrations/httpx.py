@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import httpx
 
+from ._httpx_fetch import AsyncFetch, SyncFetch
 from ._httpx_flows import BearerFlows
 
 
@@ -31,3 +34,26 @@ class BearerAuth(BearerFlows[httpx.Request, httpx.Response], httpx.Auth):
     serves any number of threads, tasks and clients. Raises ValueError for a strategy or an origin that cannot be
     used.
     """
+
+
+class HttpxFetch(SyncFetch):
+    """Sends token requests through the program's own client: `SdkConfiguration(fetch=HttpxFetch(client))`.
+
+    The client decides on connections, TLS, proxies and event hooks; its auth, headers, cookies, parameters and
+    redirects do not count. Nothing is retried but what its transport retries. At most 1 MiB of a body is read, and a
+    compressed one is refused. `request.timeout` is what the exchange may take; only headers that drip can outlast it.
+
+    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
+    what is no httpx.Client.
+    """
+
+    library: ClassVar[Any] = httpx
+
+
+class AsyncHttpxFetch(AsyncFetch):
+    """Sends token requests through the program's own AsyncClient, for AsyncClientCredentialsStrategy.
+
+    As HttpxFetch, but that `request.timeout` bounds the exchange whatever the endpoint does. It needs asyncio.
+    """
+
+    library: ClassVar[Any] = httpx

@@ -6,20 +6,27 @@ import inspect
 import io
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from requests import PreparedRequest
 from requests.auth import AuthBase
 from requests.exceptions import UnrewindableBodyError
-from requests.utils import rewind_body
+from requests.utils import rewind_body, select_proxy
 from urllib3.exceptions import HTTPError
 
+from .._core.model import TokenResponse
+from .._http.response import token_response
+from .._http.verdict import pool_failure_of
+from .._http.wire import Exchange, Host, addresses
 from ._bearer import REFUSED_BODY, Bearer, Origin, asks_for_new_token, origin_of
+from ._exchange import MAX_BODY, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from requests import PreparedRequest, Response
+    from requests import Response, Session
 
-    from .._core.model import AccessToken
+    from .._core.model import AccessToken, Failure, TokenRequest
     from ..protocols import AuthStrategy
 
 
@@ -138,3 +145,51 @@ def _keep_head(response: Response) -> None:
     response.close()
     response.raw = io.BytesIO(head[:REFUSED_BODY])
     _ = response.content
+
+
+class RequestsFetch:
+    """Sends token requests through the program's own session: `SdkConfiguration(fetch=RequestsFetch(session))`.
+
+    The session decides on TLS, proxies and adapters; its auth, netrc, headers, cookies, hooks and redirects do not
+    count. Nothing is retried but what its adapter retries. At most 1 MiB of a body is read, and a compressed one is
+    refused. `request.timeout` is what the exchange may take; only headers that drip can outlast it.
+
+    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
+    what is no session.
+    """
+
+    def __init__(self, session: Session) -> None:
+        if not callable(getattr(session, "get_adapter", None)):
+            raise ValueError("session: must be a requests.Session")
+        self._session = session
+
+    def __call__(self, request: TokenRequest) -> TokenResponse:
+        """Send the request, and give whatever came back."""
+        try:
+            outcome = self._send(request)
+        except BaseException as interrupt:
+            # The frames below hold the request and the answer, and a traceback may be shown with its locals.
+            raise interrupt.with_traceback(None) from None
+        return unwrapped(outcome)
+
+    def _send(self, request: TokenRequest) -> TokenResponse | Failure:
+        exchange = Exchange.begin(request.url, request.timeout)
+        try:
+            settings = self._session.merge_environment_settings(request.url, {}, True, None, None)
+            exchange.proxy = _proxy(request.url, settings["proxies"])
+            if exchange.is_plain:
+                addresses(exchange.host, exchange)
+            exchange.await_response()
+            prepared = PreparedRequest()
+            prepared.prepare(request.method, request.url, request.headers, data=request.body)
+            left = exchange.left()
+            response = self._session.get_adapter(request.url).send(prepared, timeout=(left, left), **settings)
+            with response:
+                return token_response(response.raw, exchange, MAX_BODY)
+        except Exception as error:
+            return pool_failure_of(error, exchange)
+
+
+def _proxy(url: str, proxies: dict[str, str]) -> Host | None:
+    parts = urlsplit(select_proxy(url, proxies) or "")
+    return Host(parts.hostname, parts.port or 1080, "proxy ") if parts.hostname else None
