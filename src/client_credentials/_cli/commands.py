@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from .._core.model import AccessToken, TokenRequest, TokenResponse, without_query
-from .._core.secret import NO_SECRET, REDACTED, Secret
+from .._core.secret import REDACTED, Secret
 from .._http.fetch import Urllib3Fetch
 from ..caching.file import FileCachingStrategy
 from ..configuration import SdkConfiguration
@@ -56,7 +56,7 @@ def inspect(arguments: argparse.Namespace) -> int:
 
 def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Shown]) -> int:
     secret = read_secret(arguments)
-    request = _Request(NO_SECRET if secret is None else Secret(secret))
+    request = _Request(secret)
     cache = None if arguments.cache is None else CacheDirectory(arguments.cache)
     configuration = request.watched(fetch_of(arguments), cache)
     strategy = strategy_of(arguments, secret, configuration)

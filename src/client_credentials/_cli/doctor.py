@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from .._core.model import AccessToken, ClientAuthentication, TokenRequest, TokenResponse
-from .._core.secret import NO_SECRET, Secret
+from .._core.secret import Secret
 from .._http.fetch import Urllib3Fetch
 from ..configuration import SdkConfiguration, accept_success, json_object
 from ..errors import InvalidTokenResponse, TokenError
@@ -31,8 +31,7 @@ _BY_SECRET: Final = (ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW,
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each step; the exit status says whether there is a token in the end."""
-    secret = read_secret(arguments)
-    doctor = Doctor(arguments, NO_SECRET if secret is None else Secret(secret), fetch_of(arguments))
+    doctor = Doctor(arguments, read_secret(arguments), fetch_of(arguments))
     doctor.check_arguments()
     found: list[Finding] = []
     for finding in doctor.findings():
@@ -139,8 +138,7 @@ class Doctor:
                 yield ok(way.value, "gets a token")
 
     def _strategy(self, fetch: OneRequest, way: ClientAuthentication | None) -> ClientCredentialsStrategy:
-        secret = None if self.secret is NO_SECRET else self.secret.reveal()
-        return strategy_of(self.arguments, secret, SdkConfiguration(fetch=fetch), way)
+        return strategy_of(self.arguments, self.secret, SdkConfiguration(fetch=fetch), way)
 
     def _ask(self, way: ClientAuthentication | None) -> tuple[Answer, AccessToken | TokenError]:
         fetch = OneRequest(self.fetch, self.secret)
