@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from .._core.client import SPOTIFY_TOKEN_URL
 from .._core.model import ClientAuthentication, RenewalPolicy
+from .._core.secret import NO_SECRET, Secret
 from .._http.fetch import Urllib3Fetch
 from ..configuration import SdkConfiguration
 from ..strategy import ClientCredentialsStrategy
@@ -106,7 +107,7 @@ def doctor_options() -> Parser:
 
 def strategy_of(
     arguments: argparse.Namespace,
-    secret: str | None,
+    secret: Secret,
     configuration: SdkConfiguration,
     auth: ClientAuthentication | None = None,
 ) -> ClientCredentialsStrategy:
@@ -116,7 +117,7 @@ def strategy_of(
             arguments.client_id
             or os.environ.get(CLIENT_ID)
             or _missing(f"client_id must be given, or {CLIENT_ID} set"),
-            secret,
+            None if secret is NO_SECRET else secret.reveal(),
             token_url=arguments.token_url,
             scopes=" ".join(arguments.scope).split(),
             audience=arguments.audience,
@@ -142,14 +143,14 @@ def client_of_environment() -> ClientCredentialsStrategy | None:
         raise _usage_error(error) from None
 
 
-def read_secret(arguments: argparse.Namespace) -> str | None:
+def read_secret(arguments: argparse.Namespace) -> Secret:
     """Read the secret, without the end of its line; a terminal does not show it. Raises UsageError."""
     if way_of(arguments) is ClientAuthentication.TLS:
-        return None
+        return NO_SECRET
     secret = _typed() if arguments.secret_stdin and os.isatty(0) else _stored(arguments)
     if not secret:
         raise UsageError(f"the client secret: set {CLIENT_SECRET}, or use --secret-file or --secret-stdin")
-    return secret
+    return Secret(secret)
 
 
 def way_of(arguments: argparse.Namespace) -> ClientAuthentication:

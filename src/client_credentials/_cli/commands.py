@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from .._core.model import AccessToken, TokenRequest, TokenResponse, without_query
-from .._core.secret import REDACTED
+from .._core.secret import REDACTED, Secret
 from .._http.fetch import Urllib3Fetch
 from ..caching.file import FileCachingStrategy
 from ..configuration import SdkConfiguration
@@ -55,10 +55,11 @@ def inspect(arguments: argparse.Namespace) -> int:
 
 
 def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Shown]) -> int:
-    request = _Request()
+    secret = read_secret(arguments)
+    request = _Request(secret)
     cache = None if arguments.cache is None else CacheDirectory(arguments.cache)
     configuration = request.watched(fetch_of(arguments), cache)
-    strategy = strategy_of(arguments, read_secret(arguments), configuration)
+    strategy = strategy_of(arguments, secret, configuration)
     with Remarks() as remarks:
         try:
             held = strategy.get_access_token()
@@ -84,6 +85,8 @@ def is_ending(token: AccessToken, now: float) -> bool:
     """Tell whether the token is in its renewal window; `now` is in seconds since the epoch."""
     window = min(RENEW_AHEAD, token.expires_in / 2)
     advised = token.extra.get("refresh_in")
+    if isinstance(advised, str) and advised.isdecimal():
+        advised = int(advised[:9])
     if isinstance(advised, int | float) and 0 < advised < token.expires_in:
         window = token.expires_in - advised
     return token.expires / 1000 - now <= window
@@ -111,6 +114,7 @@ def _renewed(
 class _Request:
     """What is seen of a token request: whether it was sent, what came back, and whether it failed."""
 
+    secret: Secret
     is_sent: bool = False
     failed: bool = False
     answer: Answer = attrs.field(factory=Answer)
@@ -126,7 +130,7 @@ class _Request:
         self.is_sent = True
 
     def _after(self, _: TokenRequest, response: TokenResponse) -> None:
-        self.answer = shape_of(response)
+        self.answer = shape_of(response, self.secret)
 
     def _error(self, _: TokenError) -> None:
         self.failed = True

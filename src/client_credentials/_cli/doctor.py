@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from .._core.model import AccessToken, ClientAuthentication, TokenRequest, TokenResponse
-from .._core.secret import NO_SECRET, Secret
+from .._core.secret import Secret
 from .._http.fetch import Urllib3Fetch
 from ..configuration import SdkConfiguration, accept_success, json_object
 from ..errors import InvalidTokenResponse, TokenError
@@ -31,8 +31,7 @@ _BY_SECRET: Final = (ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW,
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each step; the exit status says whether there is a token in the end."""
-    secret = read_secret(arguments)
-    doctor = Doctor(arguments, NO_SECRET if secret is None else Secret(secret), fetch_of(arguments))
+    doctor = Doctor(arguments, read_secret(arguments), fetch_of(arguments))
     doctor.check_arguments()
     found: list[Finding] = []
     for finding in doctor.findings():
@@ -52,12 +51,13 @@ class OneRequest:
     """A fetch that sends one request and has nothing retried; keeps the shape of what came back."""
 
     fetch: Urllib3Fetch
+    secret: Secret
     answer: Answer = attrs.field(factory=Answer)
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
         try:
             response = self.fetch(request)
-            self.answer = shape_of(response)
+            self.answer = shape_of(response, self.secret)
             accept_success(response)
         except TokenError as error:
             error.retryable = False
@@ -75,7 +75,7 @@ class Doctor:
 
     def check_arguments(self) -> None:
         """Raise UsageError for arguments that make no client."""
-        self._strategy(OneRequest(self.fetch), None)
+        self._strategy(OneRequest(self.fetch, self.secret), None)
 
     def findings(self) -> Generator[Finding]:
         """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
@@ -109,7 +109,7 @@ class Doctor:
 
     def _answer(self) -> Generator[Finding]:
         answer, outcome = self._ask(None)
-        if answer.date:
+        if answer.date is not None:
             yield checks.clock(answer.date, time.time())
         if isinstance(outcome, TokenError):
             is_redirect = isinstance(outcome, InvalidTokenResponse) and 300 <= (outcome.status or 0) < 400
@@ -121,7 +121,7 @@ class Doctor:
         for remark in answer.remarks:
             yield warn("remark", remark, "nothing, if that is meant")
         yield checks.scope(" ".join(self.arguments.scope).split(), outcome.scope)
-        yield checks.members(answer.members, tuple(filter(None, (self.secret.reveal(), token))))
+        yield checks.members(answer.members)
         yield from checks.lifetime(answer.stated, outcome.expires_in, token, time.time())
 
     def _other_ways(self) -> Generator[Finding]:
@@ -138,11 +138,10 @@ class Doctor:
                 yield ok(way.value, "gets a token")
 
     def _strategy(self, fetch: OneRequest, way: ClientAuthentication | None) -> ClientCredentialsStrategy:
-        secret = None if self.secret is NO_SECRET else self.secret.reveal()
-        return strategy_of(self.arguments, secret, SdkConfiguration(fetch=fetch), way)
+        return strategy_of(self.arguments, self.secret, SdkConfiguration(fetch=fetch), way)
 
     def _ask(self, way: ClientAuthentication | None) -> tuple[Answer, AccessToken | TokenError]:
-        fetch = OneRequest(self.fetch)
+        fetch = OneRequest(self.fetch, self.secret)
         strategy = self._strategy(fetch, way)
         outcome: AccessToken | TokenError
         with Remarks():
@@ -154,5 +153,4 @@ class Doctor:
 
 
 def _advice(error: TokenError, answer: Answer) -> str:
-    wait = answer.retry_after
-    return f"try again in {wait} s" if wait and wait.isdecimal() else advice(error, answer)
+    return advice(error, answer) if answer.retry_after is None else f"try again in {answer.retry_after} s"
