@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -39,6 +40,7 @@ def inject(nth: int, call: Callable[[], AccessToken]) -> bool:
         return trace
 
     before = sys.gettrace()
+    gc.disable()  # what is raised in a finalizer is raised nowhere
     sys.settrace(trace)
     try:
         call()
@@ -46,6 +48,7 @@ def inject(nth: int, call: Callable[[], AccessToken]) -> bool:
         return True
     finally:
         sys.settrace(before)
+        gc.enable()
     return False
 
 
