@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
-from .._core.client import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
+from .._core.client import SPOTIFY_TOKEN_URL, check_kind, make_client
 from .._core.lifecycle import (
     MOST_HUNG,
     Ask,
@@ -23,15 +23,16 @@ from .._core.lifecycle import (
     too_many_hang,
 )
 from .._core.model import AccessToken, ClientAuthentication, Failure, RenewalPolicy, Unreachable, without_query
-from .._core.secret import NO_SECRET, Secret
+from .._core.secret import NO_SECRET
 from .._core.state import EMPTY, State
 from ..configuration import SdkConfiguration, is_coroutine_function
-from ..errors import TokenError, error_of
+from ..errors import error_of
 from . import threads
-from .active import ActiveConfiguration, Lease
+from .active import ActiveConfiguration
 from .dice import dice
-from .driver import Identity, fly, tell
+from .driver import fly, tell
 from .flight import Flight
+from .identity import Identity, wrapped
 from .state_cache import StateCache
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class BaseStrategy:
         # A traceback may show the locals of a frame, whichever argument is to blame.
         given = [client_secret]
         del client_secret
-        secrets = _secrets(given)
+        secrets = wrapped(given)
         client = make_client(
             client_id,
             token_url=token_url,
@@ -112,10 +113,6 @@ class BaseStrategy:
     _takes_coroutines = False
 
     @property
-    def _lease(self) -> Lease:
-        return self._active.known()
-
-    @property
     def _deadline(self) -> float:
         return self._identity.policy.deadline
 
@@ -138,7 +135,7 @@ class BaseStrategy:
                     self._begin(flight, time.monotonic() + self._deadline, waits=False)
                 return token
             case Fail(failure=failure, wait=wait) if active.cache is None:
-                raise self._error(failure, wait)
+                raise error_of(failure, wait, self._identity.client)
             case Ask() | Fail():  # another host may have put a token into the cache
                 return self._join(self._flight_under_way(active), until)
             case _:
@@ -168,7 +165,7 @@ class BaseStrategy:
         got = answer(active.known().state, active.now(), Fail(failure, 0.0), 0.0, self._deadline)
         if isinstance(got, AccessToken):
             return got
-        raise self._error(failure, 0.0)
+        raise error_of(failure, 0.0, self._identity.client)
 
     def _begin(self, last: Flight, until: float, *, waits: bool) -> Flight:
         """Begin a flight after the last one, or give the one that somebody else has begun.
@@ -254,16 +251,12 @@ class BaseStrategy:
         state, ended = (active.known().state, flight.ended) if current else (EMPTY, None)
         got = answer(state, active.now(), ended, until - time.monotonic(), self._deadline)
         if isinstance(got, Fail):
-            raise self._error(got.failure, got.wait) from (flight.cause if got is ended else None)
+            raise error_of(got.failure, got.wait, self._identity.client) from (flight.cause if got is ended else None)
         return got
-
-    def _error(self, failure: Failure, wait: float) -> TokenError:
-        return error_of(failure, wait, self._identity.client)
 
     def _look(self) -> AccessToken | None:
         """Give the good token in memory."""
-        active = self._active
-        return token_in_hand(active.known().state, active.now())
+        return token_in_hand(self._active.known().state, self._active.now())
 
     def _look_in_cache(self, active: ActiveConfiguration | None = None) -> AccessToken | None:
         """Give the good token in the cache, and remember it."""
@@ -304,26 +297,3 @@ class BaseStrategy:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds a client secret, so it cannot be pickled or copied; make another")
-
-
-def _secrets(given: list[str | Callable[[], str] | Sequence[str] | None]) -> tuple[Secret, ...]:
-    """Take what was given as client secret out of its box, and wrap it; raises ValueError, which shows none of it."""
-    secrets: tuple[Secret, ...] = ()
-    match given.pop():
-        case None:
-            return (NO_SECRET,)
-        case str() as text:
-            secrets = (Secret(text),)
-            del text
-        case list() | tuple() as texts:
-            secrets = tuple(map(Secret, texts))
-            del texts
-        case source if callable(source) and not is_coroutine_function(source):
-            return (Secret(source),)
-        case _:
-            pass
-    if not secrets:
-        raise ValueError("client_secret must be a string, several of them, or a callable that is no coroutine function")
-    for secret in secrets:
-        check_secret(secret.reveal())
-    return secrets

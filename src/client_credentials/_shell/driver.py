@@ -8,8 +8,6 @@ from concurrent.futures import CancelledError
 from inspect import isawaitable, iscoroutine
 from typing import Any, Final, TypeVar, cast
 
-import attrs
-
 from .._core.acquisition import (
     Command,
     Done,
@@ -26,62 +24,20 @@ from .._core.acquisition import (
     Wake,
     acquire,
 )
-from .._core.model import Client, Failure, Granted, HookFailed, Outcome, RenewalPolicy, TokenRequest, without_query
-from .._core.request import cache_key
+from .._core.model import Client, Failure, Granted, HookFailed, Outcome, TokenRequest, without_query
 from .._core.secret import Secret
 from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import TokenEndpointUnreachable, error_of
 from . import log
 from .dice import dice
 from .flight import Flight
-from .request import Attempted, Fetch, attempt, read_secret
+from .identity import Identity
+from .request import Attempted, Fetch, attempt
 
 T = TypeVar("T")
 
 
 _SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clients
-
-
-@attrs.define(eq=False)
-class Identity:
-    """A client with its secrets and policy, and what was learnt on earlier flights."""
-
-    client: Client
-    secrets: tuple[Secret, ...] = attrs.field(repr=False)
-    """In the order in which they are tried."""
-    policy: RenewalPolicy
-    keys: tuple[str, ...] = ()
-    """The cache keys of the secrets that were read last."""
-    _remarked: frozenset[str] = frozenset()
-
-    def read_secrets(self) -> tuple[Secret, ...] | Attempted:
-        """Read the secrets as they are now."""
-        read: list[Secret] = []
-        for source in self.secrets:
-            secret = source if len(self.secrets) > 1 else read_secret(source)  # several are checked already
-            if isinstance(secret, Attempted):
-                return secret
-            read.append(secret)
-        self.keys = tuple(cache_key(self.client, secret.reveal()) for secret in read)
-        return tuple(read)
-
-    def key(self) -> str | None:
-        """Give the cache key, reading the secret where that was never done; None: it cannot be read now."""
-        if not self.keys:
-            self.read_secrets()
-        return self.keys[0] if self.keys else None
-
-    def prefer(self, secret: Secret) -> None:
-        """Try this secret first from now on, of several."""
-        if secret in self.secrets and secret is not self.secrets[0]:
-            self.secrets = (secret, *(other for other in self.secrets if other is not secret))
-            self.keys = ()
-
-    def news(self, remarks: tuple[str, ...]) -> list[str]:
-        """Give the remarks that were not made before."""
-        news = [remark for remark in remarks if remark not in self._remarked]
-        self._remarked |= frozenset(news)
-        return news
 
 
 def fly(identity: Identity, flight: Flight) -> None:
