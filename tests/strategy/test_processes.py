@@ -22,7 +22,8 @@ name, reached, go = {name!r}, threading.Event(), threading.Event()
 perform, send = driver._Driver._perform, driver._Driver._send
 
 def halt(command):
-    if type(command).__name__ == name and threading.current_thread().name == "client-credentials" and not reached.is_set():
+    is_ours = threading.current_thread().name == "client-credentials"
+    if is_ours and type(command).__name__ == name and not reached.is_set():
         reached.set()
         go.wait(20)
 
@@ -217,35 +218,37 @@ for line in sys.stdin:
 @pytest.mark.parametrize("lifetime", [4, 60], ids=["in a renewal", "cold"])
 def test_frozen_in_mid_flight(kind: str, lifetime: int) -> None:
     """A process that is stopped for longer than a request may take gets a token on its first calls thereafter."""
-    with TokenServer("my-client", "my-secret-3f9c", lifetime=lifetime) as server:
-        with start(server, FREEZING.format(kind=kind)) as process:
+    with (
+        TokenServer("my-client", "my-secret-3f9c", lifetime=lifetime) as server,
+        start(server, FREEZING.format(kind=kind)) as process,
+    ):
+        assert process.stdin
+        assert process.stdout
+
+        def ask() -> None:
             assert process.stdin
-            assert process.stdout
+            process.stdin.write("\n")
+            process.stdin.flush()
 
-            def ask() -> None:
-                assert process.stdin
-                process.stdin.write("\n")
-                process.stdin.flush()
-
-            try:
-                if lifetime < 10:
-                    ask()
-                    assert "token\n" == process.stdout.readline()
-                    time.sleep(2.2)  # in the renewal window
-                server.answer(Answer(delay=0.2))
+        try:
+            if lifetime < 10:
                 ask()
-                while len(server.requests) < (2 if lifetime < 10 else 1):
-                    time.sleep(0.005)
-                os.kill(process.pid, signal.SIGSTOP)
-                time.sleep(2.5)
-                os.kill(process.pid, signal.SIGCONT)
-                first = process.stdout.readline()
-                for _ in range(3):
-                    ask()
-                    assert "token\n" == process.stdout.readline()
-                assert lifetime > 10 or "token\n" == first
-            finally:
-                process.kill()
+                assert "token\n" == process.stdout.readline()
+                time.sleep(2.2)  # in the renewal window
+            server.answer(Answer(delay=0.2))
+            ask()
+            while len(server.requests) < (2 if lifetime < 10 else 1):
+                time.sleep(0.005)
+            os.kill(process.pid, signal.SIGSTOP)
+            time.sleep(2.5)
+            os.kill(process.pid, signal.SIGCONT)
+            first = process.stdout.readline()
+            for _ in range(3):
+                ask()
+                assert "token\n" == process.stdout.readline()
+            assert lifetime > 10 or "token\n" == first
+        finally:
+            process.kill()
 
 
 def test_no_descriptor_is_left(server: TokenServer) -> None:
@@ -297,7 +300,8 @@ def test_an_isolated_interpreter(server: TokenServer) -> None:
         clock = FakeClock()
         for kind in (ClientCredentialsStrategy, AsyncClientCredentialsStrategy):
             strategy = kind("my-client", "my-secret-3f9c", token_url={sys.argv[1]!r})
-            strategy.set_configuration(SdkConfiguration(clock=clock, caching_strategy=InMemoryCachingStrategy(clock=clock)))
+            cache = InMemoryCachingStrategy(clock=clock)
+            strategy.set_configuration(SdkConfiguration(clock=clock, caching_strategy=cache))
             tokens = []
             for seconds in (0, 3500):
                 clock.advance(seconds)

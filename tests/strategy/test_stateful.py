@@ -9,7 +9,13 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from client_credentials import ClientCredentialsStrategy, InMemoryCachingStrategy, TokenError, TokenRequest, TokenResponse
+from client_credentials import (
+    ClientCredentialsStrategy,
+    InMemoryCachingStrategy,
+    TokenError,
+    TokenRequest,
+    TokenResponse,
+)
 from client_credentials.testing import FakeClock
 from tests.strategy.kit import grant, outcome, refuse, settled, strategy_of
 
@@ -124,7 +130,12 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(nth=st.integers(0, 1))
     def get_or_create(self, nth: int) -> None:
-        before, shut, fresh, good = self.requests, self.now < self.shut_until, self.is_good("renewal"), self.is_good("end")
+        before, shut, fresh, good = (
+            self.requests,
+            self.now < self.shut_until,
+            self.is_good("renewal"),
+            self.is_good("end"),
+        )
         got = outcome(self.hosts[nth].get_or_create_access_token)
         if isinstance(got, TokenError):
             assert self.answer != "grants" or shut or self.stepped
@@ -171,7 +182,9 @@ class Lifecycle(RuleBasedStateMachine):
     def is_good(self, limit: Literal["renewal", "end"]) -> bool:
         """Tell whether the latest token is known, not removed, and within a limit of its life."""
         for token, held in list(self.grants.items())[-1:]:
-            return not any(token in each for each in self.removed) and self.now - held.asked < getattr(held, limit) - 1e-6
+            return (
+                not any(token in each for each in self.removed) and self.now - held.asked < getattr(held, limit) - 1e-6
+            )
         return False
 
     def check(self, token: str | None, nth: int) -> None:
