@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench bench-peers fuzz mutants simulate faults oidc readme test-all release clean
+.PHONY: help run test bench bench-peers fuzz interrupts mutants simulate faults oidc readme test-all release clean
 
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -36,6 +36,9 @@ faults: .venv/test/ready  ## list each known fault and rule with the tests that 
 fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; says how many, takes half an hour
 	HYPOTHESIS_PROFILE=deep .venv/test/bin/python -m pytest --hypothesis-show-statistics \
 		-k 'Total or Spoiled or AnythingElse' tests/property/test_response.py tests/property/test_entry.py
+
+interrupts: .venv/test/ready  ## interrupt callers 20,000 times by real signals; prints hangs and lost tokens, both 0
+	.venv/test/bin/python -m tests.strategy.interrupts 20000
 
 mutants: .venv/mutants/ready  ## break the core in a thousand ways, one by one, and name those that no test notices
 	.venv/mutants/bin/python -m tests.mutation

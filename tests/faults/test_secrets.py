@@ -83,7 +83,7 @@ def test_what_is_shown(server: TokenServer, show: Callable[[object], str]) -> No
     token = strategy.get_or_create_access_token()
     server.always(refusal("invalid_client", CLIENT_SECRET))
     strategy.remove_access_token()
-    used = inner(strategy)._lease.setup.configuration
+    used = inner(strategy)._active.configuration
     things = [strategy, used, token, *seen, refused(strategy), CacheEntry(token.access_token, 1)]
     texts = list(map(show, things))
     assert [] == hits(*texts, tokens=(token.access_token,))
@@ -121,7 +121,7 @@ def test_attrs_helpers(server: TokenServer) -> None:
             assert token.access_token == value
         case _:
             pytest.fail("a token is matched by position")
-    held = inner(strategy)._lease.setup.configuration
+    held = inner(strategy)._active.configuration
     assert [] == hits(repr(attrs.asdict(held)), repr(attrs.astuple(held)), tokens=(token.access_token,))
     with pytest.raises(attrs.exceptions.NotAnAttrsClassError) as caught:
         attrs.asdict(inner(strategy))
@@ -137,7 +137,7 @@ def test_serializers(server: TokenServer) -> None:
     server.always(refusal("invalid_client", f"neither {CLIENT_SECRET} nor {token.access_token}"))
     strategy.remove_access_token()
     error = refused(strategy)
-    for thing in (strategy, inner(strategy)._lease.setup.configuration, error, vars(strategy), vars(error)):
+    for thing in (strategy, inner(strategy)._active.configuration, error, vars(strategy), vars(error)):
         told = (repr(cattrs.unstructure(thing)), json.dumps(thing, default=str), json.dumps([thing], default=repr))
         assert [] == hits(*told, tokens=(token.access_token,))
 
@@ -149,11 +149,11 @@ def test_walks_over_attributes(server: TokenServer) -> None:
     texts = [
         repr(vars(strategy)),
         repr(inspect.getmembers(strategy)),
-        repr(inspect.getmembers(inner(strategy)._traveller)),
+        repr(inspect.getmembers(inner(strategy)._identity)),
     ]
-    secret = inner(strategy)._traveller.source
+    secret = inner(strategy)._identity.secrets[0]
     texts += [repr(inspect.getmembers(secret)), repr([getattr(secret, name) for name in secret.__slots__])]
-    cache = inner(strategy)._lease.setup.configuration.caching_strategy
+    cache = inner(strategy)._active.configuration.caching_strategy
     texts += [repr(cache.__dict__), repr(inspect.getmembers(cache)), repr(dir(cache))]
     assert [] == hits(*texts, tokens=(token.access_token,))
 
@@ -175,7 +175,7 @@ def _its_attributes(strategy: Any) -> object:
 
 
 def _its_secret(strategy: Any) -> object:
-    return copy.copy(strategy._traveller.source)
+    return copy.copy(strategy._identity.secrets[0])
 
 
 COPIES = (pickle.dumps, copy.copy, copy.deepcopy, _in_a_list, _by_reduce, _by_reduce_ex, _its_attributes, _its_secret)

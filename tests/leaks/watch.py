@@ -114,10 +114,8 @@ class Scenario:
 
     def _learn_from_strategy(self, strategy: BaseStrategy) -> None:
         internals: Any = strategy
-        identity = internals._identity
-        self.public.update((identity.client.client_id, identity.client.token_url))
         # A user's callable is not to be called once more; its requests show what it gave.
-        texts = [each for each in identity.secrets if each._read.__module__ == secret.__name__]
+        texts = [each for each in internals._identity.secrets if each._read.__module__ == secret.__name__]
         self.secrets.update(each.reveal() for each in texts)
 
 
@@ -206,6 +204,8 @@ class Watch:
 
     def _meet_strategy(self, strategy: BaseStrategy, attribute: str) -> None:
         if attribute == "_active":  # the last thing that the constructor sets
+            internals: Any = strategy
+            self.scenario.public.update((internals._identity.client.client_id, internals._identity.client.token_url))
             self.scenario.meet(strategy)
 
     def _meet_configuration(self, configuration: SdkConfiguration) -> None:

@@ -128,7 +128,9 @@ class TestAsking:
             try:
                 if way == "copied context":
                     context = copy_context()
-                    thread = threading.Thread(target=context.run, args=(lambda: found.append(outcome(strategy.get_or_create_access_token)),))
+                    thread = threading.Thread(
+                        target=context.run, args=(lambda: found.append(outcome(strategy.get_or_create_access_token)),)
+                    )
                     thread.start()
                     thread.join()
                 else:
@@ -141,7 +143,9 @@ class TestAsking:
             "fetch": lambda _: refuse() if hook == "error_handler" else grant(),
             "deserializer": lambda _: {"access_token": "a-token", "token_type": "bearer"},
             "client_secret": lambda: "a-secret-71",
-            **dict.fromkeys(("before_request", "after_request", "response_validator", "error_handler"), lambda *_: None),
+            **dict.fromkeys(
+                ("before_request", "after_request", "response_validator", "error_handler"), lambda *_: None
+            ),
         }
         hooks: dict[str, Any] = {"fetch": usual["fetch"]}
         secret: Any = "a-secret-71"
@@ -187,7 +191,9 @@ class TestAsking:
     def test_after_its_request(self) -> None:
         """What a hook leaves behind, a timer say, asks like anybody once the request is over."""
         contexts = list[Any]()
-        strategy = strategy_of(Endpoint(grant("one"), grant("two")), before_request=lambda _: contexts.append(copy_context()))
+        strategy = strategy_of(
+            Endpoint(grant("one"), grant("two")), before_request=lambda _: contexts.append(copy_context())
+        )
         strategy.get_or_create_access_token()
         settled(strategy)
         strategy.remove_access_token()
@@ -291,7 +297,6 @@ class TestLogHandlers:
 
     def test_that_raises(self, handling: Any) -> None:
         """A handler that raises costs nobody the token, keeps no gate open, and kills no thread with a traceback."""
-
         handling(lambda: 1 / 0)
         odd = Endpoint(TokenResponse(200, {}, b'{"access_token":"a-token","expires_in":60}'))
         assert "a-token" == outcome(strategy_of(odd).get_or_create_access_token)

@@ -163,7 +163,6 @@ class TestAnOrderedWait:
         clock.advance(1)
         assert "a-token" == outcome(strategy.get_or_create_access_token)
 
-
     def test_is_as_long_in_a_cache(self, clock: FakeClock) -> None:
         """What a cache may take to write a token down shortens no wait, however often it is written down anew."""
         cache = Shelf()
@@ -323,7 +322,7 @@ class TestARemoval:
         cache = Ours()
         endpoint = Endpoint(grant("old"), grant("new"), grant("third"))
         one, two, three = (strategy_of(endpoint, caching_strategy=cache) for _ in range(3))
-        old = [each.get_or_create_access_token() for each in (one, two, three)][0]
+        old, _, _ = (each.get_or_create_access_token() for each in (one, two, three))
         settled(one)
 
         def remove() -> None:

@@ -154,9 +154,9 @@ class TestSignals:
         strategy = make_sync(server)
         found: list[object] = []
         crowd = threading.Thread(target=lambda: found.extend(together(others, strategy.get_or_create_access_token)))
+        if others:
+            crowd.start()
         with alarm(0.2, lambda: throw(kind())), pytest.raises(kind) as caught:
-            if others:
-                crowd.start()
             strategy.get_or_create_access_token()
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)
         if others:

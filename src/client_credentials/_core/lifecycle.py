@@ -178,7 +178,11 @@ def begin(state: State, now: Instant) -> Instant:
     known = [gate.asked for gate in state.gates]
     known += [asked for asked in (state.granted, state.removed) if asked is not None]
     youngest = min((elapsed(asked.at, now) for asked in known), default=_TICK)
-    return now.earlier(min(youngest - _TICK, 0.0))
+    moment = now.earlier(min(youngest - _TICK, 0.0))
+    stamps = {asked.stamp for asked in known}  # what a cache keeps is told older than it is, but for its stamp
+    while moment.wall in stamps:
+        moment = moment.earlier(-_TICK)
+    return moment
 
 
 def token_of(granted: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple[str, ...]) -> AccessToken:

@@ -26,9 +26,9 @@ from .._core.model import AccessToken, ClientAuthentication, Failure, RenewalPol
 from .._core.secret import NO_SECRET
 from .._core.state import EMPTY, State
 from ..configuration import SdkConfiguration, is_coroutine_function
-from ..errors import TokenError, error_of
+from ..errors import error_of
 from . import threads
-from .active import ActiveConfiguration, Lease
+from .active import ActiveConfiguration
 from .dice import dice
 from .driver import fly, tell
 from .flight import Flight
@@ -113,10 +113,6 @@ class BaseStrategy:
     _takes_coroutines = False
 
     @property
-    def _lease(self) -> Lease:
-        return self._active.known()
-
-    @property
     def _deadline(self) -> float:
         return self._identity.policy.deadline
 
@@ -139,7 +135,7 @@ class BaseStrategy:
                     self._begin(flight, time.monotonic() + self._deadline, waits=False)
                 return token
             case Fail(failure=failure, wait=wait) if active.cache is None:
-                raise self._error(failure, wait)
+                raise error_of(failure, wait, self._identity.client)
             case Ask() | Fail():  # another host may have put a token into the cache
                 return self._join(self._flight_under_way(active), until)
             case _:
@@ -169,7 +165,7 @@ class BaseStrategy:
         got = answer(active.known().state, active.now(), Fail(failure, 0.0), 0.0, self._deadline)
         if isinstance(got, AccessToken):
             return got
-        raise self._error(failure, 0.0)
+        raise error_of(failure, 0.0, self._identity.client)
 
     def _begin(self, last: Flight, until: float, *, waits: bool) -> Flight:
         """Begin a flight after the last one, or give the one that somebody else has begun.
@@ -255,16 +251,12 @@ class BaseStrategy:
         state, ended = (active.known().state, flight.ended) if current else (EMPTY, None)
         got = answer(state, active.now(), ended, until - time.monotonic(), self._deadline)
         if isinstance(got, Fail):
-            raise self._error(got.failure, got.wait) from (flight.cause if got is ended else None)
+            raise error_of(got.failure, got.wait, self._identity.client) from (flight.cause if got is ended else None)
         return got
-
-    def _error(self, failure: Failure, wait: float) -> TokenError:
-        return error_of(failure, wait, self._identity.client)
 
     def _look(self) -> AccessToken | None:
         """Give the good token in memory."""
-        active = self._active
-        return token_in_hand(active.known().state, active.now())
+        return token_in_hand(self._active.known().state, self._active.now())
 
     def _look_in_cache(self, active: ActiveConfiguration | None = None) -> AccessToken | None:
         """Give the good token in the cache, and remember it."""

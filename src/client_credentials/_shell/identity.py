@@ -1,4 +1,4 @@
-"""Who asks for a token: a client with its secrets and policy."""
+"""Who asks for tokens: a client, its secrets and policy, and what was learnt on earlier flights."""
 
 from __future__ import annotations
 
@@ -59,19 +59,18 @@ class Identity:
 def wrapped(given: list[str | Callable[[], str] | Sequence[str] | None]) -> tuple[Secret, ...]:
     """Take what was given as client secret out of its box, and wrap it; raises ValueError, which shows none of it."""
     secrets: tuple[Secret, ...] = ()
-    match given.pop():
+    match given[0]:
         case None:
             return (NO_SECRET,)
-        case str() as text:
-            secrets = (Secret(text),)
-            del text
-        case list() | tuple() as texts:
-            secrets = tuple(map(Secret, texts))
-            del texts
-        case source if callable(source) and not is_coroutine_function(source):
-            return (Secret(source),)
+        case str():
+            secrets = (Secret(given[0]),)
+        case list() | tuple():
+            secrets = tuple(map(Secret, given[0]))
+        case _ if callable(given[0]) and not is_coroutine_function(given[0]):
+            return (Secret(given[0]),)
         case _:
             pass
+    given.clear()
     if not secrets:
         raise ValueError("client_secret must be a string, several of them, or a callable that is no coroutine function")
     for secret in secrets:

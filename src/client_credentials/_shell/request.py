@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Awaitable, Callable, Collection
 from inspect import isawaitable
 from typing import TypeAlias, cast
@@ -30,6 +31,8 @@ from .._http.fetch import Urllib3Fetch
 from ..configuration import HIDDEN, SdkConfiguration, accept_success, json_object
 from ..errors import TokenError, failure_of
 from .clock import read
+
+codecs.lookup("utf-8-sig")  # imported on its first use, which must not be within a request
 
 Fetch: TypeAlias = Callable[[TokenRequest], object | Awaitable[object]]
 

@@ -9,7 +9,7 @@ import attrs
 
 from .._core.entry import dump, load, warm_up
 from .._core.model import RenewalPolicy
-from .._core.state import EMPTY, Instant, State
+from .._core.state import EMPTY, Asked, Instant, State
 from ..caching.bounded import bounded
 from ..caching.memory import InMemoryCachingStrategy
 from ..protocols import CachingStrategy, LockingCachingStrategy
@@ -48,14 +48,24 @@ class StateCache:
 
     def store(self, key: str, state: State, now: Instant) -> None:
         """Keep a state under the key, for as long as any of it is worth knowing."""
-        late = now.earlier(-self._lateness)
-        # A wait that was ordered would end too early.
-        gates = tuple(attrs.evolve(gate, since=gate.since.earlier(-self._lateness)) for gate in state.gates)
-        entry = dump(attrs.evolve(state, gates=gates), key, late, self._policy)
+        entry = dump(self._aged(state), key, now, self._policy)
         if entry is None or entry.ttl is None:
             self._cache.remove(key)
         else:
             self._cache.set(key, entry.value, entry.ttl)
+
+    def _aged(self, state: State) -> State:
+        """Tell a state older by what a write may take; but not since when a gate is shut, as a wait may be ordered."""
+
+        def aged(asked: Asked) -> Asked:
+            return attrs.evolve(asked, at=asked.at.earlier(self._lateness))
+
+        return State(
+            held=state.held and attrs.evolve(state.held, asked=aged(state.held.asked)),
+            granted=state.granted and aged(state.granted),
+            gates=tuple(attrs.evolve(gate, asked=aged(gate.asked)) for gate in state.gates),
+            removed=state.removed and aged(state.removed),
+        )
 
     def try_lock(self, name: str, ttl: float) -> Callable[[], object] | None:
         """Try once to take a lock for `ttl` seconds, and give what gives it back; None: somebody else has it."""
