@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn, cast
 
 import pytest
+from client_credentials._shell.attempt import attempt
 
 from client_credentials import (
     AccessToken,
@@ -26,7 +27,6 @@ from client_credentials import (
 from client_credentials._core.lifecycle import Instant, State, hold
 from client_credentials._core.model import Granted, Refused
 from client_credentials._core.secret import Secret
-from client_credentials._shell.attempt import attempt
 from tests.core.kit import NOON, SECRET, SOUND, accept, answer, failed_by, granted, judged, make, malformed, refused
 
 ANSWERS = [
