@@ -297,7 +297,18 @@ def test_as_a_pytest_class(tmp_path: Path) -> None:
 
 
 def test_every_drill_is_a_test() -> None:
-    """The class has exactly the drills of the table, each with its rule; who makes no holder is told so."""
+    """The class has exactly the drills of the table, each with its rule; a holder must be made."""
+    seen: list[str] = []
+
+    class Recorded(TokenHolderDrills):
+        """Notes the drill in place of running it."""
+
+        def _hold(self, name: str) -> None:
+            seen.append(name)
+
+    for name in NAMES:
+        getattr(Recorded(), f"test_{name}")()
+    assert list(NAMES) == seen
     tests = {name for name in vars(TokenHolderDrills) if name.startswith("test_")}
     assert {f"test_{name}" for name in NAMES} == tests
     assert all(getattr(TokenHolderDrills, name).__doc__ for name in tests)
