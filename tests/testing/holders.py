@@ -25,9 +25,9 @@ from client_credentials import (
     Urllib3Fetch,
 )
 
-PATIENCE = 4.0
+PATIENCE = 8.0
 """Seconds after which a call hangs, in the tests of the drills."""
-POLICY = RenewalPolicy(deadline=1.5)
+POLICY = RenewalPolicy(deadline=3)
 
 
 def configured(clock: Clock | None = None, **hooks: Any) -> SdkConfiguration:
@@ -129,7 +129,7 @@ class OwnOutages(OwnRequests):
 class NoWindow(Good):
     """Renews when the token has ended, while its callers wait."""
 
-    policy = RenewalPolicy(renew_ahead=0, leeway=0, deadline=1.5)
+    policy = RenewalPolicy(renew_ahead=0, leeway=0, deadline=3)
 
 
 class ThrowsAway(Good):

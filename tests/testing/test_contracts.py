@@ -165,3 +165,11 @@ def test_each_broken_rule_is_seen() -> None:
     for kind, name in re.findall(r"^FAILED \S+::(\w+)::test_(\w+)", done.stdout, re.MULTILINE):
         failed.setdefault(kind, set()).add(name)
     assert BROKEN == failed
+
+
+def test_a_maker_is_needed() -> None:
+    """A subclass says how its part is made."""
+    with pytest.raises(NotImplementedError):
+        CachingContract().make_cache()
+    with pytest.raises(NotImplementedError):
+        AuthStrategyContract().make_strategy("", "", "")

@@ -9,22 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_credentials import Clock, SdkConfiguration
+from client_credentials import Clock
 from client_credentials.testing import FakeClock
 
 PASSING = st.integers(min_value=0, max_value=10**9)
 ANY = st.integers(min_value=-(10**9), max_value=10**9)
 
 
-def test_it_is_a_clock() -> None:
-    """A configuration takes it as its clock."""
-    clock: Clock = FakeClock()
-    assert clock is SdkConfiguration(clock=clock).clock
-
-
 def test_it_stands_still_at_a_plausible_time() -> None:
-    """A new clock shows a moment of this century and a monotonic zero, however often it is read."""
-    clock = FakeClock()
+    """It is a clock that shows a moment of this century and a monotonic zero, however often it is read."""
+    clock: Clock = FakeClock()
     assert [(1_700_000_000.0, 0.0)] * 3 == [(clock.wall(), clock.monotonic()) for _ in range(3)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote_plus
 
@@ -16,13 +16,6 @@ from tests.http.loopback import CLIENT, FORM, GRANT, Reply, ask, basic
 
 CREDENTIALS = (("client_id", CLIENT[0]), ("client_secret", CLIENT[1]))
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-
-
-@pytest.fixture
-def server() -> Iterator[TokenServer]:
-    """Serve my-client with tokens of an hour."""
-    with TokenServer(*CLIENT) as running:
-        yield running
 
 
 class TestGrant:
@@ -87,6 +80,7 @@ class TestClientAuthentication:
 
 
 FAULTS: list[tuple[Callable[[str], Reply], int, str, str]] = [
+    (lambda url: ask(f"{url}/"), 404, "server_error", "Unexpected status: 404"),
     (partial(ask, method="GET"), 405, "server_error", "Unexpected status: 405"),
     (partial(ask, content_type=None), 415, "server_error", "Unexpected status: 415"),
     (partial(ask, content_type="application/json"), 415, "server_error", "Unexpected status: 415"),
@@ -140,8 +134,3 @@ class TestRefusal:
         request, verdict = judge("POST", "/api/token", headers, body, CLIENT)
         assert verdict is not None
         assert (body, verdict[1]) == (request.body, request.problem)
-
-    def test_another_path_is_not_served(self, server: TokenServer) -> None:
-        """A client that does not keep to the endpoint's path is found out."""
-        assert 404 == ask(f"{server.url}/").status
-        assert ["Unexpected status: 404"] == [request.problem for request in server.requests]

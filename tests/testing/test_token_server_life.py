@@ -21,13 +21,6 @@ from client_credentials.testing import Answer, TokenServer
 from tests.http.loopback import CLIENT, ask, dial, read_all, until, whole_request
 
 
-@pytest.fixture
-def server() -> Iterator[TokenServer]:
-    """Serve my-client with tokens of an hour."""
-    with TokenServer(*CLIENT) as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     """Give a certificate authority of these tests' own."""

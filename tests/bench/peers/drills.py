@@ -80,10 +80,10 @@ def markdown(found: Mapping[str, Results]) -> str:
     """Write the table, what each drill is, and what was found."""
     head = ["drill", *(f"**{name}**" if name == adapters.OURS.name else name for name in found)]
     lines = [f"| {' | '.join(head)} |", f"|---|{':---:|' * len(found)}"]
-    for row in zip(*found.values(), strict=True):
-        lines.append(
-            f"| {' | '.join([row[0]['drill'].replace('_', ' '), *(MARKS[each['verdict']] for each in row)])} |"
-        )
+    lines += [
+        f"| {row[0]['drill'].replace('_', ' ')} | {' | '.join(MARKS[each['verdict']] for each in row)} |"
+        for row in zip(*found.values(), strict=True)
+    ]
     counts = (str(sum(each["verdict"] == "good" for each in results)) for results in found.values())
     lines += [
         f"| good | {' | '.join(counts)} |",
