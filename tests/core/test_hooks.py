@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn, cast
 
 import pytest
-from client_credentials._shell.attempt import attempt
 
 from client_credentials import (
     AccessToken,
@@ -24,9 +23,12 @@ from client_credentials import (
     accept_success,
     json_object,
 )
-from client_credentials._core.lifecycle import Instant, State, hold
+from client_credentials._core.lifecycle import hold
 from client_credentials._core.model import Granted, Refused
 from client_credentials._core.secret import Secret
+from client_credentials._core.state import Asked, Instant, State
+from client_credentials._shell.driver import run
+from client_credentials._shell.request import attempt
 from tests.core.kit import NOON, SECRET, SOUND, accept, answer, failed_by, granted, judged, make, malformed, refused
 
 ANSWERS = [
@@ -224,12 +226,12 @@ def test_no_frame_holds_a_token() -> None:
 
     def fetch(_: TokenRequest) -> NoReturn:
         frames = traceback.StackSummary.extract(traceback.walk_stack(None), capture_locals=True)
-        seen.extend(str(frame.locals) for frame in frames if frame.filename.endswith("attempt.py"))
+        seen.extend(str(frame.locals) for frame in frames if frame.filename.endswith("_shell/request.py"))
         raise LookupError
 
     token = AccessToken("t0ken-in-hand", "Bearer", 60, 1)
     now = Instant(NOON, 5.0)
-    state = State(held=hold(token, now, RenewalPolicy(), 0.5), removed=("t0ken-removed",))
-    attempt(make(), Secret(SECRET), SdkConfiguration(fetch=fetch), 1.0, state)
+    state = State(held=hold(token, Asked.here(now), RenewalPolicy(), 0.5))
+    run(attempt(make(), Secret(SECRET), SdkConfiguration(fetch=fetch), fetch, 1.0, state))
     assert [] == [text for text in seen if "t0ken-" in text or SECRET in text]
     assert seen

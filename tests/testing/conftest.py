@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from client_credentials.testing import TokenServer
-from tests.loopback import CLIENT
+from tests.http.loopback import CLIENT
 
 
 @pytest.fixture
