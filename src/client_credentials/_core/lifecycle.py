@@ -41,6 +41,8 @@ LOCKS: Final = (("", 0.5), ("-second", 0.75))
 
 The second is for when the holder of the first has died: one succeeds it.
 """
+REMOVAL_WAITS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.0)
+"""The seconds for which a removal waits for the lock, try after try, before it does without."""
 LOCK_MARGIN: Final = 1.0
 """The seconds for which a lock outlives the deadline of its flight."""
 

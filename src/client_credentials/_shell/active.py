@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Final
 
-from .._core.lifecycle import unread
+from .._core.lifecycle import LOCK_MARGIN, REMOVAL_WAITS, removed, unread
 from .._core.model import AccessToken, Client
 from .._core.state import EMPTY, Instant, State, merge, publishable
 from ..configuration import SdkConfiguration
@@ -94,6 +95,27 @@ class ActiveConfiguration:
         now, known = self.now(), self.known().state
         settled = State(granted=known.granted, removed=known.removed)
         self.cache.store(key, merge(merge(cached, publishable(fact), now), settled, now), now)
+
+    def forget(self, key: str, token: AccessToken | None, fact: State) -> None:
+        """Rewrite the entry without that token; None: without any. `fact` is what was removed in memory."""
+        cache = self.cache
+        if cache is None:
+            return
+        release = None
+        for seconds in REMOVAL_WAITS:
+            # A flight that holds the lock may be publishing a newer token, which this must not overwrite.
+            release = cache.try_lock(key, LOCK_MARGIN)
+            if release:
+                break
+            time.sleep(seconds)
+        try:
+            theirs = removed(cache.load(key, self.now(), dice()), token)
+            self.record(theirs)
+            if EMPTY != fact or EMPTY != theirs:
+                self.publish(key, EMPTY)
+        finally:
+            if release:
+                release()
 
     def extend(self, lease: Lease, now: Instant, lasts: float) -> None:
         """Serve the token of a lease for so many seconds more."""

@@ -276,15 +276,9 @@ class BaseStrategy:
         return partial(self._forget_in_cache, active, token, fact)
 
     def _forget_in_cache(self, active: ActiveConfiguration, token: AccessToken | None, fact: State) -> None:
-        """Rewrite the entry without that token; None: without any."""
         key = self._identity.key() if active.cache is not None else None
-        if active.cache is None or key is None:
-            return
-        theirs = removed(active.cache.load(key, active.now(), dice()), token)
-        active.record(theirs)
-        if EMPTY != fact or EMPTY != theirs:
-            # This reads again: no lock is held, and meanwhile somebody may have put a newer token there.
-            active.publish(key, EMPTY)
+        if key is not None:
+            active.forget(key, token, fact)
 
     def _running_loop(self) -> AbstractEventLoop | None:
         return None

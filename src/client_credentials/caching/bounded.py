@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -13,7 +14,7 @@ from typing import Final, TypeVar, cast
 import attrs
 
 from .._core.model import CacheEntry
-from .._shell.circuit_breaker import CircuitBreaker, Future, start, taken_lock
+from .._shell.circuit_breaker import BUDGET, CircuitBreaker, Future, start, taken_lock
 from .._shell.fork import survive_fork
 from ..protocols import CachingStrategy, LockingCachingStrategy
 
@@ -82,7 +83,7 @@ class BoundedCache:
 
     def set(self, key: str, value: str, ttl: float) -> None:
         """Keep a value for `ttl` seconds, if the cache can."""
-        self._breaker.call("set", partial(self._cache.set, key, value, ttl), None)
+        self._breaker.call("set", partial(_set_in_time, self._cache, key, value, ttl), None)
 
     def remove(self, key: str) -> None:
         """Forget a key, if the cache can."""
@@ -111,6 +112,15 @@ class BoundedCache:
         hold.give_back(future or hold.given_back)
         if future is not None:
             self._breaker.settle("lock", future)
+
+
+def _set_in_time(cache: CachingStrategy, key: str, value: str, ttl: float) -> None:
+    began = time.monotonic()
+    cache.set(key, value, ttl)
+    if (
+        time.monotonic() - began > BUDGET
+    ):  # the entry may have been kept late, and would be taken for younger than it is
+        cache.remove(key)
 
 
 def _checked_entry(cache: CachingStrategy, key: str) -> CacheEntry | None:
