@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from .._core.lifecycle import LOCK_MARGIN, REMOVAL_WAITS, removed, unread
 from .._core.model import AccessToken, Client
+from .._core.secret import Secret
 from .._core.state import EMPTY, Instant, State, merge, publishable
 from ..configuration import SdkConfiguration
 from .chain import Link
@@ -42,7 +44,7 @@ class Lease(Link):
 class ActiveConfiguration:
     """What flights and callers share: the newest state, the newest flight, and the cache, where there is one."""
 
-    __slots__ = ("cache", "configuration", "flight", "lease", "looks")
+    __slots__ = ("cache", "configuration", "flight", "gone", "lease", "looks")
 
     def __init__(self, client: Client, configuration: SdkConfiguration, cache: StateCache | None) -> None:
         self.configuration = configuration
@@ -51,6 +53,8 @@ class ActiveConfiguration:
         self.flight = Flight(self, client, Instant(math.nan, math.nan), 0.0)
         self.flight.settle(None)
         self.flight.is_over = True
+        self.gone: tuple[Secret, ...] = ()
+        """The last tokens removed, which an error must not repeat."""
         self.looks: dict[None, object] = {}
         """Whether somebody looks in the cache for those who wait for an endpoint."""
 
@@ -77,6 +81,14 @@ class ActiveConfiguration:
                 lease.end()
                 self.lease = new
                 return state
+
+    def tokens(self) -> Iterator[str]:
+        """Give the tokens that a text must not show: the one held, and the last ones removed."""
+        held = self.known().state.held
+        if held:
+            yield held.token.access_token
+        for secret in self.gone:
+            yield secret.reveal()
 
     def look(self, key: str) -> State:
         """Merge into memory what the cache keeps under a key, and give what is known then."""

@@ -23,7 +23,7 @@ from .._core.lifecycle import (
     too_many_hang,
 )
 from .._core.model import AccessToken, ClientAuthentication, Failure, RenewalPolicy, Unreachable, without_query
-from .._core.secret import NO_SECRET
+from .._core.secret import NO_SECRET, Secret
 from .._core.state import EMPTY, State
 from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import error_of
@@ -38,6 +38,7 @@ from .state_cache import StateCache
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+_MOST_GONE: Final = 8
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 _DEFAULT_POLICY: Final = RenewalPolicy()
 _WITHIN_ITSELF: Final = Unreachable(reason="asked for within the request that is to bring it", retryable=False)
@@ -273,6 +274,8 @@ class BaseStrategy:
         token = token or (held.token if held else None)
         fact = removed(active.known().state, token)
         active.record(fact)
+        if token:
+            active.gone = (*active.gone, Secret(token.access_token))[-_MOST_GONE:]
         return partial(self._forget_in_cache, active, token, fact)
 
     def _forget_in_cache(self, active: ActiveConfiguration, token: AccessToken | None, fact: State) -> None:

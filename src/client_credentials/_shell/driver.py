@@ -151,7 +151,7 @@ class _Driver:
             active.configuration,
             fetch,
             max(flight.left, _SHORTEST_TIMEOUT),
-            active.known().state,
+            active.tokens,
             self._caught,
         )
         self._cause = attempted.cause
