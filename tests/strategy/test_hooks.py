@@ -182,18 +182,22 @@ class TestAsking:
         other = strategy_of(Endpoint(grant("theirs")))
         other._identity.client = attrs.evolve(other._identity.client, client_id="another")  # pyright: ignore[reportPrivateUsage]
         found: list[object] = []
-        strategy = strategy_of(
-            Endpoint(grant("mine")), before_request=lambda _: found.append(outcome(other.get_or_create_access_token))
-        )
+
+        def ask(_: TokenRequest) -> None:
+            found.append(outcome(other.get_or_create_access_token))
+
+        strategy = strategy_of(Endpoint(grant("mine")), before_request=ask)
         assert "mine" == outcome(strategy.get_or_create_access_token)
         assert ["theirs"] == found
 
     def test_after_its_request(self) -> None:
         """What a hook leaves behind, a timer say, asks like anybody once the request is over."""
         contexts = list[Any]()
-        strategy = strategy_of(
-            Endpoint(grant("one"), grant("two")), before_request=lambda _: contexts.append(copy_context())
-        )
+
+        def leave(_: TokenRequest) -> None:
+            contexts.append(copy_context())
+
+        strategy = strategy_of(Endpoint(grant("one"), grant("two")), before_request=leave)
         strategy.get_or_create_access_token()
         settled(strategy)
         strategy.remove_access_token()

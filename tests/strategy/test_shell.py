@@ -27,6 +27,7 @@ from client_credentials import (
     accept_success,
     json_object,
 )
+from client_credentials._core import state
 from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Granted, Unreachable
 from client_credentials._core.state import EMPTY, State
@@ -63,7 +64,7 @@ class TestTheState:
     def test_two_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of two facts that are recorded at the same time none is lost."""
         strategy = strategy_of(Endpoint(grant()))
-        first, second, merge = fact(strategy, "first"), fact(strategy, "second"), active.merge
+        first, second, merge = fact(strategy, "first"), fact(strategy, "second"), state.merge
         calls: list[None] = []
 
         def interrupted(*given: Any) -> State:
@@ -111,7 +112,7 @@ class TestFlights:
                     raise KeyboardInterrupt
                 return start(*given)
 
-            patched.setattr(*((Flight, "succeed") if at == "succeed" else (threads, "start")), interrupted)
+            patched.setattr(Flight if at == "succeed" else threads, at, interrupted)
             with pytest.raises(KeyboardInterrupt):
                 strategy.get_or_create_access_token()
         assert "a-token" == outcome(strategy.get_or_create_access_token)
@@ -209,13 +210,17 @@ class TestCollaborators:
     def test_hooks_that_call_them(self) -> None:
         """What one of them raises within a hook of the user's is told as if there were no such hook."""
         response = TokenResponse(400, {}, b'{"error":"invalid_scope","error_description":"why"}')
-        hooked = strategy_of(Endpoint(response), response_validator=lambda each: accept_success(each))
+
+        def validate(each: TokenResponse) -> None:
+            accept_success(each)
+
+        hooked = strategy_of(Endpoint(response), response_validator=validate)
         plain = strategy_of(Endpoint(response))
         assert str(outcome(plain.get_or_create_access_token)) == str(outcome(hooked.get_or_create_access_token))
 
     def test_a_lenient_validator(self) -> None:
         """A refusal that a user's validator lets pass is told as the refusal, for want of a token in it."""
-        strategy = strategy_of(Endpoint(refuse("invalid_scope")), response_validator=lambda _: None)
+        strategy = strategy_of(Endpoint(refuse("invalid_scope")), response_validator=str)
         with pytest.raises(TokenRefused, match="invalid_scope"):
             strategy.get_or_create_access_token()
 
