@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Generator
 from typing import Any
+from weakref import ref
 
 import attrs
 import pytest
@@ -31,7 +32,7 @@ from client_credentials._core import state
 from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Granted, Unreachable
 from client_credentials._core.state import EMPTY, State
-from client_credentials._shell import active, clock, threads
+from client_credentials._shell import active, clock, fork, threads
 from client_credentials._shell.driver import _Driver
 from client_credentials._shell.flight import Flight
 from client_credentials.aio import _in_thread
@@ -224,6 +225,12 @@ class TestCollaborators:
         with pytest.raises(TokenRefused, match="invalid_scope"):
             strategy.get_or_create_access_token()
 
+    def test_a_lenient_validator_and_no_document(self) -> None:
+        """The same where the body is no document at all."""
+        strategy = strategy_of(Endpoint(TokenResponse(404, {}, b"not here")), response_validator=str)
+        with pytest.raises(TokenRefused, match="404"):
+            strategy.get_or_create_access_token()
+
     def test_odd_credentials(self) -> None:
         """At invalid_client a secret with odd characters is pointed out, with the ways to send it otherwise."""
         error = outcome(strategy_of(Endpoint(refuse()), secret="a+secret%71").get_or_create_access_token)
@@ -320,6 +327,24 @@ def test_a_clock_that_is_named_and_refused(monkeypatch: pytest.MonkeyPatch, name
     assert clock._answering()() == pytest.approx(time.monotonic(), abs=1)
     monkeypatch.delattr(time, "clock_gettime")
     assert clock._answering() is time.monotonic
+
+
+def test_what_is_gone_at_a_fork() -> None:
+    """L1: what no longer lives when the process is forked is not told of it, and all else is."""
+
+    class Forked:
+        count = 0
+
+        def _after_fork(self) -> None:
+            self.count += 1
+
+    alive, gone = Forked(), Forked()
+    fork.survive_fork(alive)
+    dict.__setitem__(fork._alive, 0, ref(gone))
+    del gone
+    fork._after_fork_in_child()
+    del fork._alive[0]
+    assert 1 == alive.count
 
 
 def test_nothing_is_known_of_what_nobody_asked() -> None:
