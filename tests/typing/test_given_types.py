@@ -81,7 +81,7 @@ def test_policy_and_authentication() -> None:
     """Times are numbers of seconds; the ways of authentication are an enumeration."""
     policy = RenewalPolicy(renew_ahead=120, leeway=10, assumed_lifetime=300, max_lifetime=86400, jitter=0, deadline=10)
     assert_type(policy, RenewalPolicy)
-    assert_type(policy.renew_ahead, float)
+    assert_type(policy.renew_ahead, float | None)
     assert_type(policy.leeway, float)
     assert_type(policy.assumed_lifetime, float)
     assert_type(policy.max_lifetime, float)

@@ -125,6 +125,12 @@ def answer(state: State, now: Instant, ended: Fail | None, left: float, deadline
     return token or ended
 
 
+def stillborn(state: State, now: Instant) -> Fail | None:
+    """Say what a flight came to whose token had expired on its way; None: there is one to hand out."""
+    failure = Unreachable(reason="the token had expired before it arrived")
+    return Fail(failure, 0.0) if isinstance(decide(state, now), Ask) else None
+
+
 def timed_out(deadline: float) -> Failure:
     """Describe a request that gave nothing within its deadline, in seconds."""
     return Unreachable(reason=f"nothing came within {deadline:g} s")
@@ -177,12 +183,10 @@ def begin(state: State, now: Instant) -> Instant:
 
     A clock that stands still, as in tests, would otherwise leave open what came first.
     """
-    known = [gate.asked for gate in state.gates]
-    known += [asked for asked in (state.granted, state.removed) if asked is not None]
+    known = [*(gate.asked for gate in state.gates), *filter(None, (state.granted, state.removed))]
     youngest = min((elapsed(asked.at, now) for asked in known), default=_TICK)
     moment = now.earlier(min(youngest - _TICK, 0.0))
-    stamps = {asked.stamp for asked in known}  # what a cache keeps is told older than it is, but for its stamp
-    while moment.wall in stamps:
+    while any(moment.wall == asked.stamp for asked in known):  # a cache tells all older than it is, but for its stamp
         moment = moment.earlier(-_TICK)
     return moment
 
