@@ -49,7 +49,7 @@ class Broken(AssertionError):
 class Request:
     """A request: who made it, under which of its configurations, for which moment, and when, in true time."""
 
-    task: Task
+    task: Task | None
     configured: int
     asked: float
     sent: float
@@ -74,6 +74,10 @@ class LawfulWorld(World):
 
     # ---- the books ----
 
+    def on_token(self, process: Process, age: float) -> None:
+        self._requests[0] = Request(None, process.configured, -age, -age)
+        self._grants[_memory(process)] = {0}
+
     def on_begin(self, task: Task) -> None:
         task.promised = task.is_caller and self._would_get(task.process)
 
@@ -88,13 +92,15 @@ class LawfulWorld(World):
     def on_send(self, task: Task, send: Send) -> None:
         assert task.request is not None
         for number, other in self._requests.items():
-            if other.task.request == number and self._is_second(task, other.task):
+            if other.task and other.task.request == number and self._is_second(task, other.task):
                 raise Broken("single", f"request {task.request} is sent while request {number} is under way")
         self._requests[task.request] = Request(task, task.process.configured, self._asked[task], self.time)
 
     def _is_second(self, task: Task, other: Task) -> bool:
         mine, first = task.flight, other.flight
         if not mine or not first or not other.process.is_alive or other.process.monotonic() >= first.deadline:
+            return False
+        if task.process.monotonic() >= mine.deadline:  # it asks in vain
             return False
         has_waited = mine.deadline - task.process.monotonic() <= DEADLINE / 2 + _LATE
         is_locked = self.scenario.shared and Event.CACHE_LOST not in self.scenario.events
@@ -156,7 +162,9 @@ class LawfulWorld(World):
     def on_error(self, task: Task, error: TokenError) -> None:
         self._check_wait(task)
         is_in_hand = token_in_hand(task.process.strategy.state, task.process.now())
-        if is_in_hand or (task.promised and self._would_get(task.process)):
+        # A thread that got no turn at all gave the caller nothing either.
+        had_time = task.process.monotonic() < (task.begun or 0.0) + DEADLINE
+        if is_in_hand or (task.promised and had_time and self._would_get(task.process)):
             raise Broken("twins", f"a caller gets an error, though there is a token: {error}")
 
     def _check_wait(self, task: Task) -> None:
