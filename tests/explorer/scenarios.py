@@ -16,7 +16,9 @@ SCENARIOS: Final = (
     Scenario(name="a late answer", callers=(0, 0, 0), answers=_DOWN, moments=3),
     Scenario(name="the end of a token", callers=(0, 0, 0), answers=_DOWN, age=3580, moments=2),
     Scenario(name="two processes", callers=(0, 1), answers=_EVERY_ANSWER, shared=True),
-    Scenario(name="two processes, time passes", callers=(0, 1, 1), answers=("grant", "ordered"), shared=True, moments=2),
+    Scenario(
+        name="two processes, time passes", callers=(0, 1, 1), answers=("grant", "ordered"), shared=True, moments=2
+    ),
     Scenario(name="two processes, one is offline", callers=(0, 1), answers=_DOWN, shared=True, moments=1),
     Scenario(name="a shared renewal", callers=(0, 1, 1), answers=("grant", "unavailable"), age=3000, shared=True),
     Scenario(name="a removal", callers=(0, 0), age=100, events=(Event.REMOVAL,)),

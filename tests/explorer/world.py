@@ -15,7 +15,7 @@ from typing import Any, Final
 import attrs
 
 from client_credentials import AccessToken, CacheEntry, RenewalPolicy, TokenError
-from client_credentials._core.acquisition import Record, Send, Sleep, TryLock
+from client_credentials._core.acquisition import LookUp, Record, Send, Sleep, TryLock
 from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Failure, Granted, Outcome, Refused, Unreachable
 from client_credentials._core.state import Instant, State, elapsed
@@ -186,7 +186,9 @@ class World:
     def choices(self) -> list[Choice]:
         """Give all that may happen next."""
         found = [
-            Choice(number, outcome) for number, task in enumerate(self.tasks) for outcome in self._outcomes(number, task)
+            Choice(number, outcome)
+            for number, task in enumerate(self.tasks)
+            for outcome in self._outcomes(number, task)
         ]
         for event in self.events:
             if event is Event.LEAVES:
@@ -309,6 +311,8 @@ class World:
             case Get():
                 answer = self.look()
                 task.seen = self.version
+                self.on_look(task)
+            case LookUp():
                 self.on_look(task)
             case Put(entry=entry):
                 self.on_put(task)

@@ -6,10 +6,9 @@ last one was.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -25,6 +24,8 @@ from .engine import Actor
 from .process import CacheStep, Free, Get, Put, Steps, Strategy, TryLock, Wait, run_on
 from .referee import Referee
 from .world import Identity, World
+
+T = TypeVar("T")
 
 EPOCH = 1_700_000_000.0
 LONGEST_STANDSTILL = 30.0  # seconds after which a connection has been cut by the other side
@@ -110,7 +111,9 @@ class Host(Actor):
         """Somebody asks for a token."""
         since = self.monotonic()
         self._plans += 1
-        self._resume(Thread(self.strategy.call(since + self.world.policy.deadline), partial(self._answered, since)), None)
+        self._resume(
+            Thread(self.strategy.call(since + self.world.policy.deadline), partial(self._answered, since)), None
+        )
 
     def _plan(self, seconds: float) -> None:
         """Leap to the first call after so many seconds."""
@@ -176,8 +179,7 @@ class Host(Actor):
             try:
                 step = run_on(self, partial(thread.steps.send, answer))
             except StopIteration as stop:
-                value = stop.value
-                thread.done(lambda: value)
+                thread.done(partial(_give, stop.value))
                 return
             except TokenError as error:
                 thread.done(partial(_raise, error))
@@ -247,6 +249,10 @@ class Host(Actor):
                 resume()
 
         scheduler.after(passage.seconds, arrive)
+
+
+def _give(value: T) -> T:
+    return value
 
 
 def _raise(error: TokenError) -> None:

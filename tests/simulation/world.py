@@ -8,8 +8,8 @@ from random import Random
 import attrs
 
 from client_credentials import ClientAuthentication, RenewalPolicy
-from client_credentials._core.model import Client
 from client_credentials._core.client import make_client
+from client_credentials._core.model import Client
 from client_credentials._core.request import cache_key
 from client_credentials._core.secret import Secret
 from client_credentials._shell import driver
