@@ -11,7 +11,7 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from client_credentials import RenewalPolicy, TokenError
+from client_credentials import RenewalPolicy
 from client_credentials._core import acquisition, lifecycle
 from client_credentials._core.state import EMPTY, State
 from client_credentials._shell import active, base
@@ -131,7 +131,9 @@ def _former_result(self: base.BaseStrategy, flight: object, until: float) -> obj
         ("former", "a configuration", everybody_decides_alone),
     ],
 )
-def test_a_broken_core_breaks_a_law(law: str, scenario: str, break_it: Breakage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_core_breaks_a_law(
+    law: str, scenario: str, break_it: Breakage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each of the laws notices a breach of it."""
     break_it(monkeypatch)
     (broken,) = (each for each in SCENARIOS if each.name == scenario)

@@ -21,13 +21,13 @@ from .lifecycle import (
     Serve,
     begin,
     decide,
+    expired_on_arrival,
     failed,
     granted,
     lost_time,
     poll_wait,
     reserve,
     retry_wait,
-    stillborn,
 )
 from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
 from .request import cache_key
@@ -161,7 +161,7 @@ async def acquire(client: Client, policy: RenewalPolicy) -> None:
         if not isinstance(sent, _Failed):
             fact = granted(sent.value, sent.asked, policy, client.scopes, sent.done.dice)
             known = await Record(fact)
-            await Settle(stillborn(known.value, known.now))
+            await Settle(expired_on_arrival(known.value, known.now))
             await Publish(key, fact)
             await Unlock()
             remarks = sent.value.remarks if secret is secrets[0] else (*sent.value.remarks, _SECOND_CHOICE)

@@ -22,6 +22,7 @@ request is made while it is shut.
 
 from __future__ import annotations
 
+import math
 from typing import Final, TypeAlias
 
 import attrs
@@ -125,7 +126,7 @@ def answer(state: State, now: Instant, ended: Fail | None, left: float, deadline
     return token or ended
 
 
-def stillborn(state: State, now: Instant) -> Fail | None:
+def expired_on_arrival(state: State, now: Instant) -> Fail | None:
     """Say what a flight came to whose token had expired on its way; None: there is one to hand out."""
     failure = Unreachable(reason="the token had expired before it arrived")
     return Fail(failure, 0.0) if isinstance(decide(state, now), Ask) else None
@@ -187,7 +188,7 @@ def begin(state: State, now: Instant) -> Instant:
     youngest = min((elapsed(asked.at, now) for asked in known), default=_TICK)
     moment = now.earlier(min(youngest - _TICK, 0.0))
     while any(moment.wall == asked.stamp for asked in known):  # a cache tells all older than it is, but for its stamp
-        moment = moment.earlier(-_TICK)
+        moment = Instant(math.nextafter(moment.wall, math.inf), moment.monotonic)
     return moment
 
 
