@@ -27,7 +27,6 @@ from .lifecycle import (
     poll_wait,
     reserve,
     retry_wait,
-    stillborn,
 )
 from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
 from .request import cache_key
@@ -160,8 +159,8 @@ async def acquire(client: Client, policy: RenewalPolicy) -> None:
         told += tried
         if not isinstance(sent, _Failed):
             fact = granted(sent.value, sent.asked, policy, client.scopes, sent.done.dice)
-            known = await Record(fact)
-            await Settle(stillborn(known.value, known.now))
+            await Record(fact)
+            await Settle()
             await Publish(key, fact)
             await Unlock()
             remarks = sent.value.remarks if secret is secrets[0] else (*sent.value.remarks, _SECOND_CHOICE)
