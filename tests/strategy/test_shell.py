@@ -340,7 +340,7 @@ def test_what_is_gone_at_a_fork() -> None:
 
     alive, gone = Forked(), Forked()
     fork.survive_fork(alive)
-    dict.__setitem__(fork._alive, 0, ref(gone))
+    fork._alive.update({0: ref(gone)})  # not by [], where the watch over leaks would keep it alive
     del gone
     fork._after_fork_in_child()
     del fork._alive[0]

@@ -21,7 +21,6 @@ from .lifecycle import (
     Serve,
     begin,
     decide,
-    expired_on_arrival,
     failed,
     granted,
     lost_time,
@@ -160,8 +159,8 @@ async def acquire(client: Client, policy: RenewalPolicy) -> None:
         told += tried
         if not isinstance(sent, _Failed):
             fact = granted(sent.value, sent.asked, policy, client.scopes, sent.done.dice)
-            known = await Record(fact)
-            await Settle(expired_on_arrival(known.value, known.now))
+            await Record(fact)
+            await Settle()
             await Publish(key, fact)
             await Unlock()
             remarks = sent.value.remarks if secret is secrets[0] else (*sent.value.remarks, _SECOND_CHOICE)

@@ -126,12 +126,6 @@ def answer(state: State, now: Instant, ended: Fail | None, left: float, deadline
     return token or ended
 
 
-def expired_on_arrival(state: State, now: Instant) -> Fail | None:
-    """Say what a flight came to whose token had expired on its way; None: there is one to hand out."""
-    failure = Unreachable(reason="the token had expired before it arrived")
-    return Fail(failure, 0.0) if isinstance(decide(state, now), Ask) else None
-
-
 def timed_out(deadline: float) -> Failure:
     """Describe a request that gave nothing within its deadline, in seconds."""
     return Unreachable(reason=f"nothing came within {deadline:g} s")

@@ -42,7 +42,6 @@ class Urllib3Fetch:
             raise ValueError("ssl_context: must be an ssl.SSLContext")
         if pool is not None and ssl_context is not None:
             raise ValueError("ssl_context: must not be combined with pool, which has its own")
-        self.bounded = pool is None
         """Whether an exchange ends at its deadline by itself."""
         # Imported here and not in a request, where a fork, a chroot or a lack of descriptors may get in the way;
         # and not with the package, which is then cheap to import.
