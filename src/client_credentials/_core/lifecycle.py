@@ -176,7 +176,11 @@ def begin(state: State, now: Instant) -> Instant:
     known = [gate.asked for gate in state.gates]
     known += [asked for asked in (state.granted, state.removed) if asked is not None]
     youngest = min((elapsed(asked.at, now) for asked in known), default=_TICK)
-    return now.earlier(min(youngest - _TICK, 0.0))
+    at = now.earlier(min(youngest - _TICK, 0.0))
+    # What a cache has told older than it is bears its stamp all the same.
+    while any(asked.stamp == at.wall for asked in known):
+        at = at.earlier(-_TICK)
+    return at
 
 
 def token_of(granted: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple[str, ...]) -> AccessToken:
