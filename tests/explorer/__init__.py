@@ -1,1 +1,1 @@
-"""All orders of events within small worlds: what they are (world), how they are walked (walk), and what must hold (laws)."""
+"""Small worlds in which all orders of events are walked (world, scenarios, walk), and the laws that must hold (laws)."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from random import Random
+from typing import Final
 from unittest import mock
 
 import attrs
@@ -20,6 +21,8 @@ from tests.simulation.process import virtual_time
 
 from .laws import Broken, LawfulWorld
 from .world import Choice, Scenario
+
+_LONGEST: Final = 150  # choices
 
 
 @attrs.frozen
@@ -53,6 +56,8 @@ def walk(scenario: Scenario, most: int) -> Walked:
                         schedules += 1
                         world.finish()
                         break
+                    if len(way) == _LONGEST:
+                        raise Broken("end", "it goes on and on")
                     ways += [(*way, other) for other in choices[1:]]
                     way = (*way, choices[0])
                     world.do(choices[0])
