@@ -1,1 +1,1 @@
-"""Small worlds in which all orders of events are walked (world, scenarios, walk), and the laws that must hold (laws)."""
+"""Small worlds, all orders of events within them, and the laws that must hold in each state."""
