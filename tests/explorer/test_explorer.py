@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from client_credentials import AccessToken, RenewalPolicy
-from client_credentials._core import acquisition, lifecycle
+from client_credentials._core import acquisition, lifecycle, state
 from client_credentials._core.lifecycle import token_in_hand
 from client_credentials._core.state import EMPTY, State
 from client_credentials._shell import active, base
@@ -66,7 +66,7 @@ def settled_before_recorded(patch: pytest.MonkeyPatch) -> None:
 
 def removal_ignored(patch: pytest.MonkeyPatch) -> None:
     """A removal leaves no mark, so that the token comes back from the cache."""
-    real = active.merge
+    real = state.merge
     patch.setattr(active, "merge", lambda one, other, now: attrs.evolve(real(one, other, now), removed=None))
 
 
@@ -87,21 +87,21 @@ def no_lock(patch: pytest.MonkeyPatch) -> None:
 
 def order_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A wait that the server ordered is over at once."""
-    real = acquisition.failed
+    real = lifecycle.failed
     patch.setattr(acquisition, "failed", lambda *values: attrs.evolve(real(*values), wait=0.0))
 
 
 def patient(patch: pytest.MonkeyPatch) -> None:
     """A caller waits on, whatever the time."""
-    real = base.answer
+    real = lifecycle.answer
     patch.setattr(base, "is_overdue", lambda _: False)
-    patch.setattr(base, "answer", lambda state, now, ended, _, deadline: real(state, now, ended, 1.0, deadline))
+    patch.setattr(base, "answer", lambda known, now, ended, _, deadline: real(known, now, ended, 1.0, deadline))
 
 
 def failure_first(patch: pytest.MonkeyPatch) -> None:
     """A caller gets the failure of a flight although there is a token by now."""
-    real = base.answer
-    patch.setattr(base, "answer", lambda state, now, ended, *rest: ended or real(state, now, ended, *rest))
+    real = lifecycle.answer
+    patch.setattr(base, "answer", lambda known, now, ended, *rest: ended or real(known, now, ended, *rest))
 
 
 def former_configuration(patch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from unittest import mock
 
 import attrs
 
+from client_credentials._core import entry
 from client_credentials._shell import state_cache
 from tests.simulation.process import virtual_time
 
@@ -72,7 +73,7 @@ def _quick() -> Iterator[None]:
     """Read and write each entry once, however often a replay does."""
     with (
         virtual_time(),
-        mock.patch.object(state_cache, "load", lru_cache(100_000)(state_cache.load)),
-        mock.patch.object(state_cache, "dump", lru_cache(100_000)(state_cache.dump)),
+        mock.patch.object(state_cache, "load", lru_cache(100_000)(entry.load)),
+        mock.patch.object(state_cache, "dump", lru_cache(100_000)(entry.dump)),
     ):
         yield

@@ -116,13 +116,13 @@ def always_stale(patch: pytest.MonkeyPatch) -> None:
 
 def removal_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A token that was removed is taken from the cache again."""
-    real = active.merge
+    real = state.merge
     patch.setattr(active, "merge", lambda one, other, now: real(attrs.evolve(one, removed=None), other, now))
 
 
 def gate_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A failure backs nothing off."""
-    real = acquisition.failed
+    real = lifecycle.failed
     patch.setattr(acquisition, "failed", lambda *values: attrs.evolve(real(*values), wait=0.0))
 
 
@@ -149,13 +149,13 @@ def keys_collide(patch: pytest.MonkeyPatch) -> None:
 
 def no_recovery(patch: pytest.MonkeyPatch) -> None:
     """A failure backs off for hours."""
-    real = acquisition.failed
+    real = lifecycle.failed
     patch.setattr(acquisition, "failed", lambda *values: attrs.evolve(real(*values), wait=2 * HOUR))
 
 
 def born_again(patch: pytest.MonkeyPatch) -> None:
     """An entry is as young when it is read as when it was written."""
-    real = state_cache.load
+    real = entry.load
 
     def load(kept: CacheEntry, *values: Any) -> State | None:
         return real(CacheEntry(kept.value, json.loads(kept.value)["ttl"]), *values)
