@@ -30,7 +30,7 @@ bench-peers: .venv/bench/ready  ## compare with other libraries; writes the tabl
 simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and draw the plot; SEED=N replays one
 	.venv/test/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED))
 
-explore: .venv/test/ready  ## walk the orders of events in small worlds, 20,000 states of each at the most, and hold each to the laws
+explore: .venv/test/ready  ## walk the orders of events in small worlds, 5,000 states of each at the most, and hold each to the laws
 	.venv/test/bin/python -m tests.explorer
 
 faults: .venv/test/ready  ## list each known fault and rule with the tests that name it
