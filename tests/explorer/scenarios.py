@@ -24,7 +24,7 @@ SCENARIOS: Final = (
     Scenario(name="a removal", callers=(0, 0), age=100, events=(Event.REMOVAL,)),
     Scenario(name="a removal in a renewal", callers=(0, 0, 0), age=3000, events=(Event.REMOVAL,)),
     Scenario(name="a shared removal", callers=(0, 0), age=3000, shared=True, events=(Event.REMOVAL,)),
-    Scenario(name="a configuration", callers=(0, 0, 0), answers=_DOWN, age=3000, events=(Event.CONFIGURATION,)),
+    Scenario(name="a configuration", callers=(0, 0, 0), answers=_DOWN, events=(Event.CONFIGURATION,)),
     Scenario(name="a configuration, shared", callers=(0, 0), shared=True, events=(Event.CONFIGURATION,)),
     Scenario(name="the leader dies", callers=(0, 1, 1), shared=True, moments=3, events=(Event.DEATH,)),
     Scenario(name="interrupts", callers=(0, 0, 0), moments=1, events=(Event.LEAVES, Event.INTERRUPT)),

@@ -1,7 +1,8 @@
 """Every order of events within the small worlds keeps the laws, and each part of the core that is broken breaks one.
 
-The ordinary run meets some hundred states of each scenario, `make explore` many more. The tests of the shell compare
-what `tests.simulation.process` writes again with its originals.
+The ordinary run meets some hundred states of each scenario, `make explore` many more. Not covered: what happens within
+one step (the interrupt tests inject an exception at each bytecode), hooks and event loops, several secrets, more than
+three callers or two processes, and time that passes while a thread is busy.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from client_credentials import RenewalPolicy
-from client_credentials._core import acquisition, lifecycle
+from client_credentials import AccessToken, RenewalPolicy
+from client_credentials._core import acquisition, lifecycle, state
+from client_credentials._core.lifecycle import token_in_hand
 from client_credentials._core.state import EMPTY, State
 from client_credentials._shell import active, base
+from client_credentials._shell.flight import Flight
 from tests.explorer.__main__ import main
 from tests.explorer.laws import LAWS, Broken
 from tests.explorer.scenarios import SCENARIOS
@@ -63,7 +66,7 @@ def settled_before_recorded(patch: pytest.MonkeyPatch) -> None:
 
 def removal_ignored(patch: pytest.MonkeyPatch) -> None:
     """A removal leaves no mark, so that the token comes back from the cache."""
-    real = active.merge
+    real = state.merge
     patch.setattr(active, "merge", lambda one, other, now: attrs.evolve(real(one, other, now), removed=None))
 
 
@@ -77,11 +80,6 @@ def no_leeway(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lifecycle, "hold", hold)
 
 
-def everything_shared(patch: pytest.MonkeyPatch) -> None:
-    """What failed in one process alone is published."""
-    patch.setattr(active, "publishable", lambda fact: fact)
-
-
 def no_lock(patch: pytest.MonkeyPatch) -> None:
     """A lock is lost as soon as it is taken."""
     patch.setattr(acquisition, "LOCK_MARGIN", -RenewalPolicy().deadline)
@@ -89,30 +87,32 @@ def no_lock(patch: pytest.MonkeyPatch) -> None:
 
 def order_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A wait that the server ordered is over at once."""
-    real = acquisition.failed
+    real = lifecycle.failed
     patch.setattr(acquisition, "failed", lambda *values: attrs.evolve(real(*values), wait=0.0))
 
 
 def patient(patch: pytest.MonkeyPatch) -> None:
-    """A caller decides again for ever."""
-    real = base.answer
-    patch.setattr(base, "answer", lambda state, now, ended, _, deadline: real(state, now, ended, 1.0, deadline))
+    """A caller waits on, whatever the time."""
+    real = lifecycle.answer
+    patch.setattr(base, "is_overdue", lambda _: False)
+    patch.setattr(base, "answer", lambda known, now, ended, _, deadline: real(known, now, ended, 1.0, deadline))
 
 
 def failure_first(patch: pytest.MonkeyPatch) -> None:
     """A caller gets the failure of a flight although there is a token by now."""
-    real = base.answer
-    patch.setattr(base, "answer", lambda state, now, ended, *rest: ended or real(state, now, ended, *rest))
+    real = lifecycle.answer
+    patch.setattr(base, "answer", lambda known, now, ended, *rest: ended or real(known, now, ended, *rest))
 
 
-def everybody_decides_alone(patch: pytest.MonkeyPatch) -> None:
+def former_configuration(patch: pytest.MonkeyPatch) -> None:
     """A flight under the former configuration delivers to callers under the new one."""
-    patch.setattr(base.BaseStrategy, "_result", _former_result)
+    real = base.BaseStrategy._result  # pyright: ignore[reportPrivateUsage]
 
+    def result(self: base.BaseStrategy, flight: Flight, until: float) -> AccessToken | None:
+        memory = flight.active
+        return token_in_hand(memory.known().state, memory.now()) or real(self, flight, until)
 
-def _former_result(self: base.BaseStrategy, flight: object, until: float) -> object:
-    del self, until
-    return flight.active.known().state.held.token if flight.active.known().state.held else None  # type: ignore[attr-defined]
+    patch.setattr(base.BaseStrategy, "_result", result)
 
 
 @pytest.mark.parametrize(
@@ -123,20 +123,19 @@ def _former_result(self: base.BaseStrategy, flight: object, until: float) -> obj
         ("end", "one process", settled_before_recorded),
         ("removed", "a shared removal", removal_ignored),
         ("expired", "the end of a token", no_leeway),
-        ("private", "two processes, one is offline", everything_shared),
         ("single", "two processes", no_lock),
         ("ordered", "two processes, time passes", order_forgotten),
         ("deadline", "one process, time passes", patient),
         ("twins", "a late answer", failure_first),
-        ("former", "a configuration", everybody_decides_alone),
+        ("former", "a configuration", former_configuration),
     ],
 )
 def test_a_broken_core_breaks_a_law(
     law: str, scenario: str, break_it: Breakage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of the laws notices a breach of it."""
+    """Each of the laws notices a breach of it, but for `private`: a cache entry has no way to say such a failure."""
     break_it(monkeypatch)
     (broken,) = (each for each in SCENARIOS if each.name == scenario)
     with pytest.raises(Broken) as found:
-        walk(broken, 3000)
+        walk(broken, 1000)
     assert law == found.value.law

@@ -11,15 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from random import Random
+from typing import Final
 from unittest import mock
 
 import attrs
 
+from client_credentials._core import entry
 from client_credentials._shell import state_cache
 from tests.simulation.process import virtual_time
 
 from .laws import Broken, LawfulWorld
 from .world import Choice, Scenario
+
+_LONGEST: Final = 150  # choices
 
 
 @attrs.frozen
@@ -53,6 +57,8 @@ def walk(scenario: Scenario, most: int) -> Walked:
                         schedules += 1
                         world.finish()
                         break
+                    if len(way) == _LONGEST:
+                        raise Broken("end", "it goes on and on")
                     ways += [(*way, other) for other in choices[1:]]
                     way = (*way, choices[0])
                     world.do(choices[0])
@@ -67,7 +73,7 @@ def _quick() -> Iterator[None]:
     """Read and write each entry once, however often a replay does."""
     with (
         virtual_time(),
-        mock.patch.object(state_cache, "load", lru_cache(100_000)(state_cache.load)),
-        mock.patch.object(state_cache, "dump", lru_cache(100_000)(state_cache.dump)),
+        mock.patch.object(state_cache, "load", lru_cache(100_000)(entry.load)),
+        mock.patch.object(state_cache, "dump", lru_cache(100_000)(entry.dump)),
     ):
         yield

@@ -16,10 +16,10 @@ import attrs
 
 from client_credentials import AccessToken, CacheEntry, RenewalPolicy, TokenError
 from client_credentials._core.acquisition import LookUp, Record, Send, Sleep, TryLock
+from client_credentials._core.entry import dump
 from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Failure, Granted, Outcome, Refused, Unreachable
 from client_credentials._core.state import Instant, State, elapsed
-from client_credentials._shell import state_cache
 from client_credentials._shell.active import ActiveConfiguration
 from client_credentials._shell.flight import Flight
 from tests.simulation.process import Free, Get, Put, Step, Steps, Strategy, Wait, run_on
@@ -174,7 +174,7 @@ class World:
         run_on(process, partial(process.strategy.memory.record, fact))
         self.requests = 1
         if self.scenario.shared:
-            self.entry = state_cache.dump(fact, KEY, process.now(), POLICY)
+            self.entry = dump(fact, KEY, process.now(), POLICY)
             self.entry_end = (self.entry and self.entry.ttl) or 0.0
         self.on_token(process, age)
 

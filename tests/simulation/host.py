@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 
 from client_credentials import AccessToken, TokenError
-from client_credentials._core.acquisition import Send, Sleep
+from client_credentials._core.acquisition import Send, Sleep, TryLock
 from client_credentials._core.lifecycle import Serve, decide
 from client_credentials._core.model import Outcome, Unreachable
 from client_credentials._core.state import Instant, elapsed
@@ -21,7 +21,7 @@ from client_credentials._shell.flight import Flight
 
 from .cache import Breaker
 from .engine import Actor
-from .process import CacheStep, Free, Get, Put, Steps, Strategy, TryLock, Wait, run_on
+from .process import CacheStep, Free, Get, Put, Steps, Strategy, Wait, run_on
 from .referee import Referee
 from .world import Identity, World
 

@@ -200,6 +200,11 @@ class Strategy(BaseStrategy):
         self._active = Memory(self.host, self._identity, shared=shared)
 
     @property
+    def identity(self) -> Identity:
+        """The client, with its secrets and policy."""
+        return self._identity
+
+    @property
     def memory(self) -> ActiveConfiguration:
         """The configuration in use."""
         return self._active

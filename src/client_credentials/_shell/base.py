@@ -246,11 +246,10 @@ class BaseStrategy:
         """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""
         if not flight.is_gone and is_overdue(flight.left):
             self._give_up(flight)
-        active = flight.active
         # What was set meanwhile decides: a flight under the old configuration delivers to nobody under the new one.
-        current = active is self._active
-        state, ended = (active.known().state, flight.ended) if current else (EMPTY, None)
-        got = answer(state, active.now(), ended, until - time.monotonic(), self._deadline)
+        active = self._active
+        ended = flight.ended if flight.active is active else None
+        got = answer(active.known().state, active.now(), ended, until - time.monotonic(), self._deadline)
         if isinstance(got, Fail):
             raise error_of(got.failure, got.wait, self._identity.client) from (flight.cause if got is ended else None)
         return got
