@@ -450,13 +450,13 @@ class TestArguments:
     @pytest.mark.parametrize("max_body", [0, -1, True, 1.5, "1", None])
     def test_max_body(self, max_body: Any) -> None:
         """`max_body` is a positive whole number."""
-        with pytest.raises(ValueError, match=r"^max_body: "):
+        with pytest.raises(ValueError, match=r"^max_body must "):
             Urllib3Fetch(max_body=max_body)
 
     @pytest.mark.parametrize("pool", [object(), "pool", type("Half", (), {"request": print})()])
     def test_pool(self, pool: Any) -> None:
         """`pool` can send."""
-        with pytest.raises(ValueError, match=r"^pool: "):
+        with pytest.raises(ValueError, match=r"^pool must "):
             Urllib3Fetch(pool=pool)
 
     @pytest.mark.parametrize("context", [object(), "context", ssl.CERT_REQUIRED])

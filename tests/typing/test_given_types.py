@@ -267,7 +267,6 @@ def test_clocks() -> None:
 def test_the_fetch() -> None:
     """A fetch is any function from a request to a response."""
     fetch = assert_type(Urllib3Fetch(pool=None, max_body=1024, trust_env=False), Urllib3Fetch)
-    assert_type(fetch.bounded, bool)
     with TokenServer("an-id", "a-secret") as server:
         request = TokenRequest("POST", server.url, {}, b"", 5)
         assert 415 == assert_type(fetch(request), TokenResponse).status
@@ -275,7 +274,7 @@ def test_the_fetch() -> None:
 
 def test_the_test_kit() -> None:
     """What users' own tests are given is typed like the rest."""
-    answer = Answer(status=200, headers={}, body=None, delay=0, lifetime=None, raw=None)
+    answer = Answer(status=200, headers={}, body=None, delay=0, drip=0, lifetime=None, raw=None)
     assert_type(answer, Answer)
     assert_type(answer.status, int)
     assert_type(answer.headers, Mapping[str, str])

@@ -112,15 +112,21 @@ def token_in_hand(state: State, now: Instant) -> AccessToken | None:
             return None
 
 
-def answer(state: State, now: Instant, ended: Fail | None, left: float, deadline: float) -> AccessToken | Fail | None:
+def answer(
+    state: State, now: Instant, ended: Fail | None, left: float, deadline: float, flights: int = 0
+) -> AccessToken | Fail | None:
     """Say what a caller gets who has waited for a flight: a token, its failure, or None to go on.
 
     `ended` is the failure that the flight came to, if it came to one; `left` are the seconds until the caller's own
-    deadline, which is `deadline` seconds long. A good token wins over any failure, and so does an overdue one.
+    deadline, which is `deadline` seconds long. `flights` are those that ended while it waited: where even the last of
+    the retries gave nothing that is still good, there is no use in another. A good token wins over any failure, and so
+    does an overdue one.
     """
     token = token_in_hand(state, now)
     if token is None and ended is None and left <= 0:
         ended = Fail(timed_out(deadline), 0.0)
+    if token is None and ended is None and flights > MOST_RETRIES:
+        ended = Fail(Unreachable(reason="each token had expired before it arrived"), 0.0)
     if token is None and ended is not None and state.held and elapsed(state.held.asked.at, now) < state.held.last:
         token = state.held.token
     return token or ended

@@ -113,6 +113,10 @@ class ActiveConfiguration:
         cache = self.cache
         if cache is None:
             return
+        theirs = removed(cache.load(key, self.now(), dice()), token)
+        self.record(theirs)
+        if EMPTY == fact == theirs:
+            return
         release = None
         for seconds in REMOVAL_WAITS:
             # A flight that holds the lock may be publishing a newer token, which this must not overwrite.
@@ -121,10 +125,7 @@ class ActiveConfiguration:
                 break
             time.sleep(seconds)
         try:
-            theirs = removed(cache.load(key, self.now(), dice()), token)
-            self.record(theirs)
-            if EMPTY != fact or EMPTY != theirs:
-                self.publish(key, EMPTY)
+            self.publish(key, EMPTY)
         finally:
             if release:
                 release()

@@ -22,7 +22,7 @@ from .._core.lifecycle import (
     token_in_hand,
     too_many_hang,
 )
-from .._core.model import AccessToken, ClientAuthentication, Failure, RenewalPolicy, Unreachable, without_query
+from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable, without_query
 from .._core.secret import NO_SECRET, Secret
 from .._core.state import EMPTY, State
 from ..configuration import SdkConfiguration, is_coroutine_function
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
 _MOST_GONE: Final = 8
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 _DEFAULT_POLICY: Final = RenewalPolicy()
-_WITHIN_ITSELF: Final = Unreachable(reason="asked for within the request that is to bring it", retryable=False)
-_TOO_MANY_HANG: Final = Unreachable(reason=f"{MOST_HUNG} earlier requests still hang past their deadline")
+_WITHIN_ITSELF: Final = Fail(
+    Unreachable(reason="asked for within the request that is to bring it", retryable=False), 0.0
+)
+_TOO_MANY_HANG: Final = Fail(Unreachable(reason=f"{MOST_HUNG} earlier requests still hang past their deadline"), 0.0)
 
 
 class BaseStrategy:
@@ -133,12 +135,15 @@ class BaseStrategy:
             case Renew(token=token):
                 flight = self._flight_under_way(active)
                 if flight.is_gone and not self._is_full():
-                    self._begin(flight, time.monotonic() + self._deadline, waits=False)
+                    self._begin(flight, time.monotonic() + self._deadline, None, waits=False)
                 return token
-            case Fail(failure=failure, wait=wait) if active.cache is None:
+            case Ask():
+                return self._join(self._flight_under_way(active), until, None)
+            case Fail() if active.cache is not None and self._identity.keys:
+                # Another host may have put a token into the cache.
+                return self._join(self._flight_under_way(active), until, self._identity.keys[0])
+            case Fail(failure=failure, wait=wait):
                 raise error_of(failure, wait, self._identity.client)
-            case Ask() | Fail():  # another host may have put a token into the cache
-                return self._join(self._flight_under_way(active), until)
             case _:
                 assert_never(decision)
 
@@ -149,8 +154,11 @@ class BaseStrategy:
             self._give_up(flight)
         return flight
 
-    def _join(self, flight: Flight, until: float) -> AccessToken | Flight:
-        """Give the flight to wait for: this one, or where it is gone, a new one."""
+    def _join(self, flight: Flight, until: float, shut: str | None) -> AccessToken | Flight:
+        """Give the flight to wait for: this one, or where it is gone, a new one.
+
+        `shut` is the cache key where the gate is shut, so that there is only the cache to look in.
+        """
         if Flight.is_engaged(self._identity.client):
             return self._without_request(flight.active, _WITHIN_ITSELF)
         if not flight.is_gone:
@@ -159,16 +167,16 @@ class BaseStrategy:
             return flight
         if self._is_full():
             return self._without_request(flight.active, _TOO_MANY_HANG)
-        return self._begin(flight, until, waits=True)
+        return self._begin(flight, until, shut, waits=True)
 
-    def _without_request(self, active: ActiveConfiguration, failure: Failure) -> AccessToken:
+    def _without_request(self, active: ActiveConfiguration, ended: Fail) -> AccessToken:
         """Give a token whose end was only assumed, where there is one, or raise why none is asked for."""
-        got = answer(active.known().state, active.now(), Fail(failure, 0.0), 0.0, self._deadline)
+        got = answer(active.known().state, active.now(), ended, 0.0, self._deadline)
         if isinstance(got, AccessToken):
             return got
-        raise error_of(failure, 0.0, self._identity.client)
+        raise error_of(ended.failure, ended.wait, self._identity.client)
 
-    def _begin(self, last: Flight, until: float, *, waits: bool) -> Flight:
+    def _begin(self, last: Flight, until: float, shut: str | None, *, waits: bool) -> Flight:
         """Begin a flight after the last one, or give the one that somebody else has begun.
 
         Where there is no thread for it, the caller who waits makes it; who does not wait leaves it.
@@ -176,6 +184,7 @@ class BaseStrategy:
         active = last.active
         flight = Flight(active, self._identity.client, active.now(), until)
         flight.loop = self._running_loop()
+        flight.shut = shut
         start = partial(threads.start, partial(self._fly, flight))
         try:
             begun = last.succeed(flight)
@@ -242,14 +251,15 @@ class BaseStrategy:
                 self._hung.pop(number, None)
         return too_many_hang(len(self._hung))
 
-    def _result(self, flight: Flight, until: float) -> AccessToken | None:
+    def _result(self, flight: Flight, until: float, flights: int) -> AccessToken | None:
         """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""
         if not flight.is_gone and is_overdue(flight.left):
             self._give_up(flight)
         # What was set meanwhile decides: a flight under the old configuration delivers to nobody under the new one.
         active = self._active
         ended = flight.ended if flight.active is active else None
-        got = answer(active.known().state, active.now(), ended, until - time.monotonic(), self._deadline)
+        left = until - time.monotonic()
+        got = answer(active.known().state, active.now(), ended, left, self._deadline, flights)
         if isinstance(got, Fail):
             raise error_of(got.failure, got.wait, self._identity.client) from (flight.cause if got is ended else None)
         return got

@@ -88,7 +88,7 @@ class _Driver:
         """Perform one command after the other, until there is none."""
         flight, active = self._flight, self._flight.active
         flight.engage()
-        machine = acquire(self._identity.client, self._identity.policy)
+        machine = acquire(self._identity.client, self._identity.policy, flight.shut)
         done: Done[Any] | None = None
         try:
             while True:

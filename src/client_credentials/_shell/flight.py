@@ -47,6 +47,7 @@ class Flight(Link):
         "is_unmanned",
         "is_waited",
         "loop",
+        "shut",
     )
 
     def __init__(self, active: ActiveConfiguration, client: Client, asked: Instant, deadline: float) -> None:
@@ -56,6 +57,8 @@ class Flight(Link):
         self.asked = asked
         self.deadline = deadline
         self.loop: AbstractEventLoop | None = None
+        self.shut: str | None = None
+        """The cache key, where it was begun to look in the cache alone."""
         self.cause: BaseException | None = None
         """What the program's own code raised."""
         self.ended: Fail | None = None
