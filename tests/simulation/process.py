@@ -216,6 +216,7 @@ class Strategy(BaseStrategy):
 
     def call(self, until: float) -> Steps:
         """Ask for a token as `get_or_create_access_token` does; raises TokenError."""
+        flights = 0
         while True:
             got = self._serve_or_join(until)
             if isinstance(got, AccessToken):
@@ -223,7 +224,8 @@ class Strategy(BaseStrategy):
             if got.is_unmanned and got.claim():
                 yield from self._fly_here(got)
             yield Wait(got, min(got.deadline, until))
-            token = self._result(got, until)
+            flights += got.is_settled
+            token = self._result(got, until, flights)
             if token:
                 return token
 

@@ -68,8 +68,7 @@ class BaseStrategy:
     ) -> None:
         """Check a client's registration; nothing is sent or started. Raises ValueError that names the argument.
 
-        What a request needs is imported here, and nothing within one: make a strategy before you fork, drop privileges
-        or change the root directory.
+        What a request needs is imported here, and nothing within one: make a strategy before a chroot, say.
 
         - `client_id`, `client_secret`: how the client is registered. A callable is read for each token request. Of
           several secrets the first is sent, and at `invalid_client` the next. None: with `ClientAuthentication.TLS`.
@@ -202,8 +201,8 @@ class BaseStrategy:
 
     def _look_meanwhile(self, flight: Flight) -> None:
         """See whether the cache has a token for those who wait for the endpoint; one look at a time."""
-        looks, mark = flight.active.looks, object()
         try:
+            looks, mark = flight.active.looks, object()
             if looks.setdefault(None, mark) is mark and not threads.start(partial(self._look_for, flight)):
                 looks.clear()
         except BaseException:
