@@ -8,7 +8,7 @@ compares them with the originals. Not here: threads within a step, the lease of 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 from unittest import mock
@@ -169,7 +169,9 @@ class Connection:
         self.is_written = True
 
     def lock(self, key: str, ttl: float) -> AbstractContextManager[bool]:
-        raise NotImplementedError
+        """Give the lock to a removal, which is one step here and waits for no flight."""
+        del key, ttl
+        return nullcontext(enter_result=True)
 
 
 class Memory(ActiveConfiguration):

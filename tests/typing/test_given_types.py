@@ -283,6 +283,7 @@ def test_the_test_kit() -> None:
     assert_type(answer.headers, Mapping[str, str])
     assert_type(answer.body, bytes | Mapping[str, object] | None)
     assert_type(answer.delay, float)
+    assert_type(answer.drip, float)
     assert_type(answer.lifetime, int | None)
     assert_type(answer.raw, bytes | None)
     assert_type(answer.encode(), bytes)

@@ -96,8 +96,7 @@ class BaseStrategy:
         check_kind("policy", policy, RenewalPolicy)
         self._identity = Identity(client, secrets, policy)
         self._hung: dict[int, Flight] = {}
-        # Nobody else has this cache, so there is no need of it.
-        self._active = ActiveConfiguration(client, SdkConfiguration(), None)
+        self._active = ActiveConfiguration(client, SdkConfiguration(), None)  # nobody else has that cache
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
         """Use these collaborators from now on; may be called again. Raises ValueError.
@@ -201,8 +200,8 @@ class BaseStrategy:
 
     def _look_meanwhile(self, flight: Flight) -> None:
         """See whether the cache has a token for those who wait for the endpoint; one look at a time."""
+        looks, mark = flight.active.looks, object()
         try:
-            looks, mark = flight.active.looks, object()
             if looks.setdefault(None, mark) is mark and not threads.start(partial(self._look_for, flight)):
                 looks.clear()
         except BaseException:
