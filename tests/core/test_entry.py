@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import pytest
@@ -51,10 +51,11 @@ def reread(document: object, ttl: float | None = None) -> State | None:
 
 def places(document: Any) -> Iterator[tuple[Any, Any]]:
     """Each member within a document, as the container and the key; not those that may be of any type."""
-    for key in range(len(document)) if isinstance(document, list) else document:
+    keys: Any = range(len(cast("list[Any]", document))) if isinstance(document, list) else document
+    for key in keys:
         yield document, key
         if isinstance(document[key], dict | list) and key != "extra":
-            yield from places(document[key])
+            yield from places(cast("Any", document[key]))
 
 
 def ages(state: State) -> list[float]:
