@@ -233,7 +233,7 @@ class Strategy(BaseStrategy):
 
     def remove(self, token: AccessToken | None) -> Steps:
         """Remove a token as `remove_access_token` does; its two looks in the cache are one here."""
-        memory = self._active
+        memory: Any = self._active
         forget_in_cache = self._forget(token)
         if memory.cache is not None:
             yield from self._exchange(memory, forget_in_cache)
