@@ -164,7 +164,7 @@ class TestGate:
         clock.advance(3500)
         one.get_or_create_access_token()
         until(lambda: len(server.requests) == 2)
-        until(lambda: '"gate": {' in joining().get(key_of(one)).value)
+        until(lambda: '"gates": [{' in joining().get(key_of(one)).value)
         one.remove_access_token(token)
         assert other.get_access_token() is None
         with pytest.raises(TokenRefused):
