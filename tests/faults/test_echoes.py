@@ -210,7 +210,7 @@ def test_a_token_of_before(endpoint: TokenServer, form: str, removes: bool) -> N
     else:
         clock.advance(3500)
         assert token == strategy.get_or_create_access_token()
-        until(lambda: errors)
+    until(lambda: errors)
     harmless(errors[0], token.access_token)
     assert "**********" in str(errors[0])
 
