@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -55,7 +55,7 @@ def places(document: Any) -> Iterator[tuple[Any, Any]]:
     for key in keys:
         yield document, key
         if isinstance(document[key], dict | list) and key != "extra":
-            yield from places(cast("Any", document[key]))
+            yield from places(document[key])
 
 
 def ages(state: State) -> list[float]:
