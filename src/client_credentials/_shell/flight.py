@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .active import ActiveConfiguration
 
-_LONGEST_AT_EXIT: Final = 0.1  # seconds
+_LONGEST_AT_EXIT: Final = 100  # milliseconds
 
 _engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
 
@@ -155,6 +155,7 @@ _holding_exit: Final[dict[int, Flight]] = {}
 
 @atexit.register
 def _wait_for_publications() -> None:
-    end = time.monotonic() + _LONGEST_AT_EXIT
-    while time.monotonic() < end and any(not flight.is_left_behind for flight in tuple(_holding_exit.values())):
+    for _ in range(_LONGEST_AT_EXIT):
+        if all(flight.is_left_behind for flight in tuple(_holding_exit.values())):
+            break
         time.sleep(0.001)
