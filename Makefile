@@ -11,7 +11,7 @@ help:  ## say what there is to make
 run: .venv/run/ready  ## show the main job at work, with the runtime dependencies alone
 	.venv/run/bin/python -m client_credentials demo
 
-test: .venv/test/ready  ## lint, check the types, run all but the slow tests, ask for full coverage
+test: .venv/test/ready  ## lint, check the types, run the tests but for the slow ones, ask for full coverage
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check
 	.venv/test/bin/mypy
