@@ -44,9 +44,7 @@ def reports() -> dict[str, Report]:
         begun = {pair: pool.submit(result, pair[0], KINDS[pair[1]]) for pair in pairs if pair[0] != "fork_in_flight"}
     results = {pair: each.result() for pair, each in begun.items()}
     results |= {pair: result(pair[0], KINDS[pair[1]]) for pair in pairs if pair not in results}
-    return {
-        kind: Report(tuple(results.get((name, kind)) or results[name, "ours"] for name in NAMES)) for kind in KINDS
-    }
+    return {kind: Report(tuple(results.get((name, kind)) or results[name, "ours"] for name in NAMES)) for kind in KINDS}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,8 +15,8 @@ def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
     """
     try:
         thread = threading.Thread(target=copy_context().run, args=(call,), name=name, daemon=True)
-        # Thread.start waits for the new thread to run: milliseconds, where hundreds of others are busy. And an interrupt
-        # within it, which is Python code, would end that thread before it has begun.
+        # Thread.start waits for the new thread to run: milliseconds, where hundreds of others are busy. And an
+        # interrupt within it, which is Python code, would end that thread before it has begun.
         _thread.start_new_thread(_begin, (thread,))
     except RuntimeError:
         return False
