@@ -10,7 +10,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
-from .._core.lifecycle import Fail
+from .._core.lifecycle import Fail, is_overdue
 from .._core.model import Client
 from .._core.state import Instant
 from .chain import Link
@@ -153,5 +153,7 @@ _holding_exit: Final[dict[int, Flight]] = {}
 @atexit.register
 def _wait_for_publications() -> None:
     end = time.monotonic() + _LONGEST_AT_EXIT
-    while time.monotonic() < end and any(not flight.is_left_behind for flight in tuple(_holding_exit.values())):
+    while any(not flight.is_left_behind for flight in tuple(_holding_exit.values())):
+        if is_overdue(end - time.monotonic()):
+            break
         time.sleep(0.001)
