@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench bench-peers fuzz interrupts mutants simulate faults oidc readme test-all release clean
+.PHONY: help run test bench bench-peers fuzz interrupts mutants simulate explore faults oidc readme test-all release clean
 
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -29,6 +29,9 @@ bench-peers: .venv/bench/ready  ## compare with other libraries; writes the tabl
 
 simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and draw the plot; SEED=N replays one
 	.venv/test/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED))
+
+explore: .venv/test/ready  ## walk the orders of events in small worlds, 5,000 states of each at the most, and hold each to the laws
+	.venv/test/bin/python -m tests.explorer
 
 faults: .venv/test/ready  ## list each known fault and rule with the tests that name it
 	.venv/test/bin/python -m tests.coverage_of_faults

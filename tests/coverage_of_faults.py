@@ -55,7 +55,6 @@ IDS: Final = (
 NOT_TESTABLE: Final[Mapping[str, str]] = {
     **caching.NOT_TESTABLE,
     **rfc.NOT_TESTABLE,
-    "L10": "subinterpreters: urllib3's and attrs' support of them is not ours to show; nothing here is made for them",
     "O10": "http.client's debug level prints what is sent for whoever sets it; the README says so",
     "O15": "SSLKEYLOGFILE is OpenSSL's and for whoever may set it; the README says so",
     "O22": "core dumps and swap hold what memory holds; the README says so",

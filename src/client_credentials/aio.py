@@ -58,6 +58,7 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
 
     async def _obtain(self) -> AccessToken:
         until = time.monotonic() + self._deadline
+        flights = 0
         while True:
             got = self._serve_or_join(until)
             if isinstance(got, AccessToken):
@@ -65,7 +66,8 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
             if got.is_unmanned and got.claim():
                 await fly_here(self._identity, got)
             await _wait(got, pause(got.left, until - time.monotonic()))
-            token = self._result(got, until)
+            flights += got.is_settled
+            token = self._result(got, until, flights)
             if token:
                 return token
 

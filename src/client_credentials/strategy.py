@@ -44,6 +44,7 @@ class ClientCredentialsStrategy(BaseStrategy):
 
     def _obtain(self) -> AccessToken:
         until = time.monotonic() + self._deadline
+        flights = 0
         while True:
             got = self._serve_or_join(until)
             if isinstance(got, AccessToken):
@@ -51,7 +52,8 @@ class ClientCredentialsStrategy(BaseStrategy):
             if got.is_unmanned and got.claim():
                 run(fly_here(self._identity, got))
             copy_context().run(_wait, got, pause(got.left, until - time.monotonic()))
-            token = self._result(got, until)
+            flights += got.is_settled
+            token = self._result(got, until, flights)
             if token:
                 return token
 

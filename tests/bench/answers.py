@@ -15,7 +15,6 @@ import attrs
 from client_credentials import ClientAuthentication, SdkConfiguration, TokenResponse
 from client_credentials._core.client import make_client
 from client_credentials._core.secret import Secret
-from client_credentials._core.state import EMPTY
 from client_credentials._shell.driver import run
 from client_credentials._shell.request import attempt
 
@@ -98,7 +97,7 @@ def reading(status: int, body: bytes) -> Callable[[], object]:
     """Our whole way from a response to an outcome."""
     response = TokenResponse(status, {"Content-Type": "application/json"}, body)
     configuration = SdkConfiguration(fetch=lambda _: response)
-    return lambda: run(attempt(_CLIENT, Secret(_SECRET), configuration, configuration.fetch, 1.0, EMPTY)).outcome
+    return lambda: run(attempt(_CLIENT, Secret(_SECRET), configuration, configuration.fetch, 1.0, lambda: ())).outcome
 
 
 def loading(body: bytes) -> Callable[[], object]:

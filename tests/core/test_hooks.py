@@ -11,10 +11,8 @@ from typing import Any, Final, NoReturn, cast
 import pytest
 
 from client_credentials import (
-    AccessToken,
     ClientAuthentication,
     InvalidTokenResponse,
-    RenewalPolicy,
     SdkConfiguration,
     TokenEndpointUnreachable,
     TokenRefused,
@@ -23,13 +21,11 @@ from client_credentials import (
     accept_success,
     json_object,
 )
-from client_credentials._core.lifecycle import hold
-from client_credentials._core.model import Granted, Refused
+from client_credentials._core.model import Granted, HookFailed, Refused
 from client_credentials._core.secret import Secret
-from client_credentials._core.state import Asked, Instant, State
 from client_credentials._shell.driver import run
 from client_credentials._shell.request import attempt
-from tests.core.kit import NOON, SECRET, SOUND, accept, answer, failed_by, granted, judged, make, malformed, refused
+from tests.core.kit import SECRET, SOUND, accept, answer, failed_by, granted, judged, make, malformed, refused
 
 ANSWERS = [
     answer({"error": "invalid_client", "error_description": "no"}, 401),
@@ -93,7 +89,7 @@ def test_a_hook_that_is_wrong() -> None:
     def read(_: TokenResponse) -> NoReturn:
         raise LookupError(SECRET)
 
-    assert "deserializer raised LookupError" == malformed(answer(), deserializer=read).reason
+    assert HookFailed(hook="deserializer", kind="raised LookupError") == failed_by(answer(), deserializer=read)
 
 
 @pytest.mark.parametrize(
@@ -229,9 +225,6 @@ def test_no_frame_holds_a_token() -> None:
         seen.extend(str(frame.locals) for frame in frames if frame.filename.endswith("_shell/request.py"))
         raise LookupError
 
-    token = AccessToken("t0ken-in-hand", "Bearer", 60, 1)
-    now = Instant(NOON, 5.0)
-    state = State(held=hold(token, Asked.here(now), RenewalPolicy(), 0.5))
-    run(attempt(make(), Secret(SECRET), SdkConfiguration(fetch=fetch), fetch, 1.0, state))
-    assert [] == [text for text in seen if "t0ken-" in text or SECRET in text]
+    run(attempt(make(), Secret(SECRET), SdkConfiguration(fetch=fetch), fetch, 1.0, lambda: ["t0ken-" + "in-hand"]))
+    assert [] == [text for text in seen if "t0ken-in" in text or SECRET in text]
     assert seen

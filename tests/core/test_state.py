@@ -214,6 +214,13 @@ class TestBegin:
         assert all(elapsed(each, NOW) > elapsed(moment, NOW) for each in asked)
         assert elapsed(moment, NOW) == pytest.approx(0.0, abs=1e-5)
 
+    @pytest.mark.parametrize("wall", [0.0, 1.7e9, 3e11, 1e300])
+    def test_far_from_our_days(self, wall: float) -> None:
+        """It has a stamp of its own, however coarse the clock is there."""
+        now = Instant(wall, 5.0)
+        known = State(granted=Asked(stamp=wall, at=now.earlier(10)))
+        assert wall != begin(known, now).wall
+
     def test_a_clock_that_stands_still(self) -> None:
         """Granted, removed, refused, granted at the very same moment: each counts after the one before."""
         state = merge(EMPTY, granted(an_hour()), NOW)

@@ -1,1 +1,1 @@
-"""All orders of events within small worlds: what they are (world), how they are walked (walk), and what must hold (laws)."""
+"""Small worlds, all orders of events within them, and the laws that must hold in each state."""

@@ -6,7 +6,7 @@
 | removed  | no token is handed out in a process that has removed it, once the removal has returned           |
 | former   | no token of a flight under an earlier configuration is handed out, unless the cache is shared    |
 | single   | one request at a time in a process, but for those overdue; and one in all while a lock is kept   |
-| ordered  | no request within a wait that the server ordered, where it is known, until a later grant ends it |
+| ordered  | no request within an ordered wait that was known at the last look, until a later grant ends it   |
 | deadline | nobody waits past the deadline                                                                   |
 | twins    | where get_access_token would give a token, the other method gives one: no error, no endpoint     |
 | order    | what was asked for later stands: no late grant and no late failure undoes a grant                |
@@ -49,7 +49,7 @@ class Broken(AssertionError):
 class Request:
     """A request: who made it, under which of its configurations, for which moment, and when, in true time."""
 
-    task: Task
+    task: Task | None
     configured: int
     asked: float
     sent: float
@@ -65,6 +65,8 @@ class LawfulWorld(World):
         """The requests whose grants were recorded in a process, under one of its configurations."""
         self._orders: dict[tuple[int, int], set[int]] = {}
         self._cached_orders: frozenset[int] = frozenset()
+        self._seen: dict[Task, frozenset[int]] = {}
+        """The ordered waits that a flight knew of when it last looked."""
         self._published: dict[Task, set[int]] = {}
         self._answered: dict[int, float] = {}
         self._lost: set[int] = set()
@@ -74,13 +76,17 @@ class LawfulWorld(World):
 
     # ---- the books ----
 
+    def on_token(self, process: Process, age: float) -> None:
+        self._requests[0] = Request(None, process.configured, -age, -age)
+        self._grants[_memory(process)] = {0}
+
     def on_begin(self, task: Task) -> None:
         task.promised = task.is_caller and self._would_get(task.process)
 
     def on_ask(self, task: Task, send: Send) -> None:
         asked = self.time - elapsed(send.asked, task.process.now()) + task.process.number * CLOCKS_APART
         self._asked[task] = asked
-        for number in self._orders.get(_memory(task.process), ()):
+        for number in self._seen.get(task, ()):
             is_ended = any(self._is_later(grant, number) for grant in self._grants.get(_memory(task.process), ()))
             if not is_ended and self.time < self._answered[number] + ORDERED_WAIT - _LATE:
                 raise Broken("ordered", f"process {task.process.number} asks within the wait of request {number}")
@@ -88,13 +94,15 @@ class LawfulWorld(World):
     def on_send(self, task: Task, send: Send) -> None:
         assert task.request is not None
         for number, other in self._requests.items():
-            if other.task.request == number and self._is_second(task, other.task):
+            if other.task and other.task.request == number and self._is_second(task, other.task):
                 raise Broken("single", f"request {task.request} is sent while request {number} is under way")
         self._requests[task.request] = Request(task, task.process.configured, self._asked[task], self.time)
 
     def _is_second(self, task: Task, other: Task) -> bool:
         mine, first = task.flight, other.flight
         if not mine or not first or not other.process.is_alive or other.process.monotonic() >= first.deadline:
+            return False
+        if task.process.monotonic() >= mine.deadline:  # it asks in vain
             return False
         has_waited = mine.deadline - task.process.monotonic() <= DEADLINE / 2 + _LATE
         is_locked = self.scenario.shared and Event.CACHE_LOST not in self.scenario.events
@@ -121,7 +129,9 @@ class LawfulWorld(World):
     def on_look(self, task: Task) -> None:
         # A settled flight looks in order to publish, and learns nothing.
         if task.flight and not task.flight.is_settled and task.flight.active is task.process.strategy.memory:
-            self._orders.setdefault(_memory(task.process), set()).update(self._cached_orders)
+            orders = self._orders.setdefault(_memory(task.process), set())
+            orders |= self._cached_orders
+            self._seen[task] = frozenset(orders)
 
     def on_put(self, task: Task) -> None:
         # Reading, merging and writing is not atomic: what another has written meanwhile is lost.
@@ -156,7 +166,9 @@ class LawfulWorld(World):
     def on_error(self, task: Task, error: TokenError) -> None:
         self._check_wait(task)
         is_in_hand = token_in_hand(task.process.strategy.state, task.process.now())
-        if is_in_hand or (task.promised and self._would_get(task.process)):
+        # A thread that got no turn at all gave the caller nothing either.
+        had_time = task.process.monotonic() < (task.begun or 0.0) + DEADLINE
+        if is_in_hand or (task.promised and had_time and self._would_get(task.process)):
             raise Broken("twins", f"a caller gets an error, though there is a token: {error}")
 
     def _check_wait(self, task: Task) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from enum import Enum
 from functools import partial
 from types import CoroutineType, GeneratorType, MethodType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
 from client_credentials import AccessToken, CacheEntry, RenewalPolicy, TokenError
-from client_credentials._core.acquisition import Record, Send, Sleep, TryLock
+from client_credentials._core.acquisition import LookUp, Record, Send, Sleep, TryLock
+from client_credentials._core.entry import dump
+from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Failure, Granted, Outcome, Refused, Unreachable
 from client_credentials._core.state import Instant, State, elapsed
 from client_credentials._shell.active import ActiveConfiguration
@@ -117,9 +119,19 @@ class Task:
     """Whether get_access_token would have given a token when it began."""
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it stands before a step that takes no time."""
+        return self.begun is not None and not (isinstance(self.step, Send) and self.request is not None)
+
+    @property
     def is_due(self) -> bool:
         """Whether it waits no longer, woken or in vain."""
-        return isinstance(self.step, Wait) and (self.is_woken or self.process.monotonic() >= self.step.until)
+        return isinstance(self.step, Wait) and (self.is_woken or self.left <= 0)
+
+    @property
+    def left(self) -> float:
+        """The seconds until the end of a wait."""
+        return self.step.until - self.process.monotonic() if isinstance(self.step, Wait) else 0.0
 
     def wake(self, wait: Wait) -> None:
         """End a wait, if it is that one."""
@@ -156,12 +168,15 @@ class World:
             self._add_caller(self.processes[number])
 
     def _begin_with_a_token(self, age: float) -> None:
-        events, self.events, self.time = self.events, [], -age
-        self._add_caller(self.processes[0])
-        while choices := [choice for choice in self.choices() if choice.what is not None]:
-            self.do(choices[0])
-        self.events, self.time = events, 0.0
-        self.tasks.clear()
+        process = self.processes[0]
+        grant = Granted(access_token="token-0", expires_in=LIFETIME, scope=None)
+        fact = granted(grant, process.now().earlier(age), POLICY, (), process.draw())
+        run_on(process, partial(process.strategy.memory.record, fact))
+        self.requests = 1
+        if self.scenario.shared:
+            self.entry = dump(fact, KEY, process.now(), POLICY)
+            self.entry_end = (self.entry and self.entry.ttl) or 0.0
+        self.on_token(process, age)
 
     def _add_caller(self, process: Process) -> None:
         self.tasks.append(Task(process, _called(process), is_caller=True))
@@ -202,8 +217,11 @@ class World:
                 return ("",)
 
     def next_moment(self) -> float | None:
-        """Give when something changes next; None: a caller's time is up, and he does not wait until then."""
-        if any(task.is_due and not task.is_woken for task in self._running()):
+        """Give when something changes next; None: somebody is busy, which takes no time.
+
+        Threads that have not begun may let time pass, and requests.
+        """
+        if any(self._outcomes(number, task) for number, task in enumerate(self.tasks) if task.is_busy):
             return None
         moments = [end for _, end in self.locks.values()]
         for task in self._running():
@@ -227,8 +245,8 @@ class World:
 
     # ---- what happens ----
 
-    def do(self, choice: Choice) -> None:
-        """Let something happen."""
+    def do(self, choice: Choice, *, again: bool = False) -> None:
+        """Let something happen; what happens again was checked before."""
         match choice.what:
             case None:
                 self.moments -= 1
@@ -238,7 +256,8 @@ class World:
                 self._happen(event, choice.outcome)
             case number:
                 self._step(self.tasks[number], choice.outcome)
-        self.check()
+        if not again:
+            self.check()
 
     def pass_time(self) -> None:
         """Let time pass until something changes."""
@@ -292,6 +311,8 @@ class World:
             case Get():
                 answer = self.look()
                 task.seen = self.version
+                self.on_look(task)
+            case LookUp():
                 self.on_look(task)
             case Put(entry=entry):
                 self.on_put(task)
@@ -361,6 +382,7 @@ class World:
 
     # ---- for those who watch ----
 
+    def on_token(self, process: Process, age: float) -> None: ...
     def on_begin(self, task: Task) -> None: ...
     def on_ask(self, task: Task, send: Send) -> None: ...
     def on_send(self, task: Task, send: Send) -> None: ...
@@ -441,7 +463,7 @@ def _mark(value: object, flights: dict[int, int]) -> object:
         case MethodType():
             return value.__name__
         case GeneratorType():
-            frame, inner = value.gi_frame, value.gi_yieldfrom
+            frame, inner = value.gi_frame, cast("Any", value).gi_yieldfrom
         case CoroutineType():
             frame, inner = value.cr_frame, value.cr_await
         case partial():

@@ -309,7 +309,7 @@ def test_warnings(server: TokenServer, recwarn: pytest.WarningsRecorder) -> None
 
 
 def test_what_urllib3_says_of_a_path() -> None:
-    """O12: urllib3's errors quote the URL; ours name host and port, and `token_url` the path, but never the query."""
+    """O12: urllib3's errors quote the URL; ours quote host and port, and `token_url` alone has the path, no query."""
     url = f"http://127.0.0.1:{closed_port()}/tenant-{CLIENT_SECRET}?key=a-private-key"
     for fetch in (Urllib3Fetch(pool=urllib3.PoolManager(retries=1)), Urllib3Fetch()):
         strategy = ClientCredentialsStrategy(

@@ -312,10 +312,6 @@ def test_a_secret_that_cannot_be_sent(server: TokenServer, make: Maker, answer: 
     assert 0 == server.connections
 
 
-def _boom(*_: object) -> Any:
-    raise LookupError("a hook's own words")
-
-
 def test_a_token_error_of_a_hook(server: TokenServer, make: Maker) -> None:
     """A TokenError that a hook raises is taken as the failure that it describes."""
 
@@ -423,10 +419,12 @@ class Late:
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(SdkConfiguration)])
 def test_what_has_to_be_awaited(name: str) -> None:
     """A hook that is a coroutine function is refused, since nothing would await it; but for the async one's fetch."""
+    awaited: dict[str, Any] = {name: Late()}
+    number: dict[str, Any] = {name: 7}
     with pytest.raises(ValueError, match=f"^{name} must be synchronous"):
-        ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET).set_configuration(SdkConfiguration(**{name: Late()}))
+        ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET).set_configuration(SdkConfiguration(**awaited))
     with pytest.raises(ValueError, match=f"^{name} must (be|have)"):
-        SdkConfiguration(**{name: 7})
+        SdkConfiguration(**number)
 
 
 @pytest.mark.parametrize("wrong", [later, [], 7], ids=["coroutine function", "no secret", "number"])

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -43,7 +43,8 @@ class Loops:
             self.ended.append("cancelled")
             raise
         self.ended.append("done")
-        return self.answer() if callable(self.answer) else self.answer
+        answer: Any = self.answer() if callable(self.answer) else self.answer
+        return cast("TokenResponse", answer)
 
 
 def make(fetch: Any, clock: FakeClock | None = None, policy: RenewalPolicy = EXACT) -> AsyncClientCredentialsStrategy:
@@ -66,7 +67,22 @@ def test_the_loop_of_whoever_asked() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("wrapped", [lambda fetch: lambda request: fetch(request), lambda fetch: fetch.__call__])
+def called(fetch: Any) -> Callable[[TokenRequest], Any]:
+    """Wrap a fetch in a function that is none of a coroutine."""
+
+    def call(request: TokenRequest) -> Any:
+        return fetch(request)
+
+    return call
+
+
+def bound(fetch: Any) -> Callable[[TokenRequest], Any]:
+    """Give the method by which a fetch is called."""
+    method: Callable[[TokenRequest], Any] = fetch.__call__
+    return method
+
+
+@pytest.mark.parametrize("wrapped", [called, bound])
 def test_other_shapes(wrapped: Callable[[Any], Any]) -> None:
     """A bound method is a coroutine function as well, and what a function gives is awaited where it can be."""
     fetch = Loops()
@@ -80,7 +96,7 @@ def test_not_for_threads() -> None:
         ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET).set_configuration(SdkConfiguration(fetch=Loops()))
     strategy = ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, policy=HASTY)
     fetch = Loops()
-    strategy.set_configuration(configuration(fetch=lambda request: fetch(request)))
+    strategy.set_configuration(configuration(fetch=called(fetch)))
     with pytest.raises(TokenEndpointUnreachable, match="event loop"):
         strategy.get_or_create_access_token()
     assert [] == fetch.ran

@@ -140,8 +140,8 @@ class TestAsking:
             return usual[hook](*given)
 
         usual: dict[str, Callable[..., Any]] = {
-            "fetch": lambda _: refuse() if hook == "error_handler" else grant(),
-            "deserializer": lambda _: {"access_token": "a-token", "token_type": "bearer"},
+            "fetch": Endpoint(refuse() if hook == "error_handler" else grant()),
+            "deserializer": lambda *_: {"access_token": "a-token", "token_type": "bearer"},
             "client_secret": lambda: "a-secret-71",
             **dict.fromkeys(
                 ("before_request", "after_request", "response_validator", "error_handler"), lambda *_: None
@@ -166,11 +166,11 @@ class TestAsking:
     def test_where_a_token_is_there(self, clock: FakeClock) -> None:
         """A hook of a renewal gets the token that is there, as every caller does."""
         found: list[object] = []
-        strategy = strategy_of(
-            Endpoint(grant("one"), grant("two")),
-            clock,
-            before_request=lambda _: found.append(outcome(strategy.get_or_create_access_token)),
-        )
+
+        def ask(_: TokenRequest) -> None:
+            found.append(outcome(strategy.get_or_create_access_token))
+
+        strategy = strategy_of(Endpoint(grant("one"), grant("two")), clock, before_request=ask)
         strategy.get_or_create_access_token()
         clock.advance(3500)
         strategy.get_or_create_access_token()
@@ -182,18 +182,22 @@ class TestAsking:
         other = strategy_of(Endpoint(grant("theirs")))
         other._identity.client = attrs.evolve(other._identity.client, client_id="another")  # pyright: ignore[reportPrivateUsage]
         found: list[object] = []
-        strategy = strategy_of(
-            Endpoint(grant("mine")), before_request=lambda _: found.append(outcome(other.get_or_create_access_token))
-        )
+
+        def ask(_: TokenRequest) -> None:
+            found.append(outcome(other.get_or_create_access_token))
+
+        strategy = strategy_of(Endpoint(grant("mine")), before_request=ask)
         assert "mine" == outcome(strategy.get_or_create_access_token)
         assert ["theirs"] == found
 
     def test_after_its_request(self) -> None:
         """What a hook leaves behind, a timer say, asks like anybody once the request is over."""
         contexts = list[Any]()
-        strategy = strategy_of(
-            Endpoint(grant("one"), grant("two")), before_request=lambda _: contexts.append(copy_context())
-        )
+
+        def leave(_: TokenRequest) -> None:
+            contexts.append(copy_context())
+
+        strategy = strategy_of(Endpoint(grant("one"), grant("two")), before_request=leave)
         strategy.get_or_create_access_token()
         settled(strategy)
         strategy.remove_access_token()

@@ -172,17 +172,22 @@ class TestAnOrderedWait:
         settled(strategy)
         for _ in range(3):
             strategy.remove_access_token()
-            error = outcome(strategy.get_or_create_access_token)
-            assert isinstance(error, TokenRefused)
+            outcome(strategy.get_or_create_access_token)
+        error = outcome(strategy.get_or_create_access_token)
         assert isinstance(error, TokenRefused)
         assert 59.7 < (error.retry_after or 0) <= 60
         assert 1 == len(endpoint.requests)
 
 
+def fail(_: TokenRequest) -> TokenResponse:
+    """Be a fetch that raises."""
+    raise LookupError
+
+
 class TestTheFleet:
     """What other hosts put into the cache is known here, whatever happened here."""
 
-    @pytest.mark.parametrize("failure", [HOUR, refuse(), lambda _: 1 / 0], ids=["throttled", "refused", "hook"])
+    @pytest.mark.parametrize("failure", [HOUR, refuse(), fail], ids=["throttled", "refused", "hook"])
     def test_a_token_despite_this_gate(self, failure: TokenResponse | Callable[[TokenRequest], Any]) -> None:
         """A backoff of this process hides no good token of another host."""
         shelf, late = Shelf(), Held(grant("theirs"))
@@ -419,7 +424,6 @@ class TestTime:
         assert "old" == outcome(strategy.get_or_create_access_token)
         hangs.go.set()
 
-    @pytest.mark.xfail(reason="each request is followed by the next one until the deadline", strict=True)
     def test_dead_on_arrival(self, clock: FakeClock) -> None:
         """A token that is expired when it arrives is handed to nobody, and is no reason to ask without a pause."""
 

@@ -83,6 +83,8 @@ def test_fork_while_another_thread_imports(server: TokenServer) -> None:
         import warnings
         warnings.simplefilter("ignore", DeprecationWarning)
         importing = threading.Event()
+        answer = TokenResponse(200, {}, b'{"access_token":"a-token","token_type":"bearer"}')
+        strategy.set_configuration(SdkConfiguration(fetch=lambda request: answer))
 
         class Slowly:
             def find_spec(self, name, path=None, target=None):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 import attrs
@@ -129,7 +130,11 @@ class SoftTimeLimit(Exception):
 @contextmanager
 def alarm(seconds: float, handle: Callable[[], object]) -> Generator[None]:
     """Have a signal handler called in the main thread, in so many seconds."""
-    before = signal.signal(signal.SIGALRM, lambda *_: handle())
+
+    def handler(_: int, __: FrameType | None) -> None:
+        handle()
+
+    before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -170,7 +175,7 @@ class TestSignals:
         """A handler that interrupts one who waits and asks itself gets an error at once, and the other the token."""
         server.always(Answer(delay=0.5))
         strategy = make_sync(server)
-        found: list[tuple[float, object]] = []
+        found: list[tuple[object, float]] = []
 
         def ask() -> None:
             began = time.monotonic()
@@ -305,7 +310,7 @@ def test_somebody_else_has_begun(server: TokenServer) -> None:
     internals: Any = strategy
     last = internals._active.flight
     strategy.get_or_create_access_token()
-    joined = internals._begin(last, time.monotonic() + 5, waits=True)
+    joined = internals._begin(last, time.monotonic() + 5, None, waits=True)
     assert joined is internals._active.flight.latest()
     assert 1 == len(server.requests)
 

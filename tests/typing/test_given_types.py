@@ -25,6 +25,7 @@ from client_credentials import (
     ClientCredentialsStrategy,
     Clock,
     FileCachingStrategy,
+    HookError,
     InMemoryCachingStrategy,
     InvalidTokenResponse,
     LockingCachingStrategy,
@@ -81,7 +82,7 @@ def test_policy_and_authentication() -> None:
     """Times are numbers of seconds; the ways of authentication are an enumeration."""
     policy = RenewalPolicy(renew_ahead=120, leeway=10, assumed_lifetime=300, max_lifetime=86400, jitter=0, deadline=10)
     assert_type(policy, RenewalPolicy)
-    assert_type(policy.renew_ahead, float)
+    assert_type(policy.renew_ahead, float | None)
     assert_type(policy.leeway, float)
     assert_type(policy.assumed_lifetime, float)
     assert_type(policy.max_lifetime, float)
@@ -113,6 +114,8 @@ def test_errors() -> None:
     assert_type(invalid, InvalidTokenResponse)
     assert_type(invalid.status, int | None)
     assert_type(invalid.reason, str)
+    hook = HookError("fetch", "raised KeyError", retryable=False)
+    assert_type(hook.hook, str)
     unreachable = TokenEndpointUnreachable("why", retryable=True, retry_after=1)
     assert_type(unreachable, TokenEndpointUnreachable)
     assert_type(unreachable.reason, str)
@@ -267,7 +270,6 @@ def test_clocks() -> None:
 def test_the_fetch() -> None:
     """A fetch is any function from a request to a response."""
     fetch = assert_type(Urllib3Fetch(pool=None, max_body=1024, trust_env=False), Urllib3Fetch)
-    assert_type(fetch.bounded, bool)
     with TokenServer("an-id", "a-secret") as server:
         request = TokenRequest("POST", server.url, {}, b"", 5)
         assert 415 == assert_type(fetch(request), TokenResponse).status
@@ -275,12 +277,13 @@ def test_the_fetch() -> None:
 
 def test_the_test_kit() -> None:
     """What users' own tests are given is typed like the rest."""
-    answer = Answer(status=200, headers={}, body=None, delay=0, lifetime=None, raw=None)
+    answer = Answer(status=200, headers={}, body=None, delay=0, drip=0, lifetime=None, raw=None)
     assert_type(answer, Answer)
     assert_type(answer.status, int)
     assert_type(answer.headers, Mapping[str, str])
     assert_type(answer.body, bytes | Mapping[str, object] | None)
     assert_type(answer.delay, float)
+    assert_type(answer.drip, float)
     assert_type(answer.lifetime, int | None)
     assert_type(answer.raw, bytes | None)
     assert_type(answer.encode(), bytes)

@@ -23,10 +23,12 @@ from .lifecycle import (
     decide,
     failed,
     granted,
+    is_overdue,
     lost_time,
     poll_wait,
     reserve,
     retry_wait,
+    timed_out,
 )
 from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
 from .request import cache_key
@@ -142,8 +144,13 @@ _Told: TypeAlias = tuple[tuple[Failure, float], ...]
 _SECOND_CHOICE: Final = "the first client secret is refused (invalid_client); another of them is in use"
 
 
-async def acquire(client: Client, policy: RenewalPolicy) -> None:
-    """Obtain a token for a client, once; whatever comes of it is in memory, in the cache, and told."""
+async def acquire(client: Client, policy: RenewalPolicy, shut: str | None = None) -> None:
+    """Obtain a token for a client, once; whatever comes of it is in memory, in the cache, and told.
+
+    `shut` is the cache key where the gate is shut, so that there is only the cache to look in.
+    """
+    if shut is not None and await _is_served(await LookUp(shut)):
+        return
     read = await ReadSecrets()
     secrets = read.value
     if not isinstance(secrets, tuple):
@@ -154,6 +161,10 @@ async def acquire(client: Client, policy: RenewalPolicy) -> None:
         key = cache_key(client, secret.reveal())
         look = await _look_and_lock(key, policy)
         if look is None:
+            return
+        if is_overdue(look.left):  # this thread had no turn for so long that nobody waits any more
+            await Settle(Fail(timed_out(policy.deadline), 0.0))
+            await Unlock()
             return
         sent, tried = await _send(secret, look)
         told += tried

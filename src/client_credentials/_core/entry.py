@@ -132,10 +132,13 @@ def dump(state: State, key: str, now: Instant, policy: RenewalPolicy) -> CacheEn
     return None if text is None else CacheEntry(text, ttl)
 
 
-def load(kept: CacheEntry, key: str, at: Instant, policy: RenewalPolicy, dice: float) -> State | None:
+def load(
+    kept: CacheEntry, key: str, at: Instant, policy: RenewalPolicy, dice: float, lateness: float = 0.0
+) -> State | None:
     """Read a state back that was asked for at this moment; None for any text that `dump` did not write for this key.
 
-    How old an entry is, the cache's own clock says, where it has one: the writer's may be another host's.
+    How old an entry is, the cache's own clock says, where it has one: the writer's may be another host's. It may be
+    older by `lateness`, the seconds that a write may take, so a token ends sooner by that.
     """
     if len(kept.value) > _LONGEST_TEXT:
         return None
@@ -156,7 +159,7 @@ def load(kept: CacheEntry, key: str, at: Instant, policy: RenewalPolicy, dice: f
         return Asked(stamp=when.stamp, at=written.earlier(when.age))
 
     return State(
-        held=_held(entry.held, asked(entry.held.asked), policy, dice) if entry.held else None,
+        held=_held(entry.held, asked(entry.held.asked), policy, dice, lateness) if entry.held else None,
         granted=asked(entry.granted) if entry.granted else None,
         gates=tuple(
             Gate(
@@ -172,12 +175,13 @@ def load(kept: CacheEntry, key: str, at: Instant, policy: RenewalPolicy, dice: f
     )
 
 
-def _held(kept: _Held, asked: Asked, policy: RenewalPolicy, dice: float) -> Held:
+def _held(kept: _Held, asked: Asked, policy: RenewalPolicy, dice: float, lateness: float) -> Held:
     token = kept.token
     grant = Granted(access_token=token.access_token, expires_in=token.expires_in, scope=token.scope, extra=token.extra)
     # By the clock of the host that asked, so that all who share the entry have an equal token.
     made = token_of(grant, Instant(asked.stamp, 0.0), attrs.evolve(policy, max_lifetime=1e9), ())
-    return hold(made, asked, policy, dice, assumed=kept.assumed, refresh_in=kept.refresh_in)
+    held = hold(made, asked, policy, dice, assumed=kept.assumed, refresh_in=kept.refresh_in)
+    return attrs.evolve(held, renewal=held.renewal - lateness, end=held.end - lateness, last=held.last - lateness)
 
 
 def _is_plausible(entry: _Entry, key: str) -> bool:
@@ -186,11 +190,7 @@ def _is_plausible(entry: _Entry, key: str) -> bool:
         entry.version == _VERSION
         and entry.owner == _owner(key)
         and (entry.held is None or _is_granted(entry.held.token))
-        and all(
-            asked.age >= -_ROUNDED_UP
-            for asked in (entry.held and entry.held.asked, entry.granted, entry.removed)
-            if asked
-        )
+        and all(asked.age >= -_ROUNDED_UP for asked in _asked_in(entry))
         and all(
             gate.age >= -_ROUNDED_UP
             and gate.streak > 0

@@ -22,6 +22,7 @@ request is made while it is shut.
 
 from __future__ import annotations
 
+import math
 from typing import Final, TypeAlias
 
 import attrs
@@ -111,15 +112,20 @@ def token_in_hand(state: State, now: Instant) -> AccessToken | None:
             return None
 
 
-def answer(state: State, now: Instant, ended: Fail | None, left: float, deadline: float) -> AccessToken | Fail | None:
+def answer(
+    state: State, now: Instant, ended: Fail | None, left: float, deadline: float, flights: int = 0
+) -> AccessToken | Fail | None:
     """Say what a caller gets who has waited for a flight: a token, its failure, or None to go on.
 
     `ended` is the failure that the flight came to, if it came to one; `left` are the seconds until the caller's own
-    deadline, which is `deadline` seconds long. A good token wins over any failure, and so does an overdue one.
+    deadline, which is `deadline` seconds long; `flights` are those that ended while it waited, of which there is no use
+    in more than the retries. A good token wins over any failure, and so does an overdue one.
     """
     token = token_in_hand(state, now)
     if token is None and ended is None and left <= 0:
         ended = Fail(timed_out(deadline), 0.0)
+    if token is None and ended is None and flights > MOST_RETRIES:
+        ended = Fail(Unreachable(reason="each token had expired before it arrived"), 0.0)
     if token is None and ended is not None and state.held and elapsed(state.held.asked.at, now) < state.held.last:
         token = state.held.token
     return token or ended
@@ -165,10 +171,7 @@ def given_up(
 
 
 def lost_time(left: float) -> bool:
-    """Tell whether a flight outlasts its deadline so far that this machine or process stood still; `left` is below 0.
-
-    Then its failure is nobody's, and backs nothing off.
-    """
+    """Tell whether a flight outlasts its deadline so far that this machine stood still: its failure is nobody's."""
     return left < -_LOST
 
 
@@ -177,13 +180,11 @@ def begin(state: State, now: Instant) -> Instant:
 
     A clock that stands still, as in tests, would otherwise leave open what came first.
     """
-    known = [gate.asked for gate in state.gates]
-    known += [asked for asked in (state.granted, state.removed) if asked is not None]
+    known = [*(gate.asked for gate in state.gates), *filter(None, (state.granted, state.removed))]
     youngest = min((elapsed(asked.at, now) for asked in known), default=_TICK)
     moment = now.earlier(min(youngest - _TICK, 0.0))
-    stamps = {asked.stamp for asked in known}  # what a cache keeps is told older than it is, but for its stamp
-    while moment.wall in stamps:
-        moment = moment.earlier(-_TICK)
+    while any(moment.wall == asked.stamp for asked in known):  # a cache tells all older than it is, but for its stamp
+        moment = Instant(math.nextafter(moment.wall, math.inf), moment.monotonic)
     return moment
 
 

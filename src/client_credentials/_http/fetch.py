@@ -35,21 +35,19 @@ class Urllib3Fetch:
         trust_env: bool = True,
     ) -> None:
         if type(max_body) is not int or max_body < 1:
-            raise ValueError("max_body: must be a positive whole number of bytes")
+            raise ValueError("max_body must be a positive whole number of bytes")
         if pool is not None and not _has(pool, "urlopen", "connection_from_url", "clear"):
-            raise ValueError("pool: must be a urllib3.PoolManager")
+            raise ValueError("pool must be a urllib3.PoolManager")
         if ssl_context is not None and not _has(ssl_context, "wrap_socket"):
-            raise ValueError("ssl_context: must be an ssl.SSLContext")
+            raise ValueError("ssl_context must be an ssl.SSLContext")
         if pool is not None and ssl_context is not None:
-            raise ValueError("ssl_context: must not be combined with pool, which has its own")
-        self.bounded = pool is None
-        """Whether an exchange ends at its deadline by itself."""
+            raise ValueError("ssl_context must not be combined with pool, which has its own")
         # Imported here and not in a request, where a fork, a chroot or a lack of descriptors may get in the way;
         # and not with the package, which is then cheap to import.
         from .transport import OwnConnection, UsersPool, verifies
 
         if ssl_context is not None and not verifies(ssl_context):
-            raise ValueError("ssl_context: must verify certificates (verify_mode CERT_REQUIRED)")
+            raise ValueError("ssl_context must verify certificates (verify_mode CERT_REQUIRED)")
         self._send = (
             OwnConnection(max_body, ssl_context, trust_env=trust_env) if pool is None else UsersPool(pool, max_body)
         )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from .._core.lifecycle import LOCK_MARGIN, REMOVAL_WAITS, removed, unread
 from .._core.model import AccessToken, Client
+from .._core.secret import Secret
 from .._core.state import EMPTY, Instant, State, merge, publishable, tells_more
 from ..configuration import SdkConfiguration
 from .chain import Link
@@ -42,7 +44,7 @@ class Lease(Link):
 class ActiveConfiguration:
     """What flights and callers share: the newest state, the newest flight, and the cache, where there is one."""
 
-    __slots__ = ("cache", "configuration", "flight", "lease", "looks")
+    __slots__ = ("cache", "configuration", "flight", "gone", "lease", "looks")
 
     def __init__(self, client: Client, configuration: SdkConfiguration, cache: StateCache | None) -> None:
         self.configuration = configuration
@@ -51,6 +53,8 @@ class ActiveConfiguration:
         self.flight = Flight(self, client, Instant(math.nan, math.nan), 0.0)
         self.flight.settle(None)
         self.flight.is_over = True
+        self.gone: tuple[Secret, ...] = ()
+        """The last tokens removed, which an error must not repeat."""
         self.looks: dict[None, object] = {}
         """Whether somebody looks in the cache for those who wait for an endpoint."""
 
@@ -78,6 +82,14 @@ class ActiveConfiguration:
                 self.lease = new
                 return state
 
+    def tokens(self) -> Iterator[str]:
+        """Give the tokens that a text must not show: the one held, and the last ones removed."""
+        held = self.known().state.held
+        if held:
+            yield held.token.access_token
+        for secret in self.gone:
+            yield secret.reveal()
+
     def look(self, key: str) -> State:
         """Merge into memory what the cache keeps under a key, and give what is known then."""
         if self.cache is None:
@@ -95,7 +107,6 @@ class ActiveConfiguration:
         now, known = self.now(), self.known().state
         settled = State(granted=known.granted, removed=known.removed)
         merged = merge(merge(cached, publishable(fact), now), settled, now)
-        # Each time that an entry is written it is told half a second older: not once for each host of a fleet.
         if tells_more(merged, cached):
             self.cache.store(key, merged, now)
 
@@ -103,6 +114,10 @@ class ActiveConfiguration:
         """Rewrite the entry without that token; None: without any. `fact` is what was removed in memory."""
         cache = self.cache
         if cache is None:
+            return
+        theirs = removed(cache.load(key, self.now(), dice()), token)
+        self.record(theirs)
+        if EMPTY == fact == theirs:
             return
         release = None
         for seconds in REMOVAL_WAITS:
@@ -112,10 +127,7 @@ class ActiveConfiguration:
                 break
             time.sleep(seconds)
         try:
-            theirs = removed(cache.load(key, self.now(), dice()), token)
-            self.record(theirs)
-            if EMPTY != fact or EMPTY != theirs:
-                self.publish(key, EMPTY)
+            self.publish(key, EMPTY)
         finally:
             if release:
                 release()

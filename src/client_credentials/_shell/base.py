@@ -22,13 +22,13 @@ from .._core.lifecycle import (
     token_in_hand,
     too_many_hang,
 )
-from .._core.model import AccessToken, ClientAuthentication, Failure, RenewalPolicy, Unreachable, without_query
-from .._core.secret import NO_SECRET
+from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable, without_query
+from .._core.secret import NO_SECRET, Secret
 from .._core.state import EMPTY, State
 from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import error_of
 from . import threads
-from .active import ActiveConfiguration
+from .active import ActiveConfiguration, Lease
 from .dice import dice
 from .driver import fly, tell
 from .flight import Flight
@@ -38,10 +38,11 @@ from .state_cache import StateCache
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+_MOST_GONE: Final = 8
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 _DEFAULT_POLICY: Final = RenewalPolicy()
-_WITHIN_ITSELF: Final = Unreachable(reason="asked for within the request that is to bring it", retryable=False)
-_TOO_MANY_HANG: Final = Unreachable(reason=f"{MOST_HUNG} earlier requests still hang past their deadline")
+_WITHIN_ITSELF: Final = Fail(Unreachable(reason="asked for within its own token request", retryable=False), 0.0)
+_TOO_MANY_HANG: Final = Fail(Unreachable(reason=f"{MOST_HUNG} earlier requests still hang past their deadline"), 0.0)
 
 
 class BaseStrategy:
@@ -67,8 +68,7 @@ class BaseStrategy:
     ) -> None:
         """Check a client's registration; nothing is sent or started. Raises ValueError that names the argument.
 
-        What a request needs is imported here, and nothing within one: make a strategy before you fork, drop privileges
-        or change the root directory.
+        What a request needs is imported here, and nothing within one: make a strategy before a chroot, say.
 
         - `client_id`, `client_secret`: how the client is registered. A callable is read for each token request. Of
           several secrets the first is sent, and at `invalid_client` the next. None: with `ClientAuthentication.TLS`.
@@ -96,8 +96,7 @@ class BaseStrategy:
         check_kind("policy", policy, RenewalPolicy)
         self._identity = Identity(client, secrets, policy)
         self._hung: dict[int, Flight] = {}
-        # Nobody else has this cache, so there is no need of it.
-        self._active = ActiveConfiguration(client, SdkConfiguration(), None)
+        self._active = ActiveConfiguration(client, SdkConfiguration(), None)  # nobody else has that cache
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
         """Use these collaborators from now on; may be called again. Raises ValueError.
@@ -113,14 +112,15 @@ class BaseStrategy:
     _takes_coroutines = False
 
     @property
+    def _lease(self) -> Lease:
+        return self._active.known()
+
+    @property
     def _deadline(self) -> float:
         return self._identity.policy.deadline
 
     def _serve_or_join(self, until: float) -> AccessToken | Flight:
-        """Give a good token, or the flight to wait for; `until` is the caller's deadline, in real time.
-
-        Raises TokenError where there is neither.
-        """
+        """Give a good token, or the flight to wait for until a moment in real time; raises TokenError for neither."""
         active = self._active
         lease = active.known()
         now = active.now()
@@ -132,12 +132,15 @@ class BaseStrategy:
             case Renew(token=token):
                 flight = self._flight_under_way(active)
                 if flight.is_gone and not self._is_full():
-                    self._begin(flight, time.monotonic() + self._deadline, waits=False)
+                    self._begin(flight, time.monotonic() + self._deadline, None, waits=False)
                 return token
-            case Fail(failure=failure, wait=wait) if active.cache is None:
+            case Ask():
+                return self._join(self._flight_under_way(active), until, None)
+            case Fail() if active.cache is not None and self._identity.keys:
+                # Another host may have put a token into the cache.
+                return self._join(self._flight_under_way(active), until, self._identity.keys[0])
+            case Fail(failure=failure, wait=wait):
                 raise error_of(failure, wait, self._identity.client)
-            case Ask() | Fail():  # another host may have put a token into the cache
-                return self._join(self._flight_under_way(active), until)
             case _:
                 assert_never(decision)
 
@@ -148,8 +151,11 @@ class BaseStrategy:
             self._give_up(flight)
         return flight
 
-    def _join(self, flight: Flight, until: float) -> AccessToken | Flight:
-        """Give the flight to wait for: this one, or where it is gone, a new one."""
+    def _join(self, flight: Flight, until: float, shut: str | None) -> AccessToken | Flight:
+        """Give the flight to wait for: this one, or where it is gone, a new one.
+
+        `shut` is the cache key where the gate is shut, so that there is only the cache to look in.
+        """
         if Flight.is_engaged(self._identity.client):
             return self._without_request(flight.active, _WITHIN_ITSELF)
         if not flight.is_gone:
@@ -158,23 +164,21 @@ class BaseStrategy:
             return flight
         if self._is_full():
             return self._without_request(flight.active, _TOO_MANY_HANG)
-        return self._begin(flight, until, waits=True)
+        return self._begin(flight, until, shut, waits=True)
 
-    def _without_request(self, active: ActiveConfiguration, failure: Failure) -> AccessToken:
+    def _without_request(self, active: ActiveConfiguration, ended: Fail) -> AccessToken:
         """Give a token whose end was only assumed, where there is one, or raise why none is asked for."""
-        got = answer(active.known().state, active.now(), Fail(failure, 0.0), 0.0, self._deadline)
+        got = answer(active.known().state, active.now(), ended, 0.0, self._deadline)
         if isinstance(got, AccessToken):
             return got
-        raise error_of(failure, 0.0, self._identity.client)
+        raise error_of(ended.failure, ended.wait, self._identity.client)
 
-    def _begin(self, last: Flight, until: float, *, waits: bool) -> Flight:
-        """Begin a flight after the last one, or give the one that somebody else has begun.
-
-        Where there is no thread for it, the caller who waits makes it; who does not wait leaves it.
-        """
+    def _begin(self, last: Flight, until: float, shut: str | None, *, waits: bool) -> Flight:
+        """Begin a flight, or give the one begun meanwhile; where there is no thread, a caller who waits makes it."""
         active = last.active
         flight = Flight(active, self._identity.client, active.now(), until)
         flight.loop = self._running_loop()
+        flight.shut = shut
         start = partial(threads.start, partial(self._fly, flight))
         try:
             begun = last.succeed(flight)
@@ -241,15 +245,15 @@ class BaseStrategy:
                 self._hung.pop(number, None)
         return too_many_hang(len(self._hung))
 
-    def _result(self, flight: Flight, until: float) -> AccessToken | None:
+    def _result(self, flight: Flight, until: float, flights: int) -> AccessToken | None:
         """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""
         if not flight.is_gone and is_overdue(flight.left):
             self._give_up(flight)
-        active = flight.active
         # What was set meanwhile decides: a flight under the old configuration delivers to nobody under the new one.
-        current = active is self._active
-        state, ended = (active.known().state, flight.ended) if current else (EMPTY, None)
-        got = answer(state, active.now(), ended, until - time.monotonic(), self._deadline)
+        active = self._active
+        ended = flight.ended if flight.active is active else None
+        left = until - time.monotonic()
+        got = answer(active.known().state, active.now(), ended, left, self._deadline, flights)
         if isinstance(got, Fail):
             raise error_of(got.failure, got.wait, self._identity.client) from (flight.cause if got is ended else None)
         return got
@@ -273,6 +277,8 @@ class BaseStrategy:
         token = token or (held.token if held else None)
         fact = removed(active.known().state, token)
         active.record(fact)
+        if token:
+            active.gone = (*active.gone, Secret(token.access_token))[-_MOST_GONE:]
         return partial(self._forget_in_cache, active, token, fact)
 
     def _forget_in_cache(self, active: ActiveConfiguration, token: AccessToken | None, fact: State) -> None:

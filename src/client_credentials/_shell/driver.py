@@ -37,6 +37,7 @@ from .request import Attempted, Fetch, attempt
 T = TypeVar("T")
 
 
+_NO_LOOP: Final = "no event loop is left to run fetch in"
 _SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clients
 
 
@@ -53,13 +54,13 @@ async def fly_here(identity: Identity, flight: Flight) -> None:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that waits for nothing."""
+    """Run a coroutine that waits for nothing; a fetch of the program's that does is told that there is no loop."""
     try:
         coroutine.send(None)
+        while True:
+            coroutine.throw(TokenEndpointUnreachable(_NO_LOOP))
     except StopIteration as stop:
         return cast("T", stop.value)
-    coroutine.close()
-    raise TypeError("fetch must not be asynchronous here")
 
 
 def tell(client: Client, configuration: SdkConfiguration, failure: Failure, wait: float) -> None:
@@ -87,7 +88,7 @@ class _Driver:
         """Perform one command after the other, until there is none."""
         flight, active = self._flight, self._flight.active
         flight.engage()
-        machine = acquire(self._identity.client, self._identity.policy)
+        machine = acquire(self._identity.client, self._identity.policy, flight.shut)
         done: Done[Any] | None = None
         try:
             while True:
@@ -152,7 +153,7 @@ class _Driver:
             active.configuration,
             fetch,
             max(flight.left, _SHORTEST_TIMEOUT),
-            active.known().state,
+            active.tokens,
             self._caught,
         )
         self._cause = attempted.cause
@@ -174,7 +175,7 @@ class _Driver:
         if loop is None:
             if iscoroutine(fetched):
                 fetched.close()
-            raise TokenEndpointUnreachable("no event loop is left to run fetch in")
+            raise TokenEndpointUnreachable(_NO_LOOP)
         from asyncio import run_coroutine_threadsafe  # whoever has an event loop has imported it
 
         future = run_coroutine_threadsafe(_awaited(fetch, request, fetched), loop)

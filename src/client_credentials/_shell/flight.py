@@ -10,7 +10,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
-from .._core.lifecycle import Fail, is_overdue
+from .._core.lifecycle import Fail
 from .._core.model import Client
 from .._core.state import Instant
 from .chain import Link
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .active import ActiveConfiguration
 
-_LONGEST_AT_EXIT: Final = 0.5  # seconds
+_LONGEST_AT_EXIT: Final = 100  # milliseconds
 
 _engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
 
@@ -50,6 +50,7 @@ class Flight(Link):
         "is_unmanned",
         "is_waited",
         "loop",
+        "shut",
     )
 
     def __init__(self, active: ActiveConfiguration, client: Client, asked: Instant, deadline: float) -> None:
@@ -59,6 +60,8 @@ class Flight(Link):
         self.asked = asked
         self.deadline = deadline
         self.loop: AbstractEventLoop | None = None
+        self.shut: str | None = None
+        """The cache key, where it was begun to look in the cache alone."""
         self.cause: BaseException | None = None
         """What the program's own code raised."""
         self.ended: Fail | None = None
@@ -152,8 +155,7 @@ _holding_exit: Final[dict[int, Flight]] = {}
 
 @atexit.register
 def _wait_for_publications() -> None:
-    end = time.monotonic() + _LONGEST_AT_EXIT
-    while any(not flight.is_left_behind for flight in tuple(_holding_exit.values())):
-        if is_overdue(end - time.monotonic()):
+    for _ in range(_LONGEST_AT_EXIT):
+        if all(flight.is_left_behind for flight in tuple(_holding_exit.values())):
             break
         time.sleep(0.001)

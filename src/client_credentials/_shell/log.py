@@ -8,5 +8,5 @@ from contextlib import suppress
 
 def warn(message: str, *values: object) -> None:
     """Log a warning; a handler that raises is code of the program's that fails, and harms nobody."""
-    with suppress(Exception):
+    with suppress(Exception, SystemExit):
         logging.getLogger("client_credentials").warning(message, *values)

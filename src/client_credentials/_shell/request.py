@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from inspect import isawaitable
 from typing import TypeAlias, cast
 
@@ -26,7 +26,6 @@ from .._core.refusal import redacted_failure, with_retry_after
 from .._core.request import credentials_note, hidden_of, token_request
 from .._core.response import decode, parse_document, status_failure
 from .._core.secret import NO_SECRET, Secret
-from .._core.state import State
 from .._http.fetch import Urllib3Fetch
 from ..configuration import HIDDEN, SdkConfiguration, accept_success, json_object
 from ..errors import TokenError, failure_of
@@ -52,7 +51,7 @@ def read_secret(source: Secret) -> Secret | Attempted:
     try:
         value = source.reveal()
     except TokenError as error:
-        return Attempted(redacted_failure(failure_of(error), NOTHING), error)
+        return Attempted(redacted_failure(failure_of(error), NOTHING))
     except Exception as error:  # the program's code
         return Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
     try:
@@ -67,17 +66,17 @@ async def attempt(
     configuration: SdkConfiguration,
     fetch: Fetch,
     seconds: float,
-    state: State,
+    tokens: Callable[[], Iterable[str]],
     caught: type[BaseException] = Exception,
 ) -> Attempted:
-    """Make one token request, in so many seconds; an error repeats neither secret nor a token of the state.
+    """Make one token request, in so many seconds; an error repeats neither the secret nor one of these tokens.
 
     `fetch` is the configuration's, or what brings it into the event loop that it needs. Of what the program's code
     raises, `caught` is a failure.
     """
     # No frame that calls the program's code has a bare secret among its locals: tracebacks may show them.
     request = token_request(client, secret.reveal(), seconds)
-    hidden = hidden_of(client, secret, lambda: (state.held.token.access_token,) if state.held else ())
+    hidden = hidden_of(client, secret, tokens)
     response: TokenResponse | None = None
     outcome: Outcome
     cause: BaseException | None = None
@@ -110,8 +109,8 @@ async def attempt(
         HIDDEN.reset(context)
     if response is None:
         return Attempted(outcome, cause)
-    if isinstance(outcome, Malformed) and response.status >= 400:
-        # The program's validator let it pass, and there was no token in it.
+    if response.status >= 400 and (isinstance(outcome, Malformed) or stage == "deserializer"):
+        # The program's validator let it pass, and there was no token in it, or none that its deserializer could read.
         outcome = status_failure(response, hidden) or outcome
     if isinstance(outcome, Refused) and (note := credentials_note(client, outcome, secret.reveal())):
         outcome = attrs.evolve(outcome, note="; ".join(filter(None, (outcome.note, note))))

@@ -9,7 +9,7 @@ import attrs
 
 from .._core.entry import dump, load, warm_up
 from .._core.model import RenewalPolicy
-from .._core.state import EMPTY, Asked, Instant, State
+from .._core.state import EMPTY, Instant, State
 from ..caching.bounded import bounded
 from ..caching.memory import InMemoryCachingStrategy
 from ..protocols import CachingStrategy, LockingCachingStrategy
@@ -25,7 +25,7 @@ class StateCache:
     _cache: LockingCachingStrategy
     _policy: RenewalPolicy
     _lateness: float
-    """The seconds that a write may take, by which what is known is told older than it is."""
+    """The seconds that a write may take, and an entry be older than its cache says: its token ends sooner by that."""
     _is_readable: bool = True
 
     @classmethod
@@ -40,7 +40,7 @@ class StateCache:
         entry = self._cache.get(key)
         if entry is None:
             return EMPTY
-        state = load(entry, key, at, self._policy, dice)
+        state = load(entry, key, at, self._policy, dice, self._lateness)
         if state is None and self._is_readable:
             log.warn("%s holds an entry that is not ours; it counts as a miss", self._name)
         self._is_readable = state is not None
@@ -48,24 +48,11 @@ class StateCache:
 
     def store(self, key: str, state: State, now: Instant) -> None:
         """Keep a state under the key, for as long as any of it is worth knowing."""
-        entry = dump(self._aged(state), key, now, self._policy)
+        entry = dump(state, key, now, self._policy)
         if entry is None or entry.ttl is None:
             self._cache.remove(key)
         else:
             self._cache.set(key, entry.value, entry.ttl)
-
-    def _aged(self, state: State) -> State:
-        """Tell a state older by what a write may take; but not since when a gate is shut, as a wait may be ordered."""
-
-        def aged(asked: Asked) -> Asked:
-            return attrs.evolve(asked, at=asked.at.earlier(self._lateness))
-
-        return State(
-            held=state.held and attrs.evolve(state.held, asked=aged(state.held.asked)),
-            granted=state.granted and aged(state.granted),
-            gates=tuple(attrs.evolve(gate, asked=aged(gate.asked)) for gate in state.gates),
-            removed=state.removed and aged(state.removed),
-        )
 
     def try_lock(self, name: str, ttl: float) -> Callable[[], object] | None:
         """Try once to take a lock for `ttl` seconds, and give what gives it back; None: somebody else has it."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from .._core.model import CacheEntry
-from .._shell.clock import SystemClock
+from .._core.state import Instant, elapsed
+from .._shell.clock import SystemClock, read
 from .._shell.fork import survive_fork
 from .bounded import bounds_itself
 
@@ -29,10 +30,15 @@ class _Kept:
     """A value, which holds a token, and when it expires by the clock of the cache."""
 
     value: str = attrs.field(repr=False)
-    end: float
+    since: Instant
+    ttl: float
+
+    def left(self, now: Instant) -> float:
+        """Give the seconds until it expires, as whichever of the two clocks has gone further says."""
+        return self.ttl - elapsed(self.since, now)
 
 
-_NOTHING = _Kept("", -math.inf)
+_NOTHING = _Kept("", Instant(0.0, 0.0), -math.inf)
 
 
 @bounds_itself
@@ -54,17 +60,17 @@ class InMemoryCachingStrategy:
     def get(self, key: str) -> CacheEntry | None:
         """Return what was set under the key, unless it has expired."""
         kept = self._entries.get(key, _NOTHING)
-        left = kept.end - self._now()
+        left = kept.left(read(self._clock))
         return CacheEntry(kept.value, left) if left > 0 else None
 
     def set(self, key: str, value: str, ttl: float) -> None:
         """Keep a value for `ttl` seconds."""
-        now = self._now()
+        now = read(self._clock)
         with self._mutex:
-            self._entries[key] = _Kept(value, now + ttl)
+            self._entries[key] = _Kept(value, now, ttl)
             checked = list(islice(self._unchecked, _CHECKED_PER_WRITE))
             for name in checked:
-                if self._entries.get(name, _NOTHING).end <= now:
+                if self._entries.get(name, _NOTHING).left(now) <= 0:
                     self._entries.pop(name, None)
             if not checked:
                 self._unchecked = iter(list(self._entries))
@@ -88,13 +94,6 @@ class InMemoryCachingStrategy:
             with self._mutex:
                 if mine and self._leases.get(key) == now + ttl:
                     del self._leases[key]
-
-    def _now(self) -> float:
-        """Read the clock; NaN, by which nothing is kept or found, if it raises."""
-        try:
-            return self._clock.monotonic()
-        except Exception:  # a user's clock
-            return math.nan
 
     def _after_fork(self) -> None:
         self._mutex = RLock()

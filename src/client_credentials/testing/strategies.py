@@ -28,7 +28,15 @@ from .._core.refusal import with_retry_after
 from .._core.request import token_request
 from .._core.response import decode, parse_document, status_failure
 from .._core.state import EMPTY, Asked, Instant, State
-from ..errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused, error_of, failure_of
+from ..errors import (
+    HookError,
+    InvalidTokenResponse,
+    TokenEndpointUnreachable,
+    TokenError,
+    TokenRefused,
+    error_of,
+    failure_of,
+)
 
 Member: TypeAlias = Literal["access_token", "token_type", "expires_in", "scope"]
 """A member of a token response that can be wrong (RFC 6749 section 5.1)."""
@@ -159,9 +167,15 @@ def unreachable_endpoints(draw: DrawFn) -> TokenEndpointUnreachable:
     return TokenEndpointUnreachable(reason, retryable=reasons[reason], retry_after=wait)
 
 
+def hook_errors() -> SearchStrategy[HookError]:
+    """Errors of code that the program itself brought."""
+    hooks = ("fetch", "before_request", "after_request", "response_validator", "deserializer", "client_secret")
+    return st.builds(HookError, st.sampled_from(hooks), st.sampled_from(("raised KeyError", "raised OSError")))
+
+
 def token_errors() -> SearchStrategy[TokenError]:
-    """Errors of all three kinds, as a caller may get them."""
-    return st.one_of(token_refusals(), invalid_token_responses(), unreachable_endpoints())
+    """Errors of every kind, as a caller may get them."""
+    return st.one_of(token_refusals(), invalid_token_responses(), unreachable_endpoints(), hook_errors())
 
 
 def _judged(response: TokenResponse) -> TokenError:
