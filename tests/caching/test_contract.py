@@ -259,7 +259,7 @@ class TestThroughAStrategy:
         old = obtain(one)
         one.remove_access_token()
         assert other.get_access_token() is None
-        new = other.get_or_create_access_token()
+        new = obtain(other)
         assert new.access_token == one.get_or_create_access_token().access_token != old.access_token
         assert 2 == len(server.requests)
 
