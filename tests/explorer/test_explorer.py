@@ -59,9 +59,10 @@ def lost_time_counts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(acquisition, "lost_time", lambda _: False)
 
 
-def settled_before_recorded(patch: pytest.MonkeyPatch) -> None:
-    """Nothing that was granted is recorded in memory."""
+def without_end(patch: pytest.MonkeyPatch) -> None:
+    """Nothing that was granted is recorded in memory, and callers ask again and again."""
     patch.setattr(acquisition, "granted", lambda *_: EMPTY)
+    patch.setattr(lifecycle, "MOST_RETRIES", 10**9)
 
 
 def removal_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -95,7 +96,7 @@ def patient(patch: pytest.MonkeyPatch) -> None:
     """A caller waits on, whatever the time."""
     real = lifecycle.answer
     patch.setattr(base, "is_overdue", lambda _: False)
-    patch.setattr(base, "answer", lambda known, now, ended, _, deadline: real(known, now, ended, 1.0, deadline))
+    patch.setattr(base, "answer", lambda known, now, ended, _, deadline, __: real(known, now, ended, 1.0, deadline))
 
 
 def failure_first(patch: pytest.MonkeyPatch) -> None:
@@ -108,9 +109,9 @@ def former_configuration(patch: pytest.MonkeyPatch) -> None:
     """A flight under the former configuration delivers to callers under the new one."""
     real = base.BaseStrategy._result  # pyright: ignore[reportPrivateUsage]
 
-    def result(self: base.BaseStrategy, flight: Flight, until: float) -> AccessToken | None:
+    def result(self: base.BaseStrategy, flight: Flight, until: float, flights: int) -> AccessToken | None:
         memory = flight.active
-        return token_in_hand(memory.known().state, memory.now()) or real(self, flight, until)
+        return token_in_hand(memory.known().state, memory.now()) or real(self, flight, until, flights)
 
     patch.setattr(base.BaseStrategy, "_result", result)
 
@@ -118,9 +119,9 @@ def former_configuration(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("law", "scenario", "break_it"),
     [
-        ("order", "a late answer", by_arrival),
+        ("order", "an ordered wait", by_arrival),
         ("lost", "a late answer", lost_time_counts),
-        ("end", "one process", settled_before_recorded),
+        ("end", "one process", without_end),
         ("removed", "a shared removal", removal_ignored),
         ("expired", "the end of a token", no_leeway),
         ("single", "two processes", no_lock),

@@ -12,14 +12,14 @@ from client_credentials._core.client import make_client
 from client_credentials._core.model import Client
 from client_credentials._core.request import cache_key
 from client_credentials._core.secret import Secret
-from client_credentials._shell import identity
+from client_credentials._shell.identity import Identity as Known
 
 from .cache import Cache
 from .endpoint import Endpoint
 from .engine import Scheduler
 
 
-class _KnownIdentity(identity.Identity):
+class _KnownIdentity(Known):
     """What a strategy knows of a client whose one secret never changes."""
 
     def read_secrets(self) -> tuple[Secret, ...]:
@@ -35,7 +35,7 @@ class Identity:
     secret: Secret
     key: str
 
-    def known(self, policy: RenewalPolicy) -> identity.Identity:
+    def known(self, policy: RenewalPolicy) -> Known:
         """Give what a strategy knows of it once it has read the secret."""
         return _KnownIdentity(self.client, (self.secret,), policy, (self.key,))
 

@@ -424,7 +424,6 @@ class TestTime:
         assert "old" == outcome(strategy.get_or_create_access_token)
         hangs.go.set()
 
-    @pytest.mark.xfail(reason="one request follows the other until the deadline", strict=True)
     def test_dead_on_arrival(self, clock: FakeClock) -> None:
         """A token that is expired when it arrives is handed to nobody, and is no reason to ask without a pause."""
 

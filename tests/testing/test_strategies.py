@@ -17,6 +17,7 @@ from client_credentials import (
     CacheEntry,
     ClientAuthentication,
     ClientCredentialsStrategy,
+    HookError,
     InvalidTokenResponse,
     RenewalPolicy,
     SdkConfiguration,
@@ -196,7 +197,9 @@ class TestErrors:
     def test_variety(self) -> None:
         """All kinds come, those that may pass and those that will not."""
         drawn = first(token_errors())
-        assert {TokenRefused, InvalidTokenResponse, TokenEndpointUnreachable, HookError} == {type(error) for error in drawn}
+        assert {TokenRefused, InvalidTokenResponse, TokenEndpointUnreachable, HookError} == {
+            type(error) for error in drawn
+        }
         assert {True, False} == {error.retryable for error in drawn}
         assert {200, 204, 302} == {error.status for error in first(invalid_token_responses())}
 

@@ -25,6 +25,7 @@ from client_credentials import (
     ClientCredentialsStrategy,
     Clock,
     FileCachingStrategy,
+    HookError,
     InMemoryCachingStrategy,
     InvalidTokenResponse,
     LockingCachingStrategy,
@@ -113,6 +114,8 @@ def test_errors() -> None:
     assert_type(invalid, InvalidTokenResponse)
     assert_type(invalid.status, int | None)
     assert_type(invalid.reason, str)
+    hook = HookError("fetch", "raised KeyError", retryable=False)
+    assert_type(hook.hook, str)
     unreachable = TokenEndpointUnreachable("why", retryable=True, retry_after=1)
     assert_type(unreachable, TokenEndpointUnreachable)
     assert_type(unreachable.reason, str)
@@ -280,6 +283,7 @@ def test_the_test_kit() -> None:
     assert_type(answer.headers, Mapping[str, str])
     assert_type(answer.body, bytes | Mapping[str, object] | None)
     assert_type(answer.delay, float)
+    assert_type(answer.drip, float)
     assert_type(answer.lifetime, int | None)
     assert_type(answer.raw, bytes | None)
     assert_type(answer.encode(), bytes)

@@ -118,9 +118,8 @@ def answer(
     """Say what a caller gets who has waited for a flight: a token, its failure, or None to go on.
 
     `ended` is the failure that the flight came to, if it came to one; `left` are the seconds until the caller's own
-    deadline, which is `deadline` seconds long. `flights` are those that ended while it waited: where even the last of
-    the retries gave nothing that is still good, there is no use in another. A good token wins over any failure, and so
-    does an overdue one.
+    deadline, which is `deadline` seconds long; `flights` are those that ended while it waited, of which there is no use
+    in more than the retries. A good token wins over any failure, and so does an overdue one.
     """
     token = token_in_hand(state, now)
     if token is None and ended is None and left <= 0:
@@ -172,10 +171,7 @@ def given_up(
 
 
 def lost_time(left: float) -> bool:
-    """Tell whether a flight outlasts its deadline so far that this machine or process stood still; `left` is below 0.
-
-    Then its failure is nobody's, and backs nothing off.
-    """
+    """Tell whether a flight outlasts its deadline so far that this machine stood still: its failure is nobody's."""
     return left < -_LOST
 
 

@@ -28,7 +28,7 @@ from .._core.state import EMPTY, State
 from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import error_of
 from . import threads
-from .active import ActiveConfiguration
+from .active import ActiveConfiguration, Lease
 from .dice import dice
 from .driver import fly, tell
 from .flight import Flight
@@ -41,9 +41,7 @@ if TYPE_CHECKING:
 _MOST_GONE: Final = 8
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 _DEFAULT_POLICY: Final = RenewalPolicy()
-_WITHIN_ITSELF: Final = Fail(
-    Unreachable(reason="asked for within the request that is to bring it", retryable=False), 0.0
-)
+_WITHIN_ITSELF: Final = Fail(Unreachable(reason="asked for within its own token request", retryable=False), 0.0)
 _TOO_MANY_HANG: Final = Fail(Unreachable(reason=f"{MOST_HUNG} earlier requests still hang past their deadline"), 0.0)
 
 
@@ -70,8 +68,7 @@ class BaseStrategy:
     ) -> None:
         """Check a client's registration; nothing is sent or started. Raises ValueError that names the argument.
 
-        What a request needs is imported here, and nothing within one: make a strategy before you fork, drop privileges
-        or change the root directory.
+        What a request needs is imported here, and nothing within one: make a strategy before a chroot, say.
 
         - `client_id`, `client_secret`: how the client is registered. A callable is read for each token request. Of
           several secrets the first is sent, and at `invalid_client` the next. None: with `ClientAuthentication.TLS`.
@@ -99,8 +96,7 @@ class BaseStrategy:
         check_kind("policy", policy, RenewalPolicy)
         self._identity = Identity(client, secrets, policy)
         self._hung: dict[int, Flight] = {}
-        # Nobody else has this cache, so there is no need of it.
-        self._active = ActiveConfiguration(client, SdkConfiguration(), None)
+        self._active = ActiveConfiguration(client, SdkConfiguration(), None)  # nobody else has that cache
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
         """Use these collaborators from now on; may be called again. Raises ValueError.
@@ -116,14 +112,15 @@ class BaseStrategy:
     _takes_coroutines = False
 
     @property
+    def _lease(self) -> Lease:
+        return self._active.known()
+
+    @property
     def _deadline(self) -> float:
         return self._identity.policy.deadline
 
     def _serve_or_join(self, until: float) -> AccessToken | Flight:
-        """Give a good token, or the flight to wait for; `until` is the caller's deadline, in real time.
-
-        Raises TokenError where there is neither.
-        """
+        """Give a good token, or the flight to wait for until a moment in real time; raises TokenError for neither."""
         active = self._active
         lease = active.known()
         now = active.now()
@@ -177,10 +174,7 @@ class BaseStrategy:
         raise error_of(ended.failure, ended.wait, self._identity.client)
 
     def _begin(self, last: Flight, until: float, shut: str | None, *, waits: bool) -> Flight:
-        """Begin a flight after the last one, or give the one that somebody else has begun.
-
-        Where there is no thread for it, the caller who waits makes it; who does not wait leaves it.
-        """
+        """Begin a flight, or give the one begun meanwhile; where there is no thread, a caller who waits makes it."""
         active = last.active
         flight = Flight(active, self._identity.client, active.now(), until)
         flight.loop = self._running_loop()
