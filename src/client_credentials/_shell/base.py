@@ -1,4 +1,4 @@
-"""What both strategies share: whether a call is served or joins a flight, and what it gets in the end."""
+"""The base of both strategies: a call is served from memory, or joins a flight and waits."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class BaseStrategy:
     """The state, the flights and the arguments of a strategy.
 
     A caller's thread or event loop only decides, joins a flight and waits. It takes no lock of ours, so an interrupt at
-    any bytecode of it reaches nobody else.
+    any bytecode affects no other caller.
     """
 
     def __init__(
@@ -101,7 +101,8 @@ class BaseStrategy:
     def set_configuration(self, configuration: SdkConfiguration) -> None:
         """Use these collaborators from now on; may be called again. Raises ValueError.
 
-        What is remembered under the old configuration is forgotten, but not deleted from its cache.
+        The token in memory is forgotten, but not deleted from the old cache; a request under the old configuration
+        gives no token under the new one.
         """
         check_kind("configuration", configuration, SdkConfiguration)
         if is_coroutine_function(configuration.fetch) and not self._takes_coroutines:
@@ -187,7 +188,7 @@ class BaseStrategy:
                 if not waits:
                     flight.settle(None)
         except BaseException:
-            # An interrupt of this caller is for this caller alone.
+            # An interrupt of this caller must not affect the others.
             if last.latest() is flight:
                 start()
             raise
@@ -249,7 +250,7 @@ class BaseStrategy:
         """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""
         if not flight.is_gone and is_overdue(flight.left):
             self._give_up(flight)
-        # What was set meanwhile decides: a flight under the old configuration delivers to nobody under the new one.
+        # The configuration may have changed: a flight under the old one gives no token under the new one.
         active = self._active
         ended = flight.ended if flight.active is active else None
         left = until - time.monotonic()
