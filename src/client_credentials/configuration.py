@@ -111,7 +111,7 @@ class SdkConfiguration:
                 needed = f"must have the methods {', '.join(methods)}" if methods else "must be callable"
                 raise ValueError(f"{name} {needed}")
             if name != "fetch" and any(map(is_coroutine_function, calls)):
-                raise ValueError(f"{name} must be synchronous: nothing awaits what a coroutine function gives")
+                raise ValueError(f"{name} must be synchronous, not a coroutine function")
 
     def __repr__(self) -> str:
         # Only by name: a user's cache may show its values, a partial its arguments.
