@@ -11,13 +11,13 @@ help:  ## list the targets
 run: .venv/run/ready  ## show the main job at work, with the runtime dependencies alone
 	.venv/run/bin/python -m client_credentials demo
 
-test: .venv/test/ready  ## lint, check the types, run the tests, ask for full coverage
+test: .venv/test/ready  ## lint, check the types, run all but the slow tests, ask for full coverage
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check
 	.venv/test/bin/mypy
 	.venv/test/bin/pyright --pythonpath .venv/test/bin/python
 	.venv/test/bin/coverage erase
-	.venv/test/bin/coverage run -m pytest --numprocesses=2 --dist=loadfile
+	.venv/test/bin/coverage run -m pytest -m 'not slow' --numprocesses=2 --dist=loadfile
 	.venv/test/bin/coverage combine --quiet
 	.venv/test/bin/coverage report
 

@@ -232,10 +232,6 @@ def _holding(bad: SearchStrategy[str]) -> SearchStrategy[str]:
     return st.tuples(st.text(VISIBLE), bad, st.text(VISIBLE)).map("".join)
 
 
-def _is_no_bearer(text: str) -> bool:
-    return text.lower() not in ("bearer", "bearertoken")
-
-
 def _is_no_list(value: object) -> bool:
     return not isinstance(value, list)
 

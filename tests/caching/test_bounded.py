@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import logging
 import os
@@ -160,7 +161,7 @@ class TestMisses:
         def refuse(*_: object) -> NoReturn:
             raise RuntimeError("can't start new thread")
 
-        monkeypatch.setattr(threading.Thread, "start", refuse)
+        monkeypatch.setattr(_thread, "start_new_thread", refuse)
         cache = Cache(lambda: CacheEntry("value", 60))
         assert operations(bounded(cache))[0] == CacheEntry("value", 60)
         assert ["lock", "get", "set", "remove", "unlock"] == cache.calls

@@ -16,7 +16,7 @@ import pytest
 from client_credentials import RedisCachingStrategy
 from client_credentials._shell import circuit_breaker
 from client_credentials.testing import Answer, FakeClock, TokenServer
-from tests.caching.fleet import key_of, strategy_on, told, value
+from tests.caching.fleet import key_of, obtain, strategy_on, told, value
 from tests.caching.redis_server import Babbler, BlackHole, RedisServer, SlowLine, connect, free_port
 from tests.strategy.kit import together, until
 
@@ -124,18 +124,18 @@ class TestDown:
         strategy_on(server.url, cache).get_or_create_access_token()
         mortal_redis.start()
         until(lambda: _is_kept(cache))
-        token = strategy_on(server.url, cache).get_or_create_access_token()
+        token = obtain(strategy_on(server.url, cache))
         assert token.access_token == value(strategy_on(server.url, on_port(mortal_redis.port)).get_access_token())
 
     def test_restarted_without_its_entries(self, server: TokenServer, mortal_redis: RedisServer) -> None:
         """M2: a Redis restarted between two calls costs nobody an error; what it has lost is published anew."""
         cache = on_port(mortal_redis.port)
         strategy = strategy_on(server.url, cache)
-        strategy.get_or_create_access_token()
+        obtain(strategy)
         mortal_redis.stop()
         mortal_redis.start()
         other = strategy_on(server.url, cache)
-        other.get_or_create_access_token()
+        obtain(other)
         assert 2 == len(server.requests)
         assert mortal_redis.client().exists("{" + key_of(strategy) + "}")
 

@@ -27,13 +27,13 @@ from client_credentials import (
     RedisCachingStrategy,
     RenewalPolicy,
     SdkConfiguration,
-    TokenError,
     TokenRefused,
 )
-from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
-from tests.caching.fleet import CLIENT, key_of, strategy_on, told, value
+from client_credentials._shell.circuit_breaker import BUDGET
+from client_credentials.testing import Answer, FakeClock, TokenServer
+from tests.caching.fleet import CLIENT, key_of, obtain, strategy_on, told, value
 from tests.caching.redis_server import RedisServer, SlowLine, running
-from tests.strategy.kit import together, until
+from tests.strategy.kit import settled, together, until
 
 
 class OldBlockingPool(redis.BlockingConnectionPool):
@@ -88,7 +88,7 @@ class TestEntries:
     ) -> None:
         """M28, M29: a client may decode or not, in either protocol; all of them share one token."""
         first = strategy_on(server.url, RedisCachingStrategy(redis_server.client()))
-        token = first.get_or_create_access_token()
+        token = obtain(first)
         flavour = RedisCachingStrategy(redis_server.client(protocol=protocol, **options))
         other = strategy_on(server.url, flavour)
         assert token.access_token == other.get_or_create_access_token().access_token
@@ -104,7 +104,7 @@ class TestEntries:
         strategy = strategy_on(server.url, cache)
         redis_server.client().rpush(name_of(strategy), "a", "b")
         assert strategy.get_access_token() is None
-        token = strategy.get_or_create_access_token()
+        token = obtain(strategy)
         assert token.access_token == value(strategy_on(server.url, cache).get_access_token())
 
     @pytest.mark.parametrize("options", [{"decode_responses": True}, {"decode_responses": False}], ids=str)
@@ -119,18 +119,18 @@ class TestEntries:
         cache = RedisCachingStrategy(redis_server.client(**options))
         strategy = strategy_on(server.url, cache)
         redis_server.client().set(name_of(strategy), b"\xff\xfe\xfd")
-        token = strategy.get_or_create_access_token()
+        token = obtain(strategy)
         assert token.access_token == value(strategy_on(server.url, cache).get_access_token())
         assert 1 == len(told(caplog))
 
     def test_a_token_dies_before_its_entry(
         self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
     ) -> None:
-        """M10: an entry that is still there, but whose token has no life left to speak of, is a miss."""
+        """M10: an entry that is still there, but whose token is too near its end for this policy, is a miss."""
         strategy = strategy_on(server.url, cache)
-        strategy.get_or_create_access_token()
+        obtain(strategy)
         redis_server.client().pexpire(name_of(strategy), 5000)
-        other = strategy_on(server.url, cache)
+        other = strategy_on(server.url, cache, policy=RenewalPolicy(jitter=0, leeway=30))
         assert other.get_access_token() is None
         assert value(other.get_or_create_access_token()) == server.issued[1]
 
@@ -140,30 +140,30 @@ class TestEntries:
         """M11: an entry whose time to live was taken away ends by its own account, and its successor has one again."""
         redis = redis_server.client()
         strategy = strategy_on(server.url, cache)
-        token = strategy.get_or_create_access_token()
+        token = obtain(strategy)
         assert redis.persist(name_of(strategy))
         assert token.access_token == value(strategy_on(server.url, cache).get_access_token())
         late = strategy_on(server.url, cache, clock=FakeClock(wall=time.time() + 3595))
         assert late.get_access_token() is None
-        late.get_or_create_access_token()
-        assert 3_590_000 < redis.pttl(name_of(strategy)) <= 3_600_000
+        obtain(late)
+        assert 3_580_000 < redis.pttl(name_of(strategy)) <= 3_590_000
 
     def test_an_entry_ends_with_its_token(
         self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
     ) -> None:
         """Nothing is left in Redis for longer than it is worth: neither the entry nor the lock."""
         strategy = strategy_on(server.url, cache)
-        strategy.get_or_create_access_token()
+        obtain(strategy)
         redis = redis_server.client()
         assert [name_of(strategy).encode()] == redis.keys("*")
-        assert 3_590_000 < redis.pttl(name_of(strategy)) <= 3_600_000
+        assert 3_580_000 < redis.pttl(name_of(strategy)) <= 3_590_000
 
     def test_an_evicted_entry_is_a_miss(
         self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
     ) -> None:
         """M25: an entry that was evicted, or flushed with all others, is a miss: who has the token serves on."""
         strategy = strategy_on(server.url, cache)
-        token = strategy.get_or_create_access_token()
+        token = obtain(strategy)
         redis_server.client().flushall()
         assert token == strategy.get_or_create_access_token()
         assert token != strategy_on(server.url, cache).get_or_create_access_token()
@@ -180,7 +180,7 @@ class TestClocks:
         """I9: a host whose clock is wrong uses a token neither too long nor too short, as Redis tells its age."""
         host = FakeClock(wall=time.time() + skew, monotonic=1000.0)
         writer = strategy_on(server.url, cache)
-        token = writer.get_or_create_access_token()
+        token = obtain(writer)
         reader = strategy_on(server.url, cache, clock=host)
         assert token.access_token == reader.get_or_create_access_token().access_token
         host.advance(3580)
@@ -192,14 +192,16 @@ class TestClocks:
     def test_an_old_entry_is_old_for_all(
         self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
     ) -> None:
-        """I9: what has 60 s left by Redis has 60 s left for a host whose clock says that it was just written."""
+        """I9: what has 60 s left by Redis has no more for a host whose clock says that it was just written."""
         writer = strategy_on(server.url, cache)
-        writer.get_or_create_access_token()
+        obtain(writer)
         redis_server.client().pexpire(name_of(writer), 60_000)
         host = FakeClock(wall=time.time() - 3540, monotonic=5.0)
         reader = strategy_on(server.url, cache, clock=host)
         assert reader.get_access_token() is not None
-        host.advance(51)
+        host.advance(58)
+        assert reader.get_access_token() is not None
+        host.advance(3)
         assert reader.get_access_token() is None
 
 
@@ -223,7 +225,7 @@ class TestIdentity:
             ("my-client", "my-secret-3f9c", {"client_authentication": ClientAuthentication.POST}),
         ]
         mine = strategy_on(server.url, cache)
-        mine.get_or_create_access_token()
+        obtain(mine)
         strangers = [ClientCredentialsStrategy(*who[:2], **{**common, **who[2]}) for who in others]
         for stranger in strangers:
             stranger.set_configuration(SdkConfiguration(caching_strategy=cache))
@@ -232,12 +234,12 @@ class TestIdentity:
 
     def test_the_order_of_scopes_is_nothing(self, server: TokenServer, cache: RedisCachingStrategy) -> None:
         """M21: the same identity is the same however its scopes are ordered, and however often they are named."""
-        token = strategy_on(server.url, cache, scopes=["a", "b"]).get_or_create_access_token()
+        token = obtain(strategy_on(server.url, cache, scopes=["a", "b"]))
         assert token.access_token == value(strategy_on(server.url, cache, scopes=("b", "a", "b")).get_access_token())
 
     def test_a_wrong_secret_gets_nothing(self, server: TokenServer, cache: RedisCachingStrategy) -> None:
         """M22: who knows the id but not the secret does not get the token that is cached for them who know both."""
-        strategy_on(server.url, cache).get_or_create_access_token()
+        obtain(strategy_on(server.url, cache))
         thief = strategy_on(server.url, cache, client=(CLIENT[0], "a guess"))
         assert thief.get_access_token() is None
         with pytest.raises(TokenRefused):
@@ -251,7 +253,7 @@ class TestIdentity:
             monitor.sendall(b"MONITOR\r\n")
             assert monitor.recv(64).startswith(b"+OK")
             strategy = strategy_on(server.url, RedisCachingStrategy(redis_server.client()))
-            token = strategy.get_or_create_access_token()
+            token = obtain(strategy)
             strategy.remove_access_token()
             redis.echo("the end")
             seen = b""
@@ -294,17 +296,19 @@ class TestLock:
         assert 1 == len(server.requests)
 
     def test_a_lost_lock_makes_two_leaders(self, server: TokenServer, redis_server: RedisServer) -> None:
-        """M14, M19: a lock lost in mid-request lets one more leader in; the late one does not overwrite a later end."""
-        server.answer(Answer(delay=1.0, lifetime=60), Answer(lifetime=3600))
+        """M14, M19: a lock lost in mid-request lets one more leader in; its token stays, as it was asked for later."""
+        server.answer(Answer(delay=1.2, lifetime=60), Answer(lifetime=3600))
         slow, quick, third = (strategy_on(server.url, RedisCachingStrategy(redis_server.client())) for _ in range(3))
         with ThreadPoolExecutor(3) as pool:
             first = pool.submit(slow.get_or_create_access_token)
             until(lambda: len(server.requests) == 1)
+            time.sleep(BUDGET)  # by which order in the cache is uncertain
             redis_server.client().delete(name_of(slow) + ":lock")
             second = pool.submit(quick.get_or_create_access_token)
             others = pool.submit(third.get_or_create_access_token)
             assert 3600 == second.result().expires_in == others.result().expires_in
             assert 60 == first.result().expires_in
+        settled(slow)
         assert 2 == len(server.requests)
         assert second.result().access_token == value(
             strategy_on(server.url, RedisCachingStrategy(redis_server.client())).get_access_token()
@@ -418,7 +422,7 @@ class TestClient:
         options = {"username": "app", "password": "password", "retry": None}
         cache = RedisCachingStrategy(mortal_redis.client(**options), prefix="tokens:")
         one, other = strategy_on(server.url, cache), strategy_on(server.url, cache)
-        token = one.get_or_create_access_token()
+        token = obtain(one)
         assert token.access_token == other.get_or_create_access_token().access_token
         one.remove_access_token()
         assert other.get_or_create_access_token() == token
@@ -548,6 +552,7 @@ class TestSurroundings:
                         await hasty.get_access_token()
                 await asyncio.sleep(0.2)
             token = await hasty.get_or_create_access_token()
+            settled(hasty)
             client.connection_pool.disconnect()
             return token.access_token
 
@@ -559,7 +564,7 @@ class TestSurroundings:
     def test_a_forked_child_has_a_line_of_its_own(self, server: TokenServer, redis_server: RedisServer) -> None:
         """L2, L3: a child forked from a process that has used Redis uses it too, and finds the token there."""
         strategy = strategy_on(server.url, RedisCachingStrategy(redis_server.client()))
-        token = strategy.get_or_create_access_token()
+        token = obtain(strategy)
         cache = RedisCachingStrategy(redis_server.client())
         assert cache.get("key") is None
         children: list[int] = []
@@ -600,19 +605,3 @@ class TestSurroundings:
 
         got = together(16, ask)
         assert server.issued * 16 == got
-
-
-class TestGate:
-    """A failure that a fleet shares."""
-
-    def test_one_429_stops_the_fleet(self, server: TokenServer, redis_server: RedisServer) -> None:
-        """H9: what one host is told by Retry-After, all hosts obey: no other request within it."""
-        server.answer(refusal("slow_down", status=429))
-        server.answer(Answer())
-        one, other = (strategy_on(server.url, RedisCachingStrategy(redis_server.client())) for _ in range(2))
-        for strategy in (one, other, one):
-            with pytest.raises(TokenError) as caught:
-                strategy.get_or_create_access_token()
-            assert caught.value.retry_after
-            assert 0 < caught.value.retry_after <= 5
-        assert 1 == len(server.requests)

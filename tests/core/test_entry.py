@@ -51,7 +51,8 @@ def reread(document: object, ttl: float | None = None) -> State | None:
 
 def places(document: Any) -> Iterator[tuple[Any, Any]]:
     """Each member within a document, as the container and the key; not those that may be of any type."""
-    for key in range(len(document)) if isinstance(document, list) else document:
+    keys: Any = range(len(document)) if hasattr(document, "append") else document
+    for key in keys:
         yield document, key
         if isinstance(document[key], dict | list) and key != "extra":
             yield from places(document[key])

@@ -28,7 +28,6 @@ from client_credentials._core.entry import load
 from client_credentials._core.lifecycle import token_in_hand
 from client_credentials._core.model import Failure, Outcome, Refused, Unreachable
 from client_credentials._core.state import EMPTY, State, elapsed, merge
-from client_credentials._shell.circuit_breaker import BUDGET
 from tests.simulation.process import Wait
 
 from .world import CLOCKS_APART, DEADLINE, KEY, LIFETIME, ORDERED_WAIT, POLICY, Event, Process, Scenario, Task, World
@@ -89,7 +88,7 @@ class LawfulWorld(World):
         self._asked[task] = asked
         for number in self._seen.get(task, ()):
             is_ended = any(self._is_later(grant, number) for grant in self._grants.get(_memory(task.process), ()))
-            if not is_ended and self.time < self._answered[number] + ORDERED_WAIT - BUDGET - _LATE:
+            if not is_ended and self.time < self._answered[number] + ORDERED_WAIT - _LATE:
                 raise Broken("ordered", f"process {task.process.number} asks within the wait of request {number}")
 
     def on_send(self, task: Task, send: Send) -> None:

@@ -5,9 +5,12 @@ one step (the interrupt tests inject an exception at each bytecode), hooks and e
 three callers or two processes, and time that passes while a thread is busy.
 """
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# A mutation replaces a function by one that takes whatever that takes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 import pytest
@@ -15,7 +18,7 @@ import pytest
 from client_credentials import AccessToken, RenewalPolicy
 from client_credentials._core import acquisition, lifecycle, state
 from client_credentials._core.lifecycle import token_in_hand
-from client_credentials._core.state import EMPTY, State
+from client_credentials._core.state import EMPTY, Held, State
 from client_credentials._shell import active, base
 from client_credentials._shell.flight import Flight
 from tests.explorer.__main__ import main
@@ -75,8 +78,8 @@ def no_leeway(patch: pytest.MonkeyPatch) -> None:
     """A token is handed out to its very end."""
     real = lifecycle.hold
 
-    def hold(*values: object, **named: object) -> object:
-        return attrs.evolve(real(*values, **named), end=3600.0, last=3600.0)  # type: ignore[arg-type]
+    def hold(*values: Any, **named: Any) -> Held:
+        return attrs.evolve(real(*values, **named), end=3600.0, last=3600.0)
 
     patch.setattr(lifecycle, "hold", hold)
 

@@ -7,7 +7,7 @@ there are more states than are to be met, the way to go on from is drawn, the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
 from random import Random
@@ -69,7 +69,7 @@ def walk(scenario: Scenario, most: int) -> Walked:
 
 
 @contextmanager
-def _quick() -> Iterator[None]:
+def _quick() -> Generator[None]:
     """Read and write each entry once, however often a replay does."""
     with (
         virtual_time(),

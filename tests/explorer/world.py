@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from functools import partial
 from types import CoroutineType, GeneratorType, MethodType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -463,7 +463,7 @@ def _mark(value: object, flights: dict[int, int]) -> object:
         case MethodType():
             return value.__name__
         case GeneratorType():
-            frame, inner = value.gi_frame, value.gi_yieldfrom
+            frame, inner = value.gi_frame, cast("Any", value).gi_yieldfrom
         case CoroutineType():
             frame, inner = value.cr_frame, value.cr_await
         case partial():

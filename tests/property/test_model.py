@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import pickle
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import cattrs
@@ -208,7 +208,7 @@ class TestPolicy:
         if value is None and name == "renew_ahead":  # by the lifetime
             return
         with pytest.raises(ValueError, match=f"^{name} must be a number from 0 to 1e"):
-            RenewalPolicy(**{name: value})
+            RenewalPolicy(**cast("dict[str, Any]", {name: value}))
 
     @pytest.mark.parametrize("name", ["assumed_lifetime", "max_lifetime", "deadline"])
     @pytest.mark.parametrize("value", [0, 0.0, -0.0])

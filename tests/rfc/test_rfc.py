@@ -62,7 +62,9 @@ class TestBearer:
         """RFC6750-2.3-1: nothing of ours puts a token into a URL (section 2.3)."""
         session.get(api.url("/me?a=b"))
         assert ["/me?a=b"] == [hit.path for hit in api.hits]
-        assert ["authorization"] == [name for name, it in vars(AccessToken).items() if isinstance(it, property)]
+        assert ["authorization", "expires_at"] == [
+            name for name, it in vars(AccessToken).items() if isinstance(it, property)
+        ]
 
     def test_invalid_token(self, server: TokenServer, api: Api, session: requests.Session) -> None:
         """RFC6750-3.1-1: after invalid_token there is a new token and one repetition, not two (section 3.1)."""

@@ -7,7 +7,7 @@ compares them with the originals. Not here: threads within a step, the lease of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
@@ -114,7 +114,7 @@ _CONFIGURATION: Final = SdkConfiguration()
 
 
 @contextmanager
-def virtual_time() -> Iterator[None]:
+def virtual_time() -> Generator[None]:
     """Take the clock, the dice and the threads of all strategies from the host whose steps run."""
     with ExitStack() as stack:
         for module, name, value in (
@@ -233,7 +233,7 @@ class Strategy(BaseStrategy):
 
     def remove(self, token: AccessToken | None) -> Steps:
         """Remove a token as `remove_access_token` does; its two looks in the cache are one here."""
-        memory = cast("Memory", self._active)
+        memory: Any = self._active
         forget_in_cache = self._forget(token)
         if memory.cache is not None:
             yield from self._exchange(memory, forget_in_cache)

@@ -72,7 +72,7 @@ class Referee:
         self._renewal = renewal(policy, lifetime)
         self._settled = SETTLED if world.cache else 0.0
         # What a cache keeps is told older than it is, by the time that the write may have taken.
-        self._early = EPSILON + (BUDGET if world.cache else 0.0)
+        self._early = EPSILON + (BUDGET if world.cache else 0.0)  # a slow look makes all that it finds older
         # Whoever was disturbed may delay one flight, and that the next.
         self._calm = 2 * policy.deadline
         self._recovery = LONGEST_BACKOFF + policy.deadline + world.every + 2 * BUDGET

@@ -1,5 +1,7 @@
 """A simulated fleet keeps the rules whatever befalls it, and the rules notice each part of the core that is broken."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# A mutation replaces a function by one that takes whatever that takes.
 from __future__ import annotations
 
 import json

@@ -151,6 +151,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 def test_each_broken_rule_is_seen() -> None:
     """A cache or strategy that breaks one rule fails the tests of that rule and no other."""
     options = ("-q", "-rfE", "-p", "no:cacheprovider", "-p", "no:leaks", "--tb=no")

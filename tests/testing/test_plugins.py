@@ -128,6 +128,7 @@ class TestPytest:
         assert token_server.url.startswith("http://127.0.0.1:")
         assert fake_clock.wall() == fake_clock.wall()
 
+    @pytest.mark.slow
     def test_readme(self, tmp_path: Path) -> None:
         """The tests that the README shows are found by pytest, get their fixtures, and pass."""
         blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
@@ -201,7 +202,16 @@ def test_equality_alone():
 class TestAssertions:
     """What pytest prints of a comparison that fails."""
 
-    @pytest.mark.parametrize("options", [(), ("-vv",), ("--showlocals",), ("-vv", "--showlocals")], ids=" ".join)
+    @pytest.mark.parametrize(
+        "options",
+        [
+            (),
+            pytest.param(("-vv",), marks=pytest.mark.slow),
+            pytest.param(("--showlocals",), marks=pytest.mark.slow),
+            ("-vv", "--showlocals"),
+        ],
+        ids=" ".join,
+    )
     def test_no_token_is_shown(self, tmp_path: Path, options: tuple[str, ...]) -> None:
         """Of no value of ours, alone or within a user's, a field that holds a secret is printed."""
         (tmp_path / "test_it.py").write_text(COMPARED, "utf-8")

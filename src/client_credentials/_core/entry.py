@@ -190,11 +190,7 @@ def _is_plausible(entry: _Entry, key: str) -> bool:
         entry.version == _VERSION
         and entry.owner == _owner(key)
         and (entry.held is None or _is_granted(entry.held.token))
-        and all(
-            asked.age >= -_ROUNDED_UP
-            for asked in (entry.held and entry.held.asked, entry.granted, entry.removed)
-            if asked
-        )
+        and all(asked.age >= -_ROUNDED_UP for asked in _asked_in(entry))
         and all(
             gate.age >= -_ROUNDED_UP
             and gate.streak > 0

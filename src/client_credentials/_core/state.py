@@ -134,6 +134,11 @@ def merge(one: State, other: State, now: Instant) -> State:
     )
 
 
+def tells_more(one: State, other: State) -> bool:
+    """Tell whether one state holds other facts than the other; not whether they are told with other ages."""
+    return _facts(one) != _facts(other)
+
+
 def publishable(state: State) -> State:
     """Leave out what concerns only this process: failures of its network, trust store, proxy, hooks and clocks."""
     return attrs.evolve(state, gates=tuple(gate for gate in state.gates if is_shared(gate.failure)))
@@ -142,6 +147,11 @@ def publishable(state: State) -> State:
 def is_shared(failure: Failure) -> bool:
     """Tell whether the server said it, so that it concerns all who share the cache."""
     return isinstance(failure, Refused | Malformed)
+
+
+def _facts(state: State) -> tuple[Any, ...]:
+    gates = tuple((gate.asked.stamp, gate.failure) for gate in state.gates)
+    return *(asked and asked.stamp for asked in (state.held and state.held.asked, state.granted, state.removed)), gates
 
 
 def _present(*helds: Held | None) -> list[Held]:

@@ -10,7 +10,7 @@ from typing import Final
 from .._core.lifecycle import LOCK_MARGIN, REMOVAL_WAITS, removed, unread
 from .._core.model import AccessToken, Client
 from .._core.secret import Secret
-from .._core.state import EMPTY, Instant, State, merge, publishable
+from .._core.state import EMPTY, Instant, State, merge, publishable, tells_more
 from ..configuration import SdkConfiguration
 from .chain import Link
 from .clock import SystemClock, read
@@ -106,7 +106,9 @@ class ActiveConfiguration:
         cached = self.cache.load(key, self.now(), dice())
         now, known = self.now(), self.known().state
         settled = State(granted=known.granted, removed=known.removed)
-        self.cache.store(key, merge(merge(cached, publishable(fact), now), settled, now), now)
+        merged = merge(merge(cached, publishable(fact), now), settled, now)
+        if tells_more(merged, cached):
+            self.cache.store(key, merged, now)
 
     def forget(self, key: str, token: AccessToken | None, fact: State) -> None:
         """Rewrite the entry without that token; None: without any. `fact` is what was removed in memory."""

@@ -8,13 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
-from . import log
+from . import log, threads
 from .fork import survive_fork
 
 T = TypeVar("T")
@@ -71,14 +70,8 @@ def taken_lock() -> threading.Lock:
 
 
 def start(call: Callable[[], object]) -> None:
-    """Run a call that raises nothing in a daemon thread, in this context; here and now where there can be no thread."""
-    try:
-        threading.Thread(target=copy_context().run, args=(call,), name="client-credentials-cache", daemon=True).start()
-    except RuntimeError:  # a limit is reached, or the interpreter is about to exit
-        pass
-    else:
-        return
-    call()
+    """Run a call that raises nothing in a thread of ours; here and now where there can be no thread."""
+    threads.run_aside(call, "client-credentials-cache")
 
 
 @attrs.define(eq=False)

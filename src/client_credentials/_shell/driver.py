@@ -120,6 +120,7 @@ class _Driver:
             case Wake():
                 self._flight.wake()
             case Settle(ended=ended):
+                self._flight.hold_exit()
                 return self._flight.settle(ended, self._cause)
             case Publish(key=key, fact=fact):
                 active.publish(key, fact)
@@ -197,6 +198,7 @@ class _Driver:
         unlock, self._unlock = self._unlock, None
         if unlock is not None:
             unlock()
+        self._flight.let_exit()
 
 
 async def _awaited(fetch: Fetch, request: TokenRequest, fetched: object) -> object:

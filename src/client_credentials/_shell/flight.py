@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Event
 
     from .active import ActiveConfiguration
+
+_LONGEST_AT_EXIT: Final = 100  # milliseconds
 
 _engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
 
@@ -124,6 +127,14 @@ class Flight(Link):
         self.wake()
         return True
 
+    def hold_exit(self) -> None:
+        """Have the exit of this process wait until the cache has what callers got: the next process is to find it."""
+        _holding_exit[id(self)] = self
+
+    def let_exit(self) -> None:
+        """Have the exit of this process wait for this flight no longer."""
+        _holding_exit.pop(id(self), None)
+
     def engage(self) -> None:
         """Note in this context that what it calls is part of the flight, or waits for it."""
         _engaged.set((*_engaged.get(), self))
@@ -137,3 +148,14 @@ class Flight(Link):
         return any(
             not flight.is_over and flight.client == client and not flight.is_left_behind for flight in _engaged.get()
         )
+
+
+_holding_exit: Final[dict[int, Flight]] = {}
+
+
+@atexit.register
+def _wait_for_publications() -> None:
+    for _ in range(_LONGEST_AT_EXIT):
+        if all(flight.is_left_behind for flight in tuple(_holding_exit.values())):
+            break
+        time.sleep(0.001)
