@@ -70,10 +70,9 @@ class BaseStrategy:
 
         What a token request needs is imported here, and nothing later: make a strategy before a chroot, for example.
 
-        - `client_id`: the client identifier (RFC 6749 section 2.2).
+        - `client_id`: RFC 6749 section 2.2. `token_url`: the token endpoint; https, unless the host is loopback.
         - `client_secret`: a string; or a callable that returns it, called for each token request; or several strings,
           of which the next is tried at `invalid_client`; or None with `ClientAuthentication.TLS`.
-        - `token_url`: the token endpoint (RFC 6749 section 3.2); https, unless the host is loopback.
         - `scopes`, `audience`, `resources`: what the token is for (RFC 6749 section 3.3; as Auth0 has it; RFC 8707).
         - `extra_params`, `headers`: further parameters and headers of the token request; their values are secrets.
         - `client_authentication`: RFC 6749 section 2.3. `policy`: when to renew a token, how long a caller waits.
