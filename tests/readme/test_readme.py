@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from client_credentials import (
+    AccessToken,
+    AsyncClientCredentialsStrategy,
+    ClientCredentialsStrategy,
+    RedisCachingStrategy,
+    RenewalPolicy,
+    SdkConfiguration,
+    TokenRefused,
+    Urllib3Fetch,
+)
 from client_credentials._core.client import make_client
 from client_credentials._core.model import Client
 from client_credentials._shell import base
+from client_credentials.assertions import PrivateKeyJwt
 from client_credentials.testing import TokenServer
 from tests.readme.pages import PARTS, README, ROOT, rendered
 
 TEXT = README.read_text("utf-8")
+OBVIOUS = {"access_token", "token_type", "status", "client_id"}
+"""Arguments that say all by their name."""
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 
 
@@ -46,6 +60,34 @@ def test_generated_parts_are_up_to_date(page: Path) -> None:
     text = page.read_text("utf-8")
     assert rendered(page) == text
     assert all(f"<!-- {name} -->\n" in text and f"<!-- end of {name} -->\n" in text for name in PARTS[page])
+
+
+REFERENCE = {
+    ClientCredentialsStrategy: ClientCredentialsStrategy.__init__,
+    AsyncClientCredentialsStrategy: AsyncClientCredentialsStrategy.__init__,
+    RenewalPolicy: RenewalPolicy,
+    SdkConfiguration: SdkConfiguration,
+    Urllib3Fetch: Urllib3Fetch,
+    AccessToken: AccessToken,
+    TokenRefused: TokenRefused,
+    PrivateKeyJwt: PrivateKeyJwt,
+}
+
+
+@pytest.mark.parametrize("kind", REFERENCE, ids=lambda kind: kind.__name__)
+def test_help_is_the_reference(kind: type[object]) -> None:
+    """What `help()` shows of a class names each argument of its constructor, since the README does not."""
+    text = inspect.getdoc(REFERENCE[kind]) or ""
+    named = {word for quoted in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", quoted)}
+    own = set(inspect.signature(kind).parameters) - {"common"}
+    assert set() == own - named - OBVIOUS
+
+
+def test_the_acl_is_the_one_that_was_tested() -> None:
+    """The README and `help(RedisCachingStrategy)`, whose ACL is run against a server, recommend the same."""
+    acl = re.search(r"ACL SETUSER .*", inspect.getdoc(RedisCachingStrategy) or "")
+    assert acl is not None
+    assert f"`{acl[0]}`" in TEXT
 
 
 def test_make_targets_exist() -> None:
