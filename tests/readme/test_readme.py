@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def test_the_blocks_run_in_one_session(monkeypatch: pytest.MonkeyPatch, tmp_path
     with TokenServer("my-client-id", "my-client-secret") as server:
 
         def at_loopback(client_id: str, **registration: Any) -> Client:
-            return make_client(client_id, **{**registration, "token_url": server.url})
+            registration["token_url"] = server.url
+            return make_client(client_id, **registration)
 
         monkeypatch.setattr(base, "make_client", at_loopback)
         monkeypatch.chdir(tmp_path)
@@ -62,7 +64,7 @@ def test_generated_parts_are_up_to_date(page: Path) -> None:
     assert all(f"<!-- {name} -->\n" in text and f"<!-- end of {name} -->\n" in text for name in PARTS[page])
 
 
-REFERENCE = {
+REFERENCE: dict[type[object], Callable[..., object]] = {
     ClientCredentialsStrategy: ClientCredentialsStrategy.__init__,
     AsyncClientCredentialsStrategy: AsyncClientCredentialsStrategy.__init__,
     RenewalPolicy: RenewalPolicy,
