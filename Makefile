@@ -5,7 +5,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .PHONY: help run test bench bench-peers fuzz interrupts mutants simulate explore faults oidc readme test-all release clean
 
-help:  ## say what there is to make
+help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
 
 run: .venv/run/ready  ## show the main job at work, with the runtime dependencies alone
@@ -24,7 +24,7 @@ test: .venv/test/ready  ## lint, check the types, run the tests but for the slow
 bench: .venv/test/ready  ## print the promised figures, each beside its limit
 	.venv/test/bin/python -W ignore -m tests.bench.figures 2>/dev/null
 
-bench-peers: .venv/bench/ready  ## compare with other libraries; writes the table and the plot of the README
+bench-peers: .venv/bench/ready  ## compare with other libraries; writes tests/bench/peers' table and plot
 	.venv/bench/bin/python -m tests.bench.peers
 
 simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and draw the plot; SEED=N replays one
@@ -43,13 +43,13 @@ fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; s
 interrupts: .venv/test/ready  ## interrupt callers 20,000 times by real signals; prints hangs and lost tokens, both 0
 	.venv/test/bin/python -m tests.strategy.interrupts 20000
 
-mutants: .venv/mutants/ready  ## break the core in a thousand ways, one by one, and name those that no test notices
+mutants: .venv/mutants/ready  ## break the core in a thousand ways, one by one, and list those that no test notices
 	.venv/mutants/bin/python -m tests.mutation
 
 oidc: .venv/test/ready  ## ask a real identity server, oidc-provider on Node; needs npm
 	.venv/test/bin/python -m pytest tests/oidc/check_oidc.py
 
-readme: .venv/test/ready  ## write the parts of the README that the code makes
+readme: .venv/test/ready  ## write the generated parts of the README and of other pages
 	.venv/test/bin/python -m tests.readme.pages
 
 test-all: .venv/test/ready  ## run the tests on every Python found, with the newest and the lowest dependencies
@@ -58,7 +58,7 @@ test-all: .venv/test/ready  ## run the tests on every Python found, with the new
 release: .venv/test/ready  ## build wheel and sdist twice, check them, test the sdist against the wheel
 	.venv/test/bin/python -m tests.release
 
-clean:  ## remove all that make has made
+clean:  ## remove what make has written
 	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 
 .venv/run/ready: package := .

@@ -1,4 +1,4 @@
-"""The strategy for asyncio: it shares every rule with its synchronous twin, and never blocks the event loop."""
+"""The strategy for asyncio; it has the same rules as the synchronous one, and never blocks the event loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class AsyncClientCredentialsStrategy(BaseStrategy):
-    """Hands out a valid access token for the client-credentials grant (RFC 6749 section 4.4), under asyncio.
+    """Gives a valid access token for the client credentials grant (RFC 6749 section 4.4), under asyncio.
 
     One object serves any number of tasks, in any number of event loops and threads. Requests are made in a thread; a
     `fetch` that is a coroutine function runs in the event loop of the task that asked. Without `set_configuration` the
@@ -32,11 +32,11 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
     _takes_coroutines = True
 
     async def get_or_create_access_token(self) -> AccessToken:
-        """Give a token that is good now.
+        """Return a token that is good now.
 
-        A fresh one comes from memory, without a task switch. In its renewal window the token in hand is given at once,
-        while one renewal runs in a thread. Where there is none, the task waits for one request, with all others that
-        do: `policy.deadline` seconds at the most. Cancelling one task harms no other. Raises TokenError.
+        A fresh one comes from memory, without a task switch. In its renewal window the current token is returned
+        at once, while one renewal runs in a thread. Where there is none, all tasks wait for one token request, each for
+        `policy.deadline` seconds at most. Cancelling one task affects no other. Raises TokenError.
         """
         lease = self._active.lease
         if lease.begins <= time.time() < lease.until:
@@ -44,13 +44,13 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
         return await self._obtain()
 
     async def get_access_token(self) -> AccessToken | None:
-        """Give the token in hand if it is still good, from memory or the cache, else None; never sends a request."""
+        """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
         return self._look() or (await _in_thread(self._look_in_cache) if self._active.cache else None)
 
     async def remove_access_token(self, token: AccessToken | None = None) -> None:
-        """Forget the token in hand, here and in the cache; nothing happens where there is none.
+        """Forget the current token, here and in the cache; does nothing if there is none.
 
-        With `token`: only if that is still the one in hand, so that any number of callers may report the same dead one.
+        With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
         forget_in_cache = self._forget(token)
         if self._active.cache:
@@ -78,7 +78,7 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
 
 
 async def _wait(flight: Flight, seconds: float) -> None:
-    """Wait until there is reason to decide again, for so many seconds at the most; one call wakes a loop's tasks."""
+    """Wait until there is reason to decide again, for so many seconds at most; one call wakes a loop's tasks."""
     import asyncio
 
     loop = asyncio.get_running_loop()
@@ -114,5 +114,5 @@ async def _in_thread(call: Callable[[], T]) -> T:
 
 
 def _call_in(loop: AbstractEventLoop, call: Callable[[], object]) -> None:
-    with suppress(RuntimeError):  # the loop is closed, so nobody waits in it
+    with suppress(RuntimeError):  # the loop is closed, so no task waits in it
         loop.call_soon_threadsafe(call)

@@ -1,4 +1,4 @@
-"""What a user may replace around the strategy, and the protocols that a replacement keeps."""
+"""The collaborators of a strategy, with their defaults: fetch, hooks, cache and clock."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from .errors import TokenError, error_of
 from .protocols import CachingStrategy, Clock
 
 HIDDEN: Final[ContextVar[Hidden]] = ContextVar("HIDDEN", default=NOTHING)
-"""What must not be shown of the answer that the hooks are looking at."""
+"""What must not be shown of the answer that the hooks see."""
 
 
 def nothing(*_: object) -> None:
-    """Do nothing: the hook that is not there."""
+    """Do nothing; the default of the hooks."""
 
 
 def accept_success(response: TokenResponse) -> None:
-    """Accept status 200 and 201; raises the TokenError that explains any other.
+    """Accept statuses 200 and 201; raises the TokenError that explains any other.
 
-    This is the default `response_validator`. One of your own can call it for every status that it does not accept.
+    This is the default `response_validator`. Your own can call it for the statuses that it does not accept itself.
     """
     failure = status_failure(response, HIDDEN.get())
     if failure is not None:
@@ -41,7 +41,7 @@ def accept_success(response: TokenResponse) -> None:
 def json_object(response: TokenResponse) -> Mapping[str, object]:
     """Read the body as one JSON object; raises InvalidTokenResponse for any other.
 
-    This is the default `deserializer`. One of your own can call it and change the members.
+    This is the default `deserializer`. Your own can call it and change the members.
     """
     document = decode(response, HIDDEN.get())
     if isinstance(document, Mapping):
@@ -77,25 +77,29 @@ _ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @attrs.frozen(kw_only=True)
 class SdkConfiguration:
-    """The collaborators of a strategy; each has a default that is fit for use. Raises ValueError for a misfit.
+    """The collaborators of a strategy; each has a default. Raises ValueError for one that lacks a method.
 
-    Hooks are called without any lock held, in the thread that makes the request. What one of them raises becomes a
-    HookError; a TokenError that one raises is taken as the failure that it describes.
+    - `fetch(request)`: sends the TokenRequest and returns a TokenResponse; must keep `request.timeout` and follow no
+      redirect. Default: `Urllib3Fetch()`. For the asynchronous strategy it may be a coroutine function, which runs in
+      the event loop of the caller who asked.
+    - `before_request(request)`, `after_request(request, response)`: see what is sent and what came back.
+    - `response_validator(response)`: raises to refuse a response. Default: `accept_success`, statuses 200 and 201.
+    - `deserializer(response)`: returns the body of an accepted response as a mapping. Default: `json_object`.
+    - `error_handler(error)`: called with a TokenError after every failed request, those in the background too, once
+      the callers who wait have their answer.
+    - `caching_strategy`: keeps tokens (`CachingStrategy`). Default: `InMemoryCachingStrategy()`.
+    - `clock`: tells the time (`Clock`), for tests. Default: `SystemClock()`.
+
+    Hooks are called without a lock held, in the daemon thread that makes the request. An exception that one raises
+    becomes a HookError; a TokenError that one raises is taken as the failure that it describes.
     """
 
     fetch: Callable[[TokenRequest], TokenResponse | Awaitable[TokenResponse]] = attrs.field(factory=Urllib3Fetch)
-    """Sends a token request; keeps `request.timeout`, follows no redirect.
-
-    For the asynchronous strategy it may be a coroutine function, which runs in the event loop of the caller who asked.
-    """
     before_request: Callable[[TokenRequest], object] = nothing
     after_request: Callable[[TokenRequest, TokenResponse], object] = nothing
     deserializer: Callable[[TokenResponse], Mapping[str, object]] = json_object
-    """Reads the body of an accepted response."""
     response_validator: Callable[[TokenResponse], object] = accept_success
-    """Raises to refuse a response."""
     error_handler: Callable[[TokenError], object] = nothing
-    """Called after every failed request, those in the background too, once the callers who wait have their error."""
     caching_strategy: CachingStrategy = attrs.field(factory=InMemoryCachingStrategy)
     clock: Clock = attrs.field(factory=SystemClock)
 
@@ -107,10 +111,10 @@ class SdkConfiguration:
                 needed = f"must have the methods {', '.join(methods)}" if methods else "must be callable"
                 raise ValueError(f"{name} {needed}")
             if name != "fetch" and any(map(is_coroutine_function, calls)):
-                raise ValueError(f"{name} must be synchronous: nothing awaits what a coroutine function gives")
+                raise ValueError(f"{name} must be synchronous, not a coroutine function")
 
     def __repr__(self) -> str:
-        # By name alone: a user's cache may show its values, a partial its arguments.
+        # Only by name: a user's cache may show its values, a partial its arguments.
         values = ((name, getattr(self, name)) for name in _ABILITIES)
         named = (f"{name}=<{getattr(value, '__qualname__', type(value).__qualname__)}>" for name, value in values)
         return f"SdkConfiguration({', '.join(named)})"

@@ -1,4 +1,4 @@
-"""What a caller is told when there is no token: who failed, why, and whether to ask again."""
+"""The errors: who failed, why, and whether to ask again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TokenError(Exception):
 
     `retryable` says whether asking again may help, `retry_after` in how many seconds from now that is worth it.
     `token_url` (without its query) and `client_id` say whose token it is; both are None where a hook raised the error
-    itself. Each caller gets an exception of its own; it pickles, and holds no secret and no token.
+    itself. Each caller gets a fresh exception. It pickles, and holds no secret and no token.
     """
 
     # On the class too, for a subclass whose constructor does not call this one.
@@ -63,9 +63,9 @@ def _cut(text: str) -> str:
 class TokenRefused(TokenError):
     """The server said no: an error of RFC 6749 section 5.2, too many requests (429), or its own failure (5xx).
 
-    `error`, `error_description`, `error_uri` and `www_authenticate` are the server's words, made fit to print: the
-    description is cut at 4096 characters, and at 256 in the text of the exception. `note` is what we add: how the
-    body can be told where there were no words, and what to change.
+    `error`, `error_description`, `error_uri` and `www_authenticate` are the server's words, without control characters
+    and secrets: the description is cut at 4096 characters, and at 256 in the text of the exception. `note` is what we
+    add: what kind of body came where there were no words, and what to change.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class TokenRefused(TokenError):
 
 
 class InvalidTokenResponse(TokenError):
-    """What came back is not a token response (RFC 6749 section 5.1); `status` is None where there was none."""
+    """The answer is not a token response (RFC 6749 section 5.1); `status` is None if there was none."""
 
     def __init__(self, status: int | None, reason: str, **common: Any) -> None:  # noqa: ANN401  # what TokenError takes
         super().__init__(f"not a token response: {reason}", **common)
@@ -104,7 +104,7 @@ class InvalidTokenResponse(TokenError):
 
 
 class TokenEndpointUnreachable(TokenError):
-    """Nothing, or nothing whole, came back in time."""
+    """No complete answer came back in time; `reason` says what happened."""
 
     def __init__(self, reason: str, *, retryable: bool = True, **common: Any) -> None:  # noqa: ANN401  # as above
         super().__init__(f"no answer from the token endpoint: {reason}", retryable=retryable, **common)
@@ -112,7 +112,7 @@ class TokenEndpointUnreachable(TokenError):
 
 
 class HookError(TokenError):
-    """Code that the program itself brought raised an exception, which is the `__cause__` for all who waited for it.
+    """The program's own code raised an exception, which is the `__cause__` for all who waited for that request.
 
     `hook` names it: `fetch`, `before_request`, `after_request`, `response_validator`, `deserializer`, `client_secret`.
     """

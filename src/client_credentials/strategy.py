@@ -1,4 +1,4 @@
-"""The port of the SDK's ClientCredentialsStrategy: decide, join, wait."""
+"""The strategy for threads, a port of the SDK's ClientCredentialsStrategy: decide, join a flight, wait."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ._shell.flight import Flight
 
 
 class ClientCredentialsStrategy(BaseStrategy):
-    """Hands out a valid access token for the client-credentials grant (RFC 6749 section 4.4).
+    """Gives a valid access token for the client credentials grant (RFC 6749 section 4.4).
 
     One object serves any number of threads. Without `set_configuration` the defaults are used.
     """
 
     def get_or_create_access_token(self) -> AccessToken:
-        """Give a token that is good now.
+        """Return a token that is good now.
 
-        A fresh one comes from memory, without a lock. In its renewal window the token in hand is given at once, while
-        one renewal runs in a thread. Where there is none, the caller waits for one request, with all others who do:
-        `policy.deadline` seconds at the most. Raises TokenError.
+        A fresh one comes from memory, without a lock. In its renewal window the current token is returned at once,
+        while one renewal runs in a thread. Where there is none, all callers wait for one token request, each for
+        `policy.deadline` seconds at most. Raises TokenError.
         """
         lease = self._active.lease
         if lease.begins <= time.time() < lease.until:
@@ -32,13 +32,13 @@ class ClientCredentialsStrategy(BaseStrategy):
         return self._obtain()
 
     def get_access_token(self) -> AccessToken | None:
-        """Give the token in hand if it is still good, from memory or the cache, else None; never sends a request."""
+        """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
         return self._look() or self._look_in_cache()
 
     def remove_access_token(self, token: AccessToken | None = None) -> None:
-        """Forget the token in hand, here and in the cache; nothing happens where there is none.
+        """Forget the current token, here and in the cache; does nothing if there is none.
 
-        With `token`: only if that is still the one in hand, so that any number of callers may report the same dead one.
+        With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
         self._forget(token)()
 
@@ -59,9 +59,9 @@ class ClientCredentialsStrategy(BaseStrategy):
 
 
 def _wait(flight: Flight, seconds: float) -> None:
-    """Wait until there is reason to decide again, for so many seconds at the most.
+    """Wait until there is reason to decide again, for so many seconds at most.
 
-    On a bare lock of this caller alone: an interrupt within an Event, which is Python code, would hang others.
+    On a bare lock of this caller: an interrupt within an Event, which is Python code, would hang others.
     """
     flight.engage()
     lock = _thread.allocate_lock()

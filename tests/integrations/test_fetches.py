@@ -202,7 +202,7 @@ def test_a_session_of_aiohttp_with_auth_is_refused() -> None:
     strategy = ClientCredentialsStrategy(*CLIENT)
     assert 401 == asyncio.run(run(middlewares=(for_aiohttp.bearer(strategy),), raise_for_status=True))
     for options in ({"auth": aiohttp.BasicAuth("user")}, {"headers": {"authorization": "Basic dXNlcjo="}}):
-        with pytest.raises(ValueError, match="session: must have no auth of its own"):
+        with pytest.raises(ValueError, match="session: must have no auth, "):
             asyncio.run(run(**options))
 
 

@@ -1,10 +1,12 @@
-"""Writes the parts of the README that are made by the code: `make readme`."""
+"""Writes the parts of README.md, CONTRIBUTING.md and the comparison that are generated: `make readme`."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -16,7 +18,10 @@ from client_credentials._core.state import EMPTY, Asked, Instant, State, elapsed
 from tests.core.states import ago, an_hour, granted
 from tests.strategies import NOW
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+CONTRIBUTING = ROOT / ".github/CONTRIBUTING.md"
+PEERS = ROOT / "tests/bench/peers"
 
 _SHUT = failed(EMPTY, Refused(status=429, retryable=True, retry_after=60.0), NOW, NOW, 0.0)
 _AGES = {"fresh": 0.0, "stale": 3500.0, "overdue": 3590.0, "expired": 3600.0}
@@ -65,25 +70,43 @@ def diagram() -> str:
     return "\n".join([*lines, start, *edges, "```"])
 
 
-def help_text() -> str:
-    """Give what `client-credentials --help` prints."""
+def commands() -> str:
+    """Name the commands, each with what `client-credentials --help` says of it."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         command(["--help"])
-    return f"```\n{out.getvalue().strip()}\n```"
+    found = re.findall(r"^    (\w+) +(.+)$", out.getvalue(), re.MULTILINE)
+    return "\n".join(["| command | |", "|---|---|", *(f"| `{name}` | {what} |" for name, what in found)])
 
 
-def figures() -> str:
-    """Give the table of the last comparison."""
-    return (README.parent / "tests/bench/peers/table.md").read_text("utf-8").rstrip("\n")
+def table(name: str) -> str:
+    """Give the Markdown that the last comparison wrote."""
+    return (PEERS / name).read_text("utf-8").rstrip("\n")
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"diagram": diagram, "help": help_text, "peers": figures}
+def drills() -> str:
+    """Say how many drills each library handles well, from the table's first row and its row "good"."""
+    rows = {cells[0]: cells[1:] for cells in _cells(table("drills.md"))}
+    found = sorted(zip(rows["drill"], map(int, rows["good"]), strict=True), key=lambda each: -each[1])
+    lines = ([name for name, _ in found], [":---:"] * len(found), [str(count) for _, count in found])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def rendered(text: str) -> str:
-    """Put each made part between its marks."""
-    for name, make in PARTS.items():
+def _cells(text: str) -> Iterator[list[str]]:
+    yield from (line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| "))
+
+
+PARTS: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    README: {"commands": commands, "drills": drills},
+    CONTRIBUTING: {"diagram": diagram},
+    PEERS / "README.md": {"drills": partial(table, "drills.md"), "peers": partial(table, "table.md")},
+}
+
+
+def rendered(page: Path) -> str:
+    """Give the text of a page with each generated part between its marks."""
+    text = page.read_text("utf-8")
+    for name, make in PARTS[page].items():
         before, start, rest = text.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition(f"<!-- end of {name} -->\n")
         text = f"{before}{start}{make()}\n{end}{after}"
@@ -91,4 +114,5 @@ def rendered(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(rendered(README.read_text()))
+    for page in PARTS:
+        page.write_text(rendered(page), "utf-8")

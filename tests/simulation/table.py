@@ -1,4 +1,4 @@
-"""What the README says of fleets: the same hosts without jitter, with jitter and with a shared cache."""
+"""The table of fleets: the same hosts without jitter, with jitter and with a shared cache."""
 
 from __future__ import annotations
 

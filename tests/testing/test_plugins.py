@@ -133,12 +133,12 @@ class TestPytest:
         """The tests that the README shows are found by pytest, get their fixtures, and pass."""
         blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
         tests = [block for block in blocks if re.search(r"^(def test_|class Test)", block, re.MULTILINE)]
-        assert 4 == len(tests)
+        assert 2 == len(tests)
         for nth, block in enumerate(tests):
             (tmp_path / f"test_{nth}.py").write_text(block, "utf-8")
         quick = ("-k", "not MyHolder or redirect or expires_in_null")  # all drills are run in test_drills
         quiet = ("-q", "-p", "no:cacheprovider", "-W", "error")
-        assert "19 passed, 5 skipped" in run(tmp_path, "-m", "pytest", *quiet, *quick, accept=(0, 1))
+        assert "17 passed, 5 skipped" in run(tmp_path, "-m", "pytest", *quiet, *quick, accept=(0, 1))
 
 
 COMPARED = """

@@ -97,7 +97,7 @@ def cache_option() -> Parser:
 
 
 def doctor_options() -> Parser:
-    """The options of the doctor alone, as a parent of its parser."""
+    """The options only of the doctor, as a parent of its parser."""
     parser = Parser(add_help=False)
     parser.add_argument("--issuer", metavar="URL", help="compare with the metadata of this issuer (RFC 8414)")
     text = "also send a request for each other --auth with a secret; up to two may count as failed logins"

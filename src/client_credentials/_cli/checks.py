@@ -190,7 +190,7 @@ def lifetime(stated: int | None, granted: int, token: str, now: float) -> list[F
 
 
 def jwt_claims(token: str) -> Mapping[str, object]:
-    """Read the claims of a JWT (RFC 7519), unverified, for display alone; empty if the token is not one."""
+    """Read the claims of a JWT (RFC 7519), unverified, only for display; empty if the token is not one."""
     parts = token.split(".")
     try:
         payload = base64.b64decode(parts[1] + "==", altchars=b"-_")

@@ -35,7 +35,7 @@ _POLL: Final = 0.02
 
 
 def redacted(token: AccessToken) -> str:
-    """Show of a token what anybody may see."""
+    """A token without its secret part."""
     return f"{REDACTED} ({len(token.access_token)} characters)"
 
 
@@ -95,7 +95,7 @@ def is_ending(token: AccessToken, now: float) -> bool:
 def _renewed(
     strategy: ClientCredentialsStrategy, held: AccessToken, request: _Request, cache: CacheDirectory, timeout: float
 ) -> AccessToken:
-    """Wait for the renewal that runs behind, as this process ends with its command; if it fails, the held token it is.
+    """Wait for the renewal in the background, as this process ends with its command; if it fails, use the held token.
 
     No renewal runs while the cache says that the server refused one a moment ago.
     """

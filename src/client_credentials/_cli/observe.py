@@ -130,7 +130,7 @@ def _handshake(sock: socket.socket, host: str, port: int, context: ssl.SSLContex
         with context.wrap_socket(sock, server_hostname=host) as secured:
             return checks.tls(secured.version() or "TLS", _certificate(secured), store, time.time())
     except ssl.SSLCertVerificationError as error:
-        # Only a certificate that verifies can be read: here, one whose name alone is wrong.
+        # Only a certificate that verifies can be read: here, one of which only the name is wrong.
         context.check_hostname = False
         certificate = _certificate_at(context, host, port) if is_direct else None
         return checks.untrusted(error.verify_code, error.verify_message, host, certificate, store)

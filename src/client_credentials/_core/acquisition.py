@@ -162,7 +162,7 @@ async def acquire(client: Client, policy: RenewalPolicy, shut: str | None = None
         look = await _look_and_lock(key, policy)
         if look is None:
             return
-        if is_overdue(look.left):  # this thread had no turn for so long that nobody waits any more
+        if is_overdue(look.left):  # this thread did not run for so long that no caller waits any more
             await Settle(Fail(timed_out(policy.deadline), 0.0))
             await Unlock()
             return

@@ -145,7 +145,7 @@ def load(
     try:
         entry = _strict().structure(json.loads(kept.value), _Entry)
         text = _text(entry)
-    except Exception:  # whatever a stranger's text makes cattrs raise, it is a miss
+    except Exception:  # whatever text from outside makes cattrs raise, it is a miss
         return None
     age = at.wall - entry.written if kept.ttl is None else entry.ttl - kept.ttl
     if kept.ttl is not None and -_ROUNDED_UP <= age < 0:
@@ -225,7 +225,7 @@ def _is_granted(token: _Token) -> bool:
 
 
 def _owner(key: str) -> str:
-    """Say whose an entry is, so that a cache that mixes up its answers gives nobody another client's token."""
+    """Say whose an entry is, so that a cache that mixes up its answers gives no client another one's token."""
     return sha256(key.encode()).hexdigest()[:16]
 
 

@@ -58,7 +58,7 @@ _TICK: Final = 1e-6  # seconds; the least by which one request is asked for late
 
 @attrs.frozen
 class Serve:
-    """Hand the token out; the decision holds for so many seconds more."""
+    """Return the token; the decision holds for `lasts` seconds more."""
 
     token: AccessToken
     lasts: float
@@ -66,7 +66,7 @@ class Serve:
 
 @attrs.frozen
 class Renew:
-    """Hand the token out, and ask for the next one meanwhile."""
+    """Return the token, and ask for the next one meanwhile."""
 
     token: AccessToken
 
@@ -78,7 +78,7 @@ class Ask:
 
 @attrs.frozen
 class Fail:
-    """There is no token, and it is too early to ask; the seconds until it is not."""
+    """There is no token, and it is too early to ask for `wait` seconds more."""
 
     failure: Failure
     wait: float
@@ -117,7 +117,7 @@ def answer(
 ) -> AccessToken | Fail | None:
     """Say what a caller gets who has waited for a flight: a token, its failure, or None to go on.
 
-    `ended` is the failure that the flight came to, if it came to one; `left` are the seconds until the caller's own
+    `ended` is the failure that the flight ended with, if any; `left` are the seconds until the caller's own
     deadline, which is `deadline` seconds long; `flights` are those that ended while it waited, of which there is no use
     in more than the retries. A good token wins over any failure, and so does an overdue one.
     """
@@ -159,9 +159,9 @@ def too_many_hang(count: int) -> bool:
 def given_up(
     state: State, asked: Instant, now: Instant, dice: float, *, left: float, deadline: float, waited: bool
 ) -> tuple[State, Fail]:
-    """Say what an overdue flight comes to, for `merge` and for those who waited for it.
+    """Say how an overdue flight ends, for `merge` and for those who waited for it.
 
-    Where nobody waited, or time was lost, it is nobody's failure and backs nothing off.
+    If no caller waited, or time was lost, it counts as no failure and starts no backoff.
     """
     failure = timed_out(deadline)
     if not waited or lost_time(left):
@@ -171,7 +171,7 @@ def given_up(
 
 
 def lost_time(left: float) -> bool:
-    """Tell whether a flight outlasts its deadline so far that this machine stood still: its failure is nobody's."""
+    """Tell whether a flight outlasts its deadline so far that this machine stood still: that is no failure."""
     return left < -_LOST
 
 
@@ -274,7 +274,7 @@ def failed(state: State, failure: Failure, asked: Instant, now: Instant, dice: f
 def retry_wait(gate: Gate, attempts: int, left: float) -> float | None:
     """Say how long a caller who waits for a token waits for the next attempt, in seconds; None: there is none.
 
-    `attempts` were made, and `left` seconds are left. A wait that the server ordered is for the gate alone.
+    `attempts` were made, and `left` seconds are left. A wait that the server ordered is only for the gate.
     """
     retried = gate.failure.retryable and not gate.is_ordered and attempts <= MOST_RETRIES
     return gate.wait if retried and gate.wait < left else None

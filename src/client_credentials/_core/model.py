@@ -1,4 +1,4 @@
-"""The values of the client-credentials grant, named after RFC 6749; all are frozen and none shows a secret."""
+"""The values of the client credentials grant, named after RFC 6749; all are frozen and none shows a secret."""
 
 from __future__ import annotations
 
@@ -45,19 +45,21 @@ def _frozen_headers(value: Mapping[str, str]) -> Mapping[str, str]:
 
 
 class ClientAuthentication(Enum):
-    """How the client authenticates at the token endpoint (RFC 6749 section 2.3)."""
+    """How the client authenticates at the token endpoint (RFC 6749 section 2.3).
+
+    - `BASIC`: HTTP Basic, with only `%`, `+` and a colon in the id percent-encoded. Servers that form-decode id and
+      secret (RFC 6749 section 2.3.1) and servers that do not mostly read the same.
+    - `BASIC_RAW`: HTTP Basic without any encoding, for servers that do not decode.
+    - `POST`: id and secret in the body; the RFC advises against it.
+    - `ASSERTION`: the secret is an assertion, usually a JWT, sent as `client_assertion` (RFC 7523 section 2.2).
+    - `TLS`: the TLS client certificate is the proof, and there is no secret (RFC 8705 section 2).
+    """
 
     BASIC = "basic"
-    """HTTP Basic with `%`, `+` and a colon in the id percent-encoded: servers that form-decode id and secret
-    (RFC 6749 section 2.3.1) and servers that do not mostly read the same."""
     BASIC_RAW = "basic-raw"
-    """HTTP Basic without any encoding, for servers that do not decode."""
     POST = "post"
-    """Id and secret in the body; the RFC advises against it."""
     ASSERTION = "assertion"
-    """The secret is an assertion, usually a JWT, sent as `client_assertion` (RFC 7523 section 2.2)."""
     TLS = "tls"
-    """The TLS client certificate is the proof, and there is no secret (RFC 8705 section 2)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -78,8 +80,8 @@ class Client:
 class TokenRequest:
     """A token request (RFC 6749 section 4.4.2), ready to be sent by any HTTP client.
 
-    `timeout` is in seconds and bounds the whole exchange, name lookup to last byte. `headers` is a read-only copy; use
-    `attrs.evolve` to make a request with other headers.
+    `timeout`, in seconds, bounds the whole exchange, from name lookup to last byte. `headers` is a read-only copy; use
+    `attrs.evolve` to make a request with other headers. The repr shows no secret: no body, no header value, no query.
     """
 
     method: str
@@ -95,7 +97,10 @@ class TokenRequest:
 
 @attrs.frozen
 class TokenResponse:
-    """What came back from the token endpoint, whatever it was; header names in any case, in a read-only copy."""
+    """The HTTP response of the token endpoint: status, a read-only copy of the headers, and the body as bytes.
+
+    Header names may be in any case; `header(name)` looks one up. The repr shows no header and no byte of the body.
+    """
 
     status: int
     # Header names are the server's words too, so the repr counts them.
@@ -137,12 +142,12 @@ def thawed(value: object) -> object:
 
 @attrs.frozen
 class AccessToken:
-    """An access token (RFC 6749 section 5.1) with the moment of its end.
+    """An access token (RFC 6749 section 5.1) with its end; the repr does not show it.
 
-    `expires_in` is the lifetime in seconds from the request, `expires` its end in milliseconds since the epoch, and
-    `expires_at` the same as a datetime. `scope` is what was granted. `refresh_token` is always None for this grant
-    (section 4.4.3). `extra` holds the members of the answer that the RFC does not name, frozen all the way down:
-    objects as mappings, arrays as tuples.
+    `expires_in` is the lifetime in seconds, counted from the request; `expires` is the end in milliseconds since the
+    epoch, and `expires_at` the same as a datetime. `authorization` is the value of the Authorization header. `scope` is
+    what was granted. `refresh_token` is always None for this grant (section 4.4.3). `extra` holds the members of the
+    answer that the RFC does not name, frozen all the way down: objects as mappings, arrays as tuples.
     """
 
     access_token: str = attrs.field(repr=_redacted)
@@ -173,26 +178,26 @@ class AccessToken:
 
 @attrs.frozen(kw_only=True)
 class RenewalPolicy:
-    """When a token is renewed and how long anybody waits; every value in seconds, but for `jitter`.
+    """When a token is renewed, and how long a caller waits; every value but `jitter` is in seconds.
+
+    - `renew_ahead`: renewal begins this long before the end of the token, or at half of its lifetime if that is later.
+      None: when a third of the lifetime is left, or 120 s (half the lifetime at most) if that is more. In place of
+      either, a `refresh_in` in the answer is obeyed where it lies within the lifetime.
+    - `leeway`: a token counts as expired this long before its end, or at nine tenths of its lifetime if that is later.
+    - `assumed_lifetime`: the lifetime of a token whose answer states none (RFC 6749 section 5.1 allows that).
+    - `max_lifetime`: the longest that a token is kept, whatever the answer states.
+    - `jitter`: the share, from 0 to 1, of the renewal window that is drawn at random for each token; 0 makes it exact.
+    - `deadline`: the longest that a caller waits, retries included.
 
     Raises ValueError for a value that is negative or beyond 1e9, and for values that contradict each other.
     """
 
     renew_ahead: float | None = None
-    """Renewal begins this long before the end of the token, or at half of its life if that is later.
-
-    None: at two thirds of the life, but no later than 120 s before its end; or when the server says (`refresh_in`).
-    """
     leeway: float = 10.0
-    """A token counts as expired this long before its end, or at nine tenths of its life if that is later."""
     assumed_lifetime: float = 300.0
-    """The lifetime of a token whose answer names none."""
     max_lifetime: float = 86400.0
-    """No token is kept for longer, whatever the answer says."""
     jitter: float = 0.2
-    """The share of the renewal window that is drawn at random for each token; 0 makes it exact."""
     deadline: float = 10.0
-    """The longest that a caller waits, retries included."""
 
     def __attrs_post_init__(self) -> None:
         for name in ("renew_ahead", "leeway", "assumed_lifetime", "max_lifetime", "jitter", "deadline"):
@@ -235,14 +240,14 @@ class Refused:
     error_uri: str | None = None
     www_authenticate: str | None = None
     note: str | None = None
-    """Our own words on it: what kind of body there was in place of an error, and what to change."""
+    """Our own words: what kind of body came instead of an error, and what to change."""
     retryable: bool = False
     retry_after: float | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Malformed:
-    """What came back is not a token response."""
+    """The answer is not a token response (RFC 6749 section 5.1)."""
 
     status: int | None
     reason: str
@@ -252,7 +257,7 @@ class Malformed:
 
 @attrs.frozen(kw_only=True)
 class Unreachable:
-    """Nothing (whole) came back, in time."""
+    """No complete answer came back in time."""
 
     reason: str
     retryable: bool = True
@@ -261,7 +266,7 @@ class Unreachable:
 
 @attrs.frozen(kw_only=True)
 class HookFailed:
-    """Code that the program itself brought (`hook`: fetch, a hook, the secret's callable) raised this kind of error."""
+    """The program's own code (`hook`: fetch, a hook, the secret's callable) raised this kind of error."""
 
     hook: str
     kind: str
@@ -273,12 +278,12 @@ Failure: TypeAlias = Refused | Malformed | Unreachable | HookFailed
 """Why there is no token. `retry_after` is the wait in seconds that the server ordered, if it did."""
 
 Outcome: TypeAlias = Granted | Failure
-"""What an attempt came to."""
+"""The result of one token request."""
 
 
 @attrs.frozen
 class CacheEntry:
-    """What a cache gives for a key: the text that was set, and the seconds that it has left; None: not known."""
+    """What a cache returns for a key: the text that was set, and the seconds it has left (`ttl`; None: unknown)."""
 
     value: str = attrs.field(repr=_redacted)
     ttl: float | None

@@ -66,7 +66,7 @@ def encoded_forms(text: str) -> Mapping[str, str]:
 def readings(text: str) -> Iterable[str]:
     """The text as it stands and as a percent, JSON, Python or HTML decoder reads it, without case.
 
-    What is shown of it is printable alone, so each is read without the rest, too.
+    Only printable characters of it are shown, so each reading is also looked at without the rest.
     """
     once = unquote(text)
     twice = unquote(once)

@@ -1,7 +1,7 @@
 """Token response to outcome: total over any bytes, any status, any document, and strict about each member.
 
 What the server says is made fit to be shown where it enters, by the `hidden` that each function takes; the sentences
-around it are ours, and are left alone.
+around it are ours, and are not touched.
 """
 
 from __future__ import annotations

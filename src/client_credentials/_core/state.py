@@ -1,4 +1,4 @@
-"""What is known of one client's token, and `merge`, the one way in which two parts of it are put together.
+"""What is known of one client's token, and `merge`, which combines two such states.
 
 Everything known was asked for at some moment, and that moment orders it, not the moment at which it arrived. What
 `merge` makes of a state and one fact:
@@ -74,7 +74,7 @@ class Held:
 
     @property
     def is_assumed(self) -> bool:
-        """Whether nobody stated the end."""
+        """Whether the end is assumed, since the server stated none."""
         return self.last != self.end
 
 
@@ -140,7 +140,7 @@ def tells_more(one: State, other: State) -> bool:
 
 
 def publishable(state: State) -> State:
-    """Leave out what is this process's own: failures of its network, trust store, proxy, hooks and clocks."""
+    """Leave out what concerns only this process: failures of its network, trust store, proxy, hooks and clocks."""
     return attrs.evolve(state, gates=tuple(gate for gate in state.gates if is_shared(gate.failure)))
 
 

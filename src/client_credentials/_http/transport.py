@@ -85,7 +85,7 @@ class OwnConnection:
             return UsersPool(pool, self._max_body)(request)
         finally:
             pool.clear()
-            self._default = None  # whether it failed to verify is the pool's secret
+            self._default = None  # only the pool knows whether it failed to verify
 
     def _context(self) -> ssl.SSLContext:
         context = self._given or self._default
@@ -157,7 +157,7 @@ class UsersPool:
 
 
 def _is_genuine(kind: type[object]) -> bool:
-    """Tell whether urllib3 is what it says it is: test doubles, instruments and urllib3-future put theirs there."""
+    """Tell whether this is the real urllib3: test doubles and urllib3-future replace it."""
     sends = urllib3.HTTPConnectionPool.urlopen
     modules = kind.__module__, sends.__module__
     return modules == ("urllib3.connection", "urllib3.connectionpool") and http.client.HTTPConnection in kind.__mro__

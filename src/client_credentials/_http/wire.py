@@ -1,4 +1,4 @@
-"""One exchange's deadline and byte limit, kept around any socket: a Wire has a socket, it is none."""
+"""The deadline and byte limit of one exchange, around any socket: a Wire has a socket, but is not one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _Address: TypeAlias = tuple[
 
 
 class ExchangeFailed(Exception):
-    """A failure that this package found itself, on its way to the transport, which returns it as a value."""
+    """A failure found by this package; the transport returns it as a value."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What both strategies share: whether a call is served or joins a flight, and what it gets in the end."""
+"""The base of both strategies: a call is served from memory, or joins a flight and waits."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class BaseStrategy:
     """The state, the flights and the arguments of a strategy.
 
     A caller's thread or event loop only decides, joins a flight and waits. It takes no lock of ours, so an interrupt at
-    any bytecode of it reaches nobody else.
+    any bytecode affects no other caller.
     """
 
     def __init__(
@@ -66,19 +66,18 @@ class BaseStrategy:
         client_authentication: ClientAuthentication = ClientAuthentication.BASIC,
         policy: RenewalPolicy = _DEFAULT_POLICY,
     ) -> None:
-        """Check a client's registration; nothing is sent or started. Raises ValueError that names the argument.
+        """Check the arguments; nothing is sent or started. Raises a ValueError that names the argument.
 
-        What a request needs is imported here, and nothing within one: make a strategy before a chroot, say.
+        What a token request needs is imported here, and nothing later: make a strategy before a chroot, for example.
 
-        - `client_id`, `client_secret`: how the client is registered. A callable is read for each token request. Of
-          several secrets the first is sent, and at `invalid_client` the next. None: with `ClientAuthentication.TLS`.
-        - `token_url`: the token endpoint (RFC 6749 section 3.2); https, but for a loopback host.
-        - `scopes`: each a word of RFC 6749 section 3.3. `audience`: as Auth0 has it. `resources`: RFC 8707.
-        - `extra_params`: further parameters of the token request. `headers`: further headers of it.
-        - `client_authentication`: how the client proves who it is (RFC 6749 section 2.3).
-        - `policy`: when a token is renewed, and how long a caller waits.
+        - `client_id`: RFC 6749 section 2.2. `token_url`: the token endpoint; https, unless the host is loopback.
+        - `client_secret`: a string; or a callable that returns it, called for each token request; or several strings,
+          of which the next is tried at `invalid_client`; or None with `ClientAuthentication.TLS`.
+        - `scopes`, `audience`, `resources`: what the token is for (RFC 6749 section 3.3; as Auth0 has it; RFC 8707).
+        - `extra_params`, `headers`: further parameters and headers of the token request; their values are secrets.
+        - `client_authentication`: RFC 6749 section 2.3. `policy`: when to renew a token, how long a caller waits.
         """
-        # A traceback may show the locals of a frame, whichever argument is to blame.
+        # A traceback may show the locals of a frame, whichever argument is wrong.
         given = [client_secret]
         del client_secret
         secrets = wrapped(given)
@@ -96,12 +95,13 @@ class BaseStrategy:
         check_kind("policy", policy, RenewalPolicy)
         self._identity = Identity(client, secrets, policy)
         self._hung: dict[int, Flight] = {}
-        self._active = ActiveConfiguration(client, SdkConfiguration(), None)  # nobody else has that cache
+        self._active = ActiveConfiguration(client, SdkConfiguration(), None)  # no other strategy has that cache
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
         """Use these collaborators from now on; may be called again. Raises ValueError.
 
-        What is remembered under the old configuration is forgotten, but not deleted from its cache.
+        The token in memory is forgotten, but not deleted from the old cache; a request under the old configuration
+        gives no token under the new one.
         """
         check_kind("configuration", configuration, SdkConfiguration)
         if is_coroutine_function(configuration.fetch) and not self._takes_coroutines:
@@ -187,7 +187,7 @@ class BaseStrategy:
                 if not waits:
                     flight.settle(None)
         except BaseException:
-            # An interrupt of this caller is for this caller alone.
+            # An interrupt of this caller must not affect the others.
             if last.latest() is flight:
                 start()
             raise
@@ -217,7 +217,7 @@ class BaseStrategy:
             flight.wake()
 
     def _give_up(self, flight: Flight) -> None:
-        """End an overdue flight for its callers; what it brings yet counts by when it was asked for."""
+        """End an overdue flight for its callers; a later result still counts, by when it was asked for."""
         active = flight.active
         fact, ended = given_up(
             active.known().state,
@@ -249,7 +249,7 @@ class BaseStrategy:
         """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""
         if not flight.is_gone and is_overdue(flight.left):
             self._give_up(flight)
-        # What was set meanwhile decides: a flight under the old configuration delivers to nobody under the new one.
+        # The configuration may have changed: a flight under the old one gives no token under the new one.
         active = self._active
         ended = flight.ended if flight.active is active else None
         left = until - time.monotonic()

@@ -17,7 +17,7 @@ class Link:
         self._next: dict[None, Self] = {}
 
     def succeed(self, new: Self) -> Self:
-        """Put `new` in the place of this one, and give what is there: `new`, or what came first."""
+        """Make `new` the successor of this one unless it has one, and return the successor."""
         return self._next.setdefault(None, new)
 
     @property

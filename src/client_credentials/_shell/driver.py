@@ -1,4 +1,4 @@
-"""Performs the commands of an acquisition, and reads the clocks after each; it has no rule of its own."""
+"""The driver of a flight: performs the commands of an acquisition, and reads the clocks after each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def fly_here(identity: Identity, flight: Flight) -> None:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that waits for nothing; a fetch of the program's that does is told that there is no loop."""
+    """Run a coroutine that waits for nothing; a fetch that does wait gets an error: there is no loop."""
     try:
         coroutine.send(None)
         while True:
@@ -64,7 +64,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def tell(client: Client, configuration: SdkConfiguration, failure: Failure, wait: float) -> None:
-    """Log a failure and tell the error handler, of which neither can harm anybody."""
+    """Log a failure and call the error handler; what either raises goes no further."""
     error = error_of(failure, wait, client)
     log.warn("%s", error)
     try:
@@ -176,7 +176,7 @@ class _Driver:
             if iscoroutine(fetched):
                 fetched.close()
             raise TokenEndpointUnreachable(_NO_LOOP)
-        from asyncio import run_coroutine_threadsafe  # whoever has an event loop has imported it
+        from asyncio import run_coroutine_threadsafe  # imported already where there is an event loop
 
         future = run_coroutine_threadsafe(_awaited(fetch, request, fetched), loop)
         try:

@@ -65,7 +65,7 @@ class Flight(Link):
         self.cause: BaseException | None = None
         """What the program's own code raised."""
         self.ended: Fail | None = None
-        """The failure that it came to."""
+        """The failure that it ended with."""
         self.has_asked = False
         """Whether a request was sent."""
         self.is_waited = False
@@ -73,11 +73,11 @@ class Flight(Link):
         self.is_settled = False
         """Whether callers have their answer."""
         self.is_over = False
-        """Whether nothing of it runs any more."""
+        """Whether all of it has ended."""
         self.is_unmanned = False
-        """Whether no thread was to be had for it."""
+        """Whether no thread could be started for it."""
         self.events: dict[AbstractEventLoop, Event] = {}
-        """What the tasks of each event loop wait for; each is used by the thread of its loop alone."""
+        """What the tasks of each event loop wait for; each is used only by the thread of its loop."""
         self._waiting: list[Callable[[], object]] = []
         self._claimed: dict[None, object] = {}
         self._settled: dict[None, object] = {}
@@ -99,7 +99,7 @@ class Flight(Link):
         return self._process != os.getpid()
 
     def claim(self) -> bool:
-        """Take it on; True for the first alone, so that it may be started twice and flies once."""
+        """Claim it; True only the first time, so that it may be started twice and runs once."""
         mark = object()
         return self._claimed.setdefault(None, mark) is mark
 

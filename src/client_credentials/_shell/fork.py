@@ -9,7 +9,7 @@ from weakref import ref
 
 
 class Forkable(Protocol):
-    """Whatever has something to forget in a forked child."""
+    """An object that has something to forget in a forked child."""
 
     def _after_fork(self) -> None: ...
 
@@ -19,7 +19,7 @@ _alive: Final[dict[int, ref[Forkable]]] = {}
 
 
 def survive_fork(item: Forkable) -> None:
-    """Have `item` told, in the child, that the process was forked; it is not kept alive for that."""
+    """Call `item._after_fork()` in each forked child; only a weak reference is kept."""
     number = id(item)
     _alive[number] = ref(item, lambda _: _alive.pop(number, None))
 

@@ -1,4 +1,4 @@
-"""Who asks for tokens: a client, its secrets and policy, and what was learnt on earlier flights."""
+"""The identity of a strategy: a client, its secrets and policy, and what earlier flights learnt."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Identity:
 
 
 def wrapped(given: list[str | Callable[[], str] | Sequence[str] | None]) -> tuple[Secret, ...]:
-    """Take what was given as client secret out of its box, and wrap it; raises ValueError, which shows none of it."""
+    """Take the client secret out of the list it is given in, and wrap it; raises a ValueError that does not show it."""
     secrets: tuple[Secret, ...] = ()
     match given[0]:
         case None:

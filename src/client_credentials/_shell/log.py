@@ -1,4 +1,4 @@
-"""The one logger; it has no handler, and nothing that it is given holds a secret."""
+"""The logger of the package; it has no handler, and is never given a secret."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from contextlib import suppress
 
 
 def warn(message: str, *values: object) -> None:
-    """Log a warning; a handler that raises is code of the program's that fails, and harms nobody."""
+    """Log a warning; what a handler of the program raises is ignored."""
     with suppress(Exception, SystemExit):
         logging.getLogger("client_credentials").warning(message, *values)

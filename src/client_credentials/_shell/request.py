@@ -1,4 +1,4 @@
-"""One token request, hooks and all, as an outcome: never raises what a program's code or a server does."""
+"""One token request with its hooks, as an outcome: what hooks raise and servers do becomes a value."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Fetch: TypeAlias = Callable[[TokenRequest], object | Awaitable[object]]
 
 @attrs.frozen
 class Attempted:
-    """What a request came to, and the exception of the program's code that caused it."""
+    """The outcome of a request, and the exception of the program's code that caused it."""
 
     outcome: Outcome
     cause: BaseException | None = None

@@ -1,4 +1,4 @@
-"""Lifecycle states in a caching strategy; one that fails counts as empty, and is never an error."""
+"""Lifecycle states in a caching strategy; a cache that fails counts as empty, and never raises."""
 
 from __future__ import annotations
 

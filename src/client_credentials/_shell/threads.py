@@ -1,4 +1,4 @@
-"""Daemon threads of ours: nobody joins them, and they do not delay the exit."""
+"""Daemon threads: they are never joined, and do not delay the exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A directory that is this user's alone: opened once, without following a link; all else is relative to it."""
+"""A private directory of this user: opened once, without following a link; all else is relative to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAUSES = (0.01, 0.05)  # seconds before another try to replace a file that some
 
 
 class UnsafeDirectory(PermissionError):
-    """The directory is not this user's alone to change."""
+    """Other users may change the directory."""
 
 
 @attrs.frozen
@@ -37,11 +37,11 @@ class Directory:
     _descriptor: int | None
 
     def open(self, name: str, flags: int) -> int:
-        """Open or make a file, never a link; what is made is this user's alone. Raises OSError."""
+        """Open or make a file, never a link; what is made is private to this user. Raises OSError."""
         return os.open(self._at(name), flags | _CAREFUL, 0o600, dir_fd=self._descriptor)
 
     def open_own(self, name: str, flags: int) -> int | None:
-        """The same; None: what is there is no file, or not this user's alone."""
+        """The same; None: what is there is no file, or not private to this user."""
         descriptor = self.open(name, flags)
         status = os.fstat(descriptor)
         if stat.S_ISREG(status.st_mode) and _is_ours(status, _GROUP_OR_OTHERS):
@@ -107,7 +107,7 @@ def opened(path: Path) -> Generator[Directory]:
 
 
 def make(path: Path) -> None:
-    """Make a directory and those above it that are missing, each for this user alone."""
+    """Make a directory and its missing parents, each private to this user."""
     try:
         path.mkdir(0o700)
     except FileExistsError:
@@ -132,7 +132,7 @@ def _not_a_directory(path: Path) -> UnsafeDirectory:
 
 
 def _is_ours(status: os.stat_result, forbidden: int) -> bool:
-    """Tell whether it is this user's, and nobody else has these rights to it; Windows has no such rights."""
+    """Tell whether it is this user's, and no other user has these rights to it; Windows has no such rights."""
     if not hasattr(os, "geteuid"):
         return True
     return status.st_uid == os.geteuid() and not status.st_mode & forbidden

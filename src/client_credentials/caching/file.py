@@ -1,4 +1,4 @@
-"""Entries in a directory that is this user's alone, for the processes of one host; what is not whole is a miss."""
+"""Entries in a private directory of this user, for the processes of one host; what is not whole is a miss."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class FileCachingStrategy:
             for _ in range(_MOST_TRIES):
                 descriptor = directory.open_own(name, os.O_RDWR | os.O_CREAT)
                 if descriptor is None:
-                    raise FileExistsError(errno.EEXIST, "not a file of this user's alone", name)
+                    raise FileExistsError(errno.EEXIST, "not a file that is private to this user", name)
                 if not _try_lock(descriptor):
                     return None
                 if _is_at(directory, name, descriptor):
@@ -141,7 +141,7 @@ class FileCachingStrategy:
             self._holds.remove(hold)
         except KeyError:  # it was lost, or this is a forked child and the lock its parent's
             return
-        # Not by closing alone: a child that was forked meanwhile may still have the file open.
+        # Closing is not enough: a child that was forked meanwhile may still have the file open.
         unlock(hold.descriptor)
         os.close(hold.descriptor)
 
@@ -177,7 +177,7 @@ def _name(key: str, kind: str) -> str:
 
 
 def _digest(key: str, entry: bytes) -> bytes:
-    """Tell a whole entry of this key from a torn one, a spoilt one, and another key's under this name."""
+    """Tell a whole entry of this key from a damaged one, and from another key's under this name."""
     return sha256(sha256(key.encode()).digest() + entry).hexdigest().encode()
 
 
@@ -193,7 +193,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _is_at(directory: Directory, name: str, descriptor: int) -> bool:
-    """Tell whether an open file still has its name: a lock on one that was tidied away excludes nobody."""
+    """Tell whether an open file still has its name: a lock on one that was tidied away excludes no other process."""
     with suppress(FileNotFoundError):
         return os.path.samestat(directory.status(name), os.fstat(descriptor))
     return False
@@ -210,7 +210,7 @@ def _discard(directory: Directory, name: str) -> None:
         return
     descriptor = directory.open_own(name, os.O_RDWR)
     if descriptor is not None and _try_lock(descriptor):
-        # Locked, so that nobody has it; who opens it before it is gone finds that it has lost its name.
+        # Locked, so no other process has it; one that opens it before it is gone finds that it has lost its name.
         try:
             if _is_at(directory, name, descriptor):
                 directory.remove(name)

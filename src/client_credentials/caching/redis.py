@@ -14,7 +14,7 @@ from .._shell.circuit_breaker import BUDGET, CircuitBreaker
 from .bounded import BoundedCache, bounds_itself
 
 _LARGEST: Final = 1 << 18  # bytes of an entry that is fetched
-_LATEST: Final = int(BUDGET * 800)  # milliseconds after which nobody waits for a write any more, so it is not made
+_LATEST: Final = int(BUDGET * 800)  # milliseconds after which no caller waits for a write any more, so it is not made
 
 # A script goes to the primary whatever the client does with reads, and to the one slot of its key.
 _GET = """
@@ -67,7 +67,7 @@ class Commands(Protocol):
 class RedisCachingStrategy:
     """Keeps entries in the Redis of a redis-py client, whatever its protocol, decoding, timeouts and retries.
 
-    Redis 5 or later: a server, a Sentinel's master (`sentinel.master_for(...)`) or a cluster. Redis alone says how long
+    Redis 5 or later: a server, a Sentinel's master (`sentinel.master_for(...)`) or a cluster. Only Redis says how long
     an entry has left, so hosts whose clocks differ agree about it. Any failure is a miss, a lock that cannot be asked
     for is free, and the log names the cause once per outage.
 

@@ -47,13 +47,13 @@ def bearer(
     A 401 that says `invalid_token`, or names no error, removes exactly the token that was sent, unless it was
     granted less than ten seconds ago: its successor would be refused too. The request is then repeated once with a
     new token, unless there is no other, or aiohttp does not hold the body in memory (as it does bytes, text, JSON
-    and forms, but no file, multipart or generator). The caller gets the last answer. A 403 is left alone.
+    and forms, but no file, multipart or generator). The caller gets the last answer. A 403 is returned as it is.
 
     Where no new token can be had the TokenError is raised, not the 401 returned: it is what the next request would
     raise, and it says who failed and when to try again, of which the 401 knows nothing.
 
     The token goes over https or to a loopback host; any other URL is a ValueError at the request, unless `allow_http`
-    is true (for a service mesh that encrypts). It goes to the origin of the first request alone, whether aiohttp
+    is true (for a service mesh that encrypts). It goes only to the origin of the first request, whether aiohttp
     follows a redirect or the task does so with its next request. With `origin`, such as "https://api.example",
     requests to other origins carry no token; without, a session that has a bearer should speak to one API only.
 
@@ -138,7 +138,7 @@ class AiohttpFetch:
         if not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError("session: must be an aiohttp.ClientSession")
         if getattr(session, "auth", None) is not None or hdrs.AUTHORIZATION in session.headers:
-            raise ValueError("session: must have no auth of its own, which would be sent with the token request")
+            raise ValueError("session: must have no auth, which would be sent with the token request")
         self._session = session
 
     async def __call__(self, request: TokenRequest) -> TokenResponse:

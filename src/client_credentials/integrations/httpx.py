@@ -17,13 +17,13 @@ class BearerAuth(BearerFlows[httpx.Request, httpx.Response], httpx.Auth):
     granted less than ten seconds ago: its successor would be refused too. The request is then repeated once with a
     new token, unless there is no other, or httpx does not hold the body in memory (as it does bytes, text, JSON and
     forms, but no file, multipart or generator). The caller gets the last answer; the 401 is in its `history`, with
-    at most 64 KiB of its body. A 403 is left alone.
+    at most 64 KiB of its body. A 403 is returned as it is.
 
     Where no new token can be had the TokenError is raised, not the 401 returned: it is what the next request would
     raise, and it says who failed and when to try again, of which the 401 knows nothing.
 
     The token goes over https or to a loopback host; any other URL is a ValueError at the request, unless
-    `allow_http` is true (for a service mesh that encrypts). It goes to the origin of the first request alone,
+    `allow_http` is true (for a service mesh that encrypts). It goes only to the origin of the first request,
     whether httpx follows a redirect or the caller sends its `next_request`. (The one exception is that of httpx:
     from http to https on the same host, both on their default ports, the header stays.) With `origin`, such as
     "https://api.example", requests to other origins carry no token; without, a client that has a BearerAuth should

@@ -36,13 +36,13 @@ class BearerAuth(AuthBase):
     A 401 that says `invalid_token`, or names no error, removes exactly the token that was sent, unless it was granted
     less than ten seconds ago: its successor would be refused too. The request is then repeated once with a new token,
     unless there is no other, or the body cannot be had again (a generator, a file that cannot seek). The caller gets
-    the last answer; the 401 is in its `history`, with at most 64 KiB of its body. A 403 is left alone.
+    the last answer; the 401 is in its `history`, with at most 64 KiB of its body. A 403 is returned as it is.
 
     Where no new token can be had the TokenError is raised, not the 401 returned: it is what the next request would
     raise, and it says who failed and when to try again, of which the 401 knows nothing.
 
     The token goes over https or to a loopback host; any other URL is a ValueError at the request, unless `allow_http`
-    is true (for a service mesh that encrypts). It goes to the origin of the first request alone: after a redirect
+    is true (for a service mesh that encrypts). It goes only to the origin of the first request: after a redirect
     elsewhere, requests takes the header off, and no 401 from there is answered with a token. (The one exception is
     that of requests: from http to https on the same host, both on their default ports, the header stays.) With
     `origin`, such as "https://api.example", requests to other origins carry no token; without, a session that has a

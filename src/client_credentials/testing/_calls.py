@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True, eq=False)
 class Call:
-    """What a call came to: a value, or an error, or neither within the time limit."""
+    """The result of a call: a value, or an error, or neither within the time limit."""
 
     value: object = attrs.field(default=None, repr=False)
     error: BaseException | None = attrs.field(default=None, repr=False)
@@ -37,7 +37,7 @@ class Call:
 
 
 class Caller:
-    """Calls plain and coroutine functions from any number of threads, and waits `patience` seconds at the most.
+    """Calls plain and coroutine functions from any number of threads, and waits `patience` seconds at most.
 
     A plain function that hangs is left behind in its thread. What is awaitable is awaited in one event loop, which has
     a thread too and ends with `close`.

@@ -122,7 +122,7 @@ class Stage:
         return all(call.returned for call in self.calls)
 
     def came(self) -> str:
-        """Say what the calls came to."""
+        """Say what the calls gave."""
         counts = Counter(map(_outcome, self.calls))
         return ", ".join(f"{count} {what}{'s' * (what == 'token' and count > 1)}" for what, count in counts.items())
 

@@ -44,14 +44,14 @@ HEADING: Final = f"{'':8}{'drill':20}requests  calls"
 
 @attrs.frozen(kw_only=True)
 class Result:
-    """What one drill came to; it holds no secret and no token."""
+    """The result of one drill; it holds no secret and no token."""
 
     drill: str
     verdict: Verdict
     asked: str
     """What happened: how often a token was asked for, and what the endpoint did."""
     came: str
-    """What the calls came to, such as `48 tokens, 2 TimeoutError`, or why the drill was skipped."""
+    """What the calls gave, such as `48 tokens, 2 TimeoutError`, or why the drill was skipped."""
     requests: int
     """How many token requests the endpoint received."""
     good: str
@@ -73,7 +73,7 @@ class Result:
 
 @attrs.frozen
 class Report:
-    """What all drills came to."""
+    """The results of all drills."""
 
     results: tuple[Result, ...]
 

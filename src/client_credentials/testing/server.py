@@ -22,7 +22,7 @@ _BACKLOG: Final = 4096
 
 
 class TokenServer:
-    """The token endpoint of one client, on a port of its own at 127.0.0.1, served by daemon threads.
+    """The token endpoint of one client, on a free port of 127.0.0.1, served by daemon threads.
 
     A context manager. Started again after its end it has the same `url`, as an endpoint has after an outage.
     `lifetime` is the `expires_in` of the tokens, in seconds. With an `ssl_context` the host in `url` is localhost.
@@ -57,7 +57,7 @@ class TokenServer:
         listener = socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG)
         self._port = listener.getsockname()[1]
         if self._ssl_context is not None:
-            # Each handshake is left to its connection's thread: a client that stalls in it stops nobody else.
+            # Each handshake is left to its connection's thread: a client that stalls in it stops no other.
             listener = self._ssl_context.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
         self._closing.clear()
         waker, woken = socket.socketpair()

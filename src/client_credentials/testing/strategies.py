@@ -48,7 +48,7 @@ _texts: Final = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size
 _texts_without_colon: Final = _texts.map(lambda text: text.replace(":", "."))
 _token_texts: Final = st.text(_VISIBLE, min_size=1, max_size=40)
 _invisible: Final = st.characters(exclude_characters=_VISIBLE, exclude_categories=["Cs"])
-# Short, since the same text is often drawn twice: whoever looks for a leaked token should not find a scope.
+# Short, since the same text is often drawn twice: a search for a leaked token should not find a scope.
 _words: Final = st.text(_VISIBLE.replace('"', "").replace("\\", ""), min_size=1, max_size=5)
 _scopes: Final = st.lists(_words, min_size=1, max_size=3).map(" ".join)
 _numbers: Final = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
