@@ -64,4 +64,8 @@ class Remarks(logging.Handler):
         return self.lines
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("client_credentials").removeHandler(self)
+        logger = logging.getLogger("client_credentials")
+        # What is logged behind the caller would otherwise be printed by logging's last resort.
+        if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            logger.addHandler(logging.NullHandler())
+        logger.removeHandler(self)
