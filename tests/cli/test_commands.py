@@ -503,3 +503,8 @@ def test_the_query_of_the_url_is_not_shown(server: TokenServer, somebody: None, 
     """What stands in the endpoint's query may be a secret."""
     assert 0 == main(["inspect", "--token-url", f"{server.url}?key=hunter-2"])
     assert "hunter" not in capsys.readouterr().out
+
+
+def test_it_can_be_imported() -> None:
+    """The module that `python -m client_credentials` runs does nothing when it is imported."""
+    assert importlib.import_module("client_credentials.__main__").main is main

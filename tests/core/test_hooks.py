@@ -12,6 +12,7 @@ import pytest
 
 from client_credentials import (
     ClientAuthentication,
+    HookError,
     InvalidTokenResponse,
     SdkConfiguration,
     TokenEndpointUnreachable,
@@ -98,6 +99,7 @@ def test_a_hook_that_is_wrong() -> None:
         TokenRefused(400, SECRET, f"not {SECRET}", f"https://x/?{SECRET}", www_authenticate=SECRET, note=SECRET),
         TokenEndpointUnreachable(f"no way with {SECRET}"),
         InvalidTokenResponse(200, f"not this: {SECRET}"),
+        HookError("vault", f"raised {SECRET}"),
     ],
 )
 @pytest.mark.parametrize("hook", ["fetch", "response_validator", "deserializer"])

@@ -65,7 +65,7 @@ def lost_time_counts(patch: pytest.MonkeyPatch) -> None:
 def without_end(patch: pytest.MonkeyPatch) -> None:
     """Nothing that was granted is recorded in memory, and callers ask again and again."""
     patch.setattr(acquisition, "granted", lambda *_: EMPTY)
-    patch.setattr(lifecycle, "MOST_RETRIES", 10**9)
+    patch.setattr(lifecycle, "_MOST_IN_VAIN", 10**9)
 
 
 def removal_ignored(patch: pytest.MonkeyPatch) -> None:

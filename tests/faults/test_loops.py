@@ -259,7 +259,7 @@ def test_the_strategy_in_a_task_of_its_own_hook(server: TokenServer, run: Run[No
     made: list[AsyncClientCredentialsStrategy] = []
 
     async def ask() -> None:
-        with pytest.raises(TokenEndpointUnreachable, match="within the request") as caught:
+        with pytest.raises(TokenEndpointUnreachable, match="within its own token request") as caught:
             await made[0].get_or_create_access_token()
         errors.append(caught.value)
 

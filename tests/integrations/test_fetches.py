@@ -136,7 +136,7 @@ def test_nothing_is_retried(fetch: Fetch) -> None:
 
 
 def test_plain_http_stays_here(fetch: Fetch) -> None:
-    """RFC6749-3.2: a secret goes nowhere in the clear, whoever made the request."""
+    """RFC6749-10.8-1: a secret goes nowhere in the clear, whoever made the request."""
     error = failure(fetch, token_request("http://api.example/token"))
     assert (False, True) == (error.retryable, "plain http is for loopback only" in str(error))
 

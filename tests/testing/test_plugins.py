@@ -206,8 +206,8 @@ class TestAssertions:
         "options",
         [
             (),
-            pytest.param(("-vv",), marks=pytest.mark.slow),
-            pytest.param(("--showlocals",), marks=pytest.mark.slow),
+            ("-vv",),
+            ("--showlocals",),
             ("-vv", "--showlocals"),
         ],
         ids=" ".join,

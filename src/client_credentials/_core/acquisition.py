@@ -157,7 +157,9 @@ async def acquire(client: Client, policy: RenewalPolicy, shut: str | None = None
         await _give_up(_Failed(secrets, begin(EMPTY, read.now), EMPTY, read), None, ())
         return
     told: _Told = ()
-    for spare, secret in zip(range(len(secrets) - 1, -1, -1), secrets, strict=True):
+    spare = iter(secrets[1:])
+    secret: Secret | None = secrets[0]
+    while secret is not None:
         key = cache_key(client, secret.reveal())
         look = await _look_and_lock(key, policy)
         if look is None:
@@ -177,11 +179,12 @@ async def acquire(client: Client, policy: RenewalPolicy, shut: str | None = None
             remarks = sent.value.remarks if secret is secrets[0] else (*sent.value.remarks, _SECOND_CHOICE)
             await Tell(remarks, told)
             return
-        if not (spare and _is_refused_secret(sent.value)):
+        secret = next(spare, None) if _is_refused_secret(sent.value) else None
+        if secret is None:
             await _give_up(sent, key, told)
-            return
-        told += ((sent.value, 0.0),)
-        await Unlock()
+        else:
+            told += ((sent.value, 0.0),)
+            await Unlock()
 
 
 async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:

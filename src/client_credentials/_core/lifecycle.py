@@ -32,6 +32,7 @@ from .state import EMPTY, Asked, Gate, Held, Instant, State, elapsed
 
 SHORTEST_LIFETIME: Final = 1.0
 MOST_RETRIES: Final = 2
+_MOST_IN_VAIN: Final = 8
 MOST_HUNG: Final = 8
 """How many flights of a strategy may hang past their deadline before none is begun any more."""
 
@@ -118,13 +119,13 @@ def answer(
     """Say what a caller gets who has waited for a flight: a token, its failure, or None to go on.
 
     `ended` is the failure that the flight ended with, if any; `left` are the seconds until the caller's own
-    deadline, which is `deadline` seconds long; `flights` are those that ended while it waited, of which there is no use
-    in more than the retries. A good token wins over any failure, and so does an overdue one.
+    deadline, which is `deadline` seconds long; `flights` are those that ended while it waited, and after eight
+    that brought no good token it is of no use to wait for another. A good token wins over any failure, and so does an overdue one.
     """
     token = token_in_hand(state, now)
     if token is None and ended is None and left <= 0:
         ended = Fail(timed_out(deadline), 0.0)
-    if token is None and ended is None and flights > MOST_RETRIES:
+    if token is None and ended is None and flights > _MOST_IN_VAIN:
         ended = Fail(Unreachable(reason="each token had expired before it arrived"), 0.0)
     if token is None and ended is not None and state.held and elapsed(state.held.asked.at, now) < state.held.last:
         token = state.held.token
@@ -284,8 +285,13 @@ def removed(state: State, token: AccessToken | None) -> State:
     """Take down the removal of the token held, or nothing if that is not `token`; for `merge`."""
     held = state.held
     if held is None or (token is not None and token.access_token != held.token.access_token):
-        return State()
-    return State(removed=held.asked)
+        return EMPTY
+    asked = held.asked
+    if state.removed:  # it was granted after that removal, though a clock may have been set back since
+        at, before = asked.at, state.removed.at
+        later = Instant(max(at.wall, before.wall), max(at.monotonic, before.monotonic)).earlier(-_TICK)
+        asked = attrs.evolve(asked, at=later)
+    return State(removed=asked)
 
 
 def poll_wait(dice: float, left: float) -> float:

@@ -106,7 +106,7 @@ def redacted_failure(failure: Failure, hidden: Hidden) -> Failure:
         case Malformed() | Unreachable():
             return attrs.evolve(failure, reason=fit(failure.reason) or "")
         case HookFailed():
-            return failure
+            return attrs.evolve(failure, hook=fit(failure.hook) or "", kind=fit(failure.kind) or "")
         case _:
             assert_never(failure)
 

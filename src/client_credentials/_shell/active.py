@@ -110,11 +110,8 @@ class ActiveConfiguration:
         if tells_more(merged, cached):
             self.cache.store(key, merged, now)
 
-    def forget(self, key: str, token: AccessToken | None, fact: State) -> None:
+    def forget(self, cache: StateCache, key: str, token: AccessToken | None, fact: State) -> None:
         """Rewrite the entry without that token; None: without any. `fact` is what was removed in memory."""
-        cache = self.cache
-        if cache is None:
-            return
         theirs = removed(cache.load(key, self.now(), dice()), token)
         self.record(theirs)
         if EMPTY == fact == theirs:

@@ -282,9 +282,9 @@ class BaseStrategy:
         return partial(self._forget_in_cache, active, token, fact)
 
     def _forget_in_cache(self, active: ActiveConfiguration, token: AccessToken | None, fact: State) -> None:
-        key = self._identity.key() if active.cache is not None else None
-        if key is not None:
-            active.forget(key, token, fact)
+        key = None if active.cache is None else self._identity.key()
+        if active.cache is not None and key is not None:
+            active.forget(active.cache, key, token, fact)
 
     def _running_loop(self) -> AbstractEventLoop | None:
         return None
