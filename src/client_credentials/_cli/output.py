@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -48,6 +49,9 @@ def complain(text: str) -> int:
     return FAILED
 
 
+_LOGGING: Final = 0.2  # seconds that a request under way may take to log
+
+
 class Remarks(logging.Handler):
     """A context manager that collects what the library logs."""
 
@@ -64,8 +68,8 @@ class Remarks(logging.Handler):
         return self.lines
 
     def __exit__(self, *_: object) -> None:
-        logger = logging.getLogger("client_credentials")
-        # What is logged behind the caller would otherwise be printed by logging's last resort.
-        if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-            logger.addHandler(logging.NullHandler())
-        logger.removeHandler(self)
+        # A request logs behind its caller, who is served first; without a handler logging would print that itself.
+        for thread in threading.enumerate():
+            if thread.name == "client-credentials":
+                thread.join(_LOGGING)
+        logging.getLogger("client_credentials").removeHandler(self)

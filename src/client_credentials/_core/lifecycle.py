@@ -45,8 +45,7 @@ The second is for when the holder of the first has died: one succeeds it.
 """
 REMOVAL_WAITS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.0)
 """The seconds for which a removal waits for the lock, try after try, before it does without."""
-LOCK_MARGIN: Final = 1.0
-"""The seconds for which a lock outlives the deadline of its flight."""
+LOCK_MARGIN: Final = 1.0  # seconds for which a lock outlives the deadline of its flight
 
 _SHORTEST_WAIT: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
@@ -118,15 +117,14 @@ def answer(
 ) -> AccessToken | Fail | None:
     """Say what a caller gets who has waited for a flight: a token, its failure, or None to go on.
 
-    `ended` is the failure that the flight ended with, if any; `left` are the seconds until the caller's own
-    deadline, which is `deadline` seconds long; `flights` are those that ended while it waited, and after eight
-    that brought no good token it is of no use to wait for another. A good token wins over any failure, and so does an overdue one.
+    `ended` is the failure that the flight ended with, if any; `left` are the seconds until the caller's own deadline,
+    which is `deadline` seconds long; after eight `flights` in vain it waits for no other. A good token wins over any
+    failure, and so does an overdue one.
     """
     token = token_in_hand(state, now)
-    if token is None and ended is None and left <= 0:
-        ended = Fail(timed_out(deadline), 0.0)
-    if token is None and ended is None and flights > _MOST_IN_VAIN:
-        ended = Fail(Unreachable(reason="each token had expired before it arrived"), 0.0)
+    if token is None and ended is None and (left <= 0 or flights > _MOST_IN_VAIN):
+        dead = Unreachable(reason="each token had expired before it arrived")
+        ended = Fail(timed_out(deadline) if left <= 0 else dead, 0.0)
     if token is None and ended is not None and state.held and elapsed(state.held.asked.at, now) < state.held.last:
         token = state.held.token
     return token or ended
@@ -286,12 +284,10 @@ def removed(state: State, token: AccessToken | None) -> State:
     held = state.held
     if held is None or (token is not None and token.access_token != held.token.access_token):
         return EMPTY
-    asked = held.asked
-    if state.removed:  # it was granted after that removal, though a clock may have been set back since
-        at, before = asked.at, state.removed.at
-        later = Instant(max(at.wall, before.wall), max(at.monotonic, before.monotonic)).earlier(-_TICK)
-        asked = attrs.evolve(asked, at=later)
-    return State(removed=asked)
+    at, before = held.asked.at, (state.removed or held.asked).at
+    # It was granted after the removal before, though a clock may have been set back since.
+    later = Instant(max(at.wall, before.wall), max(at.monotonic, before.monotonic)).earlier(-_TICK)
+    return State(removed=attrs.evolve(held.asked, at=later) if state.removed else held.asked)
 
 
 def poll_wait(dice: float, left: float) -> float:
