@@ -43,8 +43,7 @@ LOCKS: Final = (("", 0.5), ("-second", 0.75))
 
 The second is for when the holder of the first has died: one succeeds it.
 """
-REMOVAL_WAITS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.0)
-"""The seconds for which a removal waits for the lock, try after try, before it does without."""
+REMOVAL_WAITS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.0)  # seconds, try after try for the lock, then without it
 LOCK_MARGIN: Final = 1.0  # seconds for which a lock outlives the deadline of its flight
 
 _SHORTEST_WAIT: Final = 1.0
