@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import NamedTuple
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from _client_credentials_pytest import pytest_assertrepr_compare
 from client_credentials import (
     AccessToken,
     CacheEntry,
@@ -238,3 +243,55 @@ def test_entry_points(group: str) -> None:
     """Each entry point leads to something that is there."""
     [ours] = [each for each in entry_points(group=group) if each.name == "client-credentials"]
     assert ours.load()
+
+
+@attrs.define
+class Holder:
+    """A user's class that has one of our values."""
+
+    inner: object
+    other: object = attrs.field(default=None, eq=False)
+
+
+@dataclasses.dataclass
+class Record:
+    """Another one."""
+
+    inner: object
+    other: object = dataclasses.field(default=None, compare=False)
+
+
+class Couple(NamedTuple):
+    """And one more."""
+
+    inner: object
+    number: int = 1
+
+
+def explained(left: object, right: object, op: str = "==") -> list[str] | None:
+    """What the plugin tells pytest to print of this comparison."""
+    return pytest_assertrepr_compare(op, left, right)
+
+
+class TestExplanation:
+    """The hook speaks up where one of our values is compared, and leaves all else to pytest."""
+
+    @pytest.mark.parametrize(
+        "kind", [Holder, Record, Couple, lambda inner: inner], ids=["attrs", "data", "pair", "bare"]
+    )
+    def test_ours(self, kind: Callable[[object], object]) -> None:
+        """It names the fields that differ and shows no value, however deep ours is."""
+        one, other = (AccessToken(f"canary-{number}", "Bearer", 3600, 1) for number in (1, 2))
+        said = explained(kind(one), kind(other))
+        assert said is not None
+        assert "canary" not in str(said)
+        assert "They differ in " in said[1]
+
+    def test_others(self) -> None:
+        """Values without ours, other types, classes and other operators are pytest's, and a circle ends."""
+        circle = Holder(None)
+        circle.inner = circle
+        token = AccessToken("a", "Bearer", 3600, 1)
+        pairs: list[tuple[object, object]] = [(Holder(1), Holder(2)), (token, 1), (Holder, Holder), (circle, circle)]
+        assert [None] * len(pairs) == [explained(*pair) for pair in pairs]
+        assert None is explained(token, token, "!=")

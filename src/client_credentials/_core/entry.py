@@ -268,8 +268,6 @@ def warm_up() -> None:
 
 
 def _exactly(value: object, kind: type[object]) -> object:
-    if kind is float and type(value) is int:
-        value = float(value)
     # No number is so large that arithmetic on seconds could overflow.
     if type(value) is not kind or (isinstance(value, int | float) and not abs(value) < 2**53):
         raise TypeError
