@@ -3,32 +3,35 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench bench-peers fuzz mutants simulate faults readme test-all release clean
+.PHONY: help run test bench bench-peers fuzz interrupts mutants simulate explore faults oidc readme test-all release clean
 
-help:  ## say what there is to make
+help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
 
 run: .venv/run/ready  ## show the main job at work, with the runtime dependencies alone
 	.venv/run/bin/python -m client_credentials demo
 
-test: .venv/test/ready  ## lint, check the types, run the tests, ask for full coverage
+test: .venv/test/ready  ## lint, check the types, run the tests but for the slow ones, ask for full coverage
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check
 	.venv/test/bin/mypy
 	.venv/test/bin/pyright --pythonpath .venv/test/bin/python
 	.venv/test/bin/coverage erase
-	.venv/test/bin/coverage run -m pytest --numprocesses=2 --dist=loadfile
+	.venv/test/bin/coverage run -m pytest -m 'not slow' --numprocesses=2 --dist=loadfile
 	.venv/test/bin/coverage combine --quiet
 	.venv/test/bin/coverage report
 
 bench: .venv/test/ready  ## print the promised figures, each beside its limit
 	.venv/test/bin/python -W ignore -m tests.bench.figures 2>/dev/null
 
-bench-peers: .venv/bench/ready  ## compare with other libraries; writes the table and the plot of the README
+bench-peers: .venv/bench/ready  ## compare with other libraries; writes tests/bench/peers' table and plot
 	.venv/bench/bin/python -m tests.bench.peers
 
 simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and draw the plot; SEED=N replays one
 	.venv/test/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED))
+
+explore: .venv/test/ready  ## walk the orders of events in small worlds, 5,000 states of each at the most, and hold each to the laws
+	.venv/test/bin/python -m tests.explorer
 
 faults: .venv/test/ready  ## list each known fault and rule with the tests that name it
 	.venv/test/bin/python -m tests.coverage_of_faults
@@ -37,10 +40,16 @@ fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; s
 	HYPOTHESIS_PROFILE=deep .venv/test/bin/python -m pytest --hypothesis-show-statistics \
 		-k 'Total or Spoiled or AnythingElse' tests/property/test_response.py tests/property/test_entry.py
 
-mutants: .venv/mutants/ready  ## break the core in a thousand ways, one by one, and name those that no test notices
+interrupts: .venv/test/ready  ## interrupt callers 20,000 times by real signals; prints hangs and lost tokens, both 0
+	.venv/test/bin/python -m tests.strategy.interrupts 20000
+
+mutants: .venv/mutants/ready  ## break the core in a thousand ways, one by one, and list those that no test notices
 	.venv/mutants/bin/python -m tests.mutation
 
-readme: .venv/test/ready  ## write the parts of the README that the code makes
+oidc: .venv/test/ready  ## ask a real identity server, oidc-provider on Node; needs npm
+	.venv/test/bin/python -m pytest tests/oidc/check_oidc.py
+
+readme: .venv/test/ready  ## write the generated parts of the README and of other pages
 	.venv/test/bin/python -m tests.readme.pages
 
 test-all: .venv/test/ready  ## run the tests on every Python found, with the newest and the lowest dependencies
@@ -49,7 +58,7 @@ test-all: .venv/test/ready  ## run the tests on every Python found, with the new
 release: .venv/test/ready  ## build wheel and sdist twice, check them, test the sdist against the wheel
 	.venv/test/bin/python -m tests.release
 
-clean:  ## remove all that make has made
+clean:  ## remove what make has written
 	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 
 .venv/run/ready: package := .

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _STRATEGIES: Final = {
     "AccessToken": "access_tokens",
     "CacheEntry": "cache_entries",
+    "HookError": "hook_errors",
     "InvalidTokenResponse": "invalid_token_responses",
     "RenewalPolicy": "renewal_policies",
     "TokenEndpointUnreachable": "unreachable_endpoints",

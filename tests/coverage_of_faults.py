@@ -43,6 +43,7 @@ _RFCS: Final = {
     "RFC6750": "2-1 2.1-1 2.3-1 3.1-1 3.1-2 5.2-1 5.3-1 5.3-2 5.3-3",
     "RFC9700": "2.2.1 2.3 2.4 2.5 2.6-1 2.6-2 4.9 4.10 4.12",
     "RFC8707": "2-1 2-2 2-3 2-4 2-5 2.2-1 3-1",
+    "RFC7523": "3",
     "RFC8414": "2-1 2-2 3-1 3.1 3.2 3.3 4 6.1",
 }
 
@@ -55,7 +56,6 @@ IDS: Final = (
 NOT_TESTABLE: Final[Mapping[str, str]] = {
     **caching.NOT_TESTABLE,
     **rfc.NOT_TESTABLE,
-    "L10": "subinterpreters: urllib3's and attrs' support of them is not ours to show; nothing here is made for them",
     "O10": "http.client's debug level prints what is sent for whoever sets it; the README says so",
     "O15": "SSLKEYLOGFILE is OpenSSL's and for whoever may set it; the README says so",
     "O22": "core dumps and swap hold what memory holds; the README says so",

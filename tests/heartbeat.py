@@ -1,7 +1,7 @@
 """How long an event loop is held up: a task that beats each millisecond, and the slowest case that we know of.
 
-`make bench` runs it in processes of its own. What the first request of a process imports, it imports in a thread; the
-loop then waits for the interpreter's lock, a turn of which takes 5 ms (`sys.getswitchinterval`).
+`make bench` runs it in processes of its own. The loop may wait for the interpreter's lock, a turn of which takes 5 ms
+(`sys.getswitchinterval`).
 """
 
 from __future__ import annotations

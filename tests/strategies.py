@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
-from client_credentials._core.lifecycle import Gate, Held, Instant, State, hold
+from client_credentials._core.client import make_client
 from client_credentials._core.model import Client, Failure, Malformed, Refused, Unreachable
-from client_credentials._core.request import make_client
+from client_credentials._core.state import Instant
 
 VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 SCOPE_CHARACTERS: Final = VISIBLE.replace('"', "").replace("\\", "")
@@ -126,34 +125,6 @@ def failures() -> SearchStrategy[Failure]:
     )
 
 
-def helds() -> SearchStrategy[Held]:
-    """Tokens in hand, by any policy."""
-    return st.builds(hold, access_tokens(bare=True), instants(), policies(), draws())
-
-
-def gates() -> SearchStrategy[Gate]:
-    """Gates, shut for up to an hour."""
-    return st.builds(Gate, failure=failures(), since=instants(), wait=seconds(3600), streak=st.integers(1, 2000))
-
-
-def states(most: float = 200_000, now: Instant = NOW) -> SearchStrategy[State]:
-    """States that came about up to `most` seconds before this moment, by either clock."""
-    age = st.tuples(seconds(most), seconds(most))
-    parts = st.tuples(st.none() | helds(), age, st.none() | gates(), age, st.lists(token_texts(), max_size=3))
-    return parts.map(
-        lambda each: State(
-            held=each[0] and attrs.evolve(each[0], asked=before(now, *each[1])),
-            gate=each[2] and attrs.evolve(each[2], since=before(now, *each[3])),
-            removed=tuple(each[4]),
-        )
-    )
-
-
-def before(now: Instant, wall: float, monotonic: float) -> Instant:
-    """The moment so many seconds ago, by each of the clocks."""
-    return Instant(now.wall - wall, now.monotonic - monotonic)
-
-
 def clients() -> SearchStrategy[Client]:
     """Clients as they may be registered."""
     return st.fixed_dictionaries(
@@ -164,6 +135,9 @@ def clients() -> SearchStrategy[Client]:
             "audience": st.none() | credentials(),
             "resources": st.lists(st.sampled_from(RESOURCES), max_size=3),
             "extra_params": st.dictionaries(credentials().map(lambda name: f"x-{name}"), credentials(), max_size=2),
+            "headers": st.dictionaries(
+                st.sampled_from(("X-Tenant", "accept", "User-Agent")), token_texts(), max_size=2
+            ),
             "authentication": st.sampled_from(ClientAuthentication),
         }
     ).map(_registered)
@@ -172,7 +146,7 @@ def clients() -> SearchStrategy[Client]:
 def _registered(arguments: dict[str, Any]) -> Client:
     if arguments["authentication"] is ClientAuthentication.BASIC_RAW:
         arguments["client_id"] = arguments["client_id"].replace(":", ".")
-    return make_client(**arguments)
+    return make_client(**arguments, has_secret=arguments["authentication"] is not ClientAuthentication.TLS)
 
 
 def token_requests() -> SearchStrategy[TokenRequest]:
@@ -258,23 +232,29 @@ def _holding(bad: SearchStrategy[str]) -> SearchStrategy[str]:
     return st.tuples(st.text(VISIBLE), bad, st.text(VISIBLE)).map("".join)
 
 
+def _is_no_list(value: object) -> bool:
+    return not isinstance(value, list)
+
+
 def _is_no_number(text: str) -> bool:
-    return not (text.isascii() and text.isdigit() and len(text) <= 40)
+    return text != "" and not (text.isascii() and text.isdigit() and len(text) <= 40)
 
 
 _SPOILED: Final[dict[str, SearchStrategy[Any]]] = {
     "access_token": st.one_of(
         st.just(_ABSENT), st.none(), st.just(""), _NOT_TEXT, _holding(_INVISIBLE), st.just("x" * 65537)
     ),
-    "token_type": st.one_of(st.none(), _NOT_TEXT, st.text().filter(lambda text: text.lower() != "bearer")),
+    "token_type": st.one_of(
+        st.none(), _NOT_TEXT, st.text().filter(lambda text: text.lower() not in ("bearer", "bearertoken"))
+    ),
     "expires_in": st.one_of(
         st.booleans(),
         st.integers(max_value=-1),
         st.floats(max_value=-1e-9, allow_infinity=False),
-        st.sampled_from(("3599.5", "1_000", " 60", "٣٦٠٠", "-1", "+1", "1e3", "0x10", "")),
+        st.sampled_from(("3599.5", "1_000", " 60", "٣٦٠٠", "-1", "+1", "1e3", "0x10")),
         st.text().filter(_is_no_number),
         st.lists(st.integers()),
         st.dictionaries(st.text(), st.integers()),
     ),
-    "scope": _NOT_TEXT | _holding(_CONTROLS),
+    "scope": st.one_of(_NOT_TEXT.filter(_is_no_list), st.lists(st.integers(), min_size=1), _holding(_CONTROLS)),
 }

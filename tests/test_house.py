@@ -19,20 +19,34 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(client_credentials.__path__[0])
 
 PURE = (
-    "__future__ attrs base64 binascii cattrs collections.abc email.utils enum functools hashlib hmac"
-    " ipaddress itertools json math re types typing urllib.parse"
+    "__future__ attrs base64 binascii cattrs collections.abc datetime email.utils enum functools hashlib"
+    " hmac html ipaddress itertools json math re types typing urllib.parse"
 ).split()
 WORLDLY = set(
     "breakpoint eval exec formatdate input localtime logging make_msgid open os print"
-    " random socket threading time".split()
+    " random socket threading time today utcnow".split()
 )
 GUESTS = {
+    "aiohttp": ("integrations/aiohttp.py",),
+    "anyio": (),
     "httpx": ("integrations/httpx.py", "testing/"),
+    "httpx2": ("integrations/httpx2.py",),
     "hypothesis": ("testing/",),
+    "jwt": (),
     "pytest": ("testing/",),
     "redis": ("caching/redis.py", "testing/"),
     "requests": ("integrations/requests.py", "testing/"),
 }
+# The heart: what decides is in the core, what waits and calls out is here.
+SHELL = ("_shell/", "strategy.py", "aio.py")
+NOT_THE_HEART = ("_shell/circuit_breaker.py",)
+ORDERINGS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+NO_TIMES = {"len(self.secrets) > 1", "response.status >= 400"}
+HOT_PATH = "lease.begins <= time.time() < lease.until"
+"""The one comparison of times outside the core, in each strategy's `get_or_create_access_token`."""
+CHOICES = "decide failed granted hold merge retry_wait poll_wait reserve begin MOST_RETRIES LOCKS random".split()
+"""What the core's machine and callers use to choose; the shell calls what stands above it."""
+CHOOSERS = {"_shell/base.py": {"decide"}, "_shell/active.py": {"merge"}}
 UPSTAIRS = ("client_credentials.testing", "client_credentials.integrations")
 
 IMPORT_AND_TELL = """
@@ -130,6 +144,31 @@ def guests_at_import(source: str, path: str) -> list[str]:
     ]
 
 
+def rules_of_time(source: str) -> list[str]:
+    """Where a module decides by itself: it orders two values, or takes a power."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Compare(ops=ops) if any(isinstance(op, ORDERINGS) for op in ops):
+                found.append(ast.unparse(node))
+            case ast.BinOp(op=ast.Pow()) if not (isinstance(node.right, ast.Constant) and node.right.value == 56):
+                found.append(ast.unparse(node))
+            case _:
+                pass
+    return [each for each in found if each != HOT_PATH and each not in NO_TIMES]
+
+
+def choices(source: str, path: str) -> list[str]:
+    """The functions of the core by which a module would choose between token and failure, or a wait, by itself."""
+    names = {
+        name.rpartition(".")[2]
+        for node in ast.walk(ast.parse(source))
+        for name in imported(node, path)
+        if inside(name, "client_credentials._core") or name == "random"
+    }
+    return sorted(names & set(CHOICES) - CHOOSERS.get(path, set()))
+
+
 def upward_imports(source: str, path: str) -> list[str]:
     """What a module imports from the rooms that are built on top of it."""
     names = [name for node in ast.walk(ast.parse(source)) for name in imported(node, path)]
@@ -179,6 +218,12 @@ def offenders(found: dict[str, list[str]]) -> dict[str, list[str]]:
         ([], guests_at_import("from .caching import redis", "strategy.py")),
         ([], guests_at_import("import redis", "caching/redis.py")),
         (["client_credentials.testing.TokenServer"], upward_imports("from .testing import TokenServer", "strategy.py")),
+        (["now < end"], rules_of_time("if now < end: pass")),
+        (["2 ** streak"], rules_of_time("wait = 2 ** streak")),
+        ([], rules_of_time("if lease.begins <= time.time() < lease.until or a is None or b == c: pass")),
+        (["failed"], choices("from .._core.lifecycle import failed, removed", "_shell/driver.py")),
+        (["decide"], choices("from ._core.lifecycle import decide", "strategy.py")),
+        ([], choices("from .._core.lifecycle import decide", "_shell/base.py")),
         (["test_it"], undocumented_tests("class TestIt:\n    async def test_it(self): ...")),
         ([], undocumented_tests('def test_it():\n    """Holds."""')),
         (["~home~".replace("~", "/")], machine_paths("see ~home~ada".replace("~", "/"))),
@@ -199,6 +244,24 @@ def test_the_core_imports_pure_modules_alone() -> None:
 def test_the_core_names_nothing_of_the_world() -> None:
     """No clock, dice, lock, thread, socket, file, environment or log is named in the core."""
     assert {} == offenders({path: worldly_names(text) for path, text in modules(PACKAGE / "_core").items()})
+
+
+def heart() -> dict[str, str]:
+    """The modules of the shell that hold tokens and ask for them."""
+    return {
+        path: text for path, text in modules(PACKAGE).items() if path.startswith(SHELL) and path not in NOT_THE_HEART
+    }
+
+
+def test_the_shell_has_no_rule_of_time() -> None:
+    """No two times are compared and no backoff is reckoned outside the core, but for the hot path's one comparison."""
+    assert {} == offenders({path: rules_of_time(text) for path, text in heart().items()})
+    assert 2 == sum(text.count(HOT_PATH) for text in heart().values())
+
+
+def test_the_shell_makes_no_choice() -> None:
+    """Whether token or failure, which of two states, and how long to wait is chosen by the core alone."""
+    assert {} == offenders({path: choices(text, path) for path, text in heart().items()})
 
 
 def test_guests_are_not_imported_with_the_package() -> None:
@@ -248,5 +311,7 @@ def test_importing_costs_nothing_but_the_import() -> None:
         [sys.executable, "-B", "-c", IMPORT_AND_TELL], env=environment, check=True, capture_output=True, text=True
     )
     found = json.loads(told.stdout)
-    heavy = {"cattrs", "http.server", "httpx", "hypothesis", "pytest", "redis", "requests", "ssl", "urllib3"}
+    heavy = set(
+        "aiohttp anyio cattrs http.server httpx httpx2 hypothesis jwt pytest redis requests ssl urllib3".split()
+    )
     assert ([], []) == (sorted(heavy & set(found["modules"])), found["acts"])

@@ -9,8 +9,8 @@ from .aio import AsyncClientCredentialsStrategy
 from .caching.file import FileCachingStrategy
 from .caching.memory import InMemoryCachingStrategy
 from .caching.redis import RedisCachingStrategy
-from .configuration import SdkConfiguration
-from .errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
+from .configuration import SdkConfiguration, accept_success, json_object
+from .errors import HookError, InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
 from .protocols import AsyncAuthStrategy, AuthStrategy, CachingStrategy, Clock, LockingCachingStrategy
 from .strategy import ClientCredentialsStrategy
 
@@ -25,6 +25,7 @@ __all__ = [
     "ClientCredentialsStrategy",
     "Clock",
     "FileCachingStrategy",
+    "HookError",
     "InMemoryCachingStrategy",
     "InvalidTokenResponse",
     "LockingCachingStrategy",
@@ -38,4 +39,6 @@ __all__ = [
     "TokenRequest",
     "TokenResponse",
     "Urllib3Fetch",
+    "accept_success",
+    "json_object",
 ]

@@ -1,4 +1,4 @@
-"""The strategy for an event loop: it shares every rule with its twin, and never blocks the loop."""
+"""The strategy for asyncio; it has the same rules as the synchronous one, and never blocks the event loop."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from ._core.lifecycle import pause
 from ._core.model import AccessToken
-from ._shell.base import Keeper
-from ._shell.clock import ticks
+from ._shell import threads
+from ._shell.base import BaseStrategy
+from ._shell.driver import fly_here
 from ._shell.flight import Flight
-from ._shell.threads import run_aside
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -20,69 +21,78 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClientCredentialsStrategy(Keeper):
-    """Hands out a valid access token for the client-credentials grant (RFC 6749 section 4.4), under asyncio.
+class AsyncClientCredentialsStrategy(BaseStrategy):
+    """Gives a valid access token for the client credentials grant (RFC 6749 section 4.4), under asyncio.
 
-    One object serves any number of tasks, in any number of event loops and threads. Requests are made in a thread.
-    Without `set_configuration` the defaults are used.
+    One object serves any number of tasks, in any number of event loops and threads. Requests are made in a thread; a
+    `fetch` that is a coroutine function runs in the event loop of the task that asked. Without `set_configuration` the
+    defaults are used.
     """
 
-    async def get_or_create_access_token(self) -> AccessToken:
-        """Give a token that is good now.
+    _takes_coroutines = True
 
-        A fresh one comes from memory, without a task switch; one that is about to end too, while its successor is asked
-        for in the background. Where there is none, the task waits, with all others, for one request: `policy.deadline`
-        seconds at the most. Cancelling one task harms no other. Raises TokenError.
+    async def get_or_create_access_token(self) -> AccessToken:
+        """Return a token that is good now.
+
+        A fresh one comes from memory, without a task switch. In its renewal window the current token is returned
+        at once, while one renewal runs in a thread. Where there is none, all tasks wait for one token request, each for
+        `policy.deadline` seconds at most. Cancelling one task affects no other. Raises TokenError.
         """
-        lease = self._lease
-        if ticks() < lease.until:
+        lease = self._active.lease
+        if lease.begins <= time.time() < lease.until:
             return lease.token
         return await self._obtain()
 
     async def get_access_token(self) -> AccessToken | None:
-        """Give the token in hand if it is still good, from memory or the cache, else None; never asks for one."""
-        return self._look() or await _aside(self._look_in_cache)
+        """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
+        return self._look() or (await _in_thread(self._look_in_cache) if self._active.cache else None)
 
-    async def remove_access_token(self, token: AccessToken | str | None = None) -> None:
-        """Forget the token in hand, here and in the cache; nothing happens where there is none.
+    async def remove_access_token(self, token: AccessToken | None = None) -> None:
+        """Forget the current token, here and in the cache; does nothing if there is none.
 
-        With `token`: only if that is still the one in hand, so that any number of callers may report the same dead one.
+        With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
-        await _aside(partial(self._forget_in_cache, self._forget(token)))
+        forget_in_cache = self._forget(token)
+        if self._active.cache:
+            await _in_thread(forget_in_cache)
 
     async def _obtain(self) -> AccessToken:
-        until = time.monotonic() + self._traveller.policy.deadline
+        until = time.monotonic() + self._deadline
+        flights = 0
         while True:
-            seat = self._board()
-            if isinstance(seat, AccessToken):
-                return seat
-            flight, leads = seat
-            try:
-                if leads:
-                    self._start(flight)
-                await _landed(flight, min(flight.left, until - time.monotonic()))
-            finally:
-                self._leave_seat(flight)
-            token = self._claim(flight, leads=leads, until=until)
+            got = self._serve_or_join(until)
+            if isinstance(got, AccessToken):
+                return got
+            if got.is_unmanned and got.claim():
+                await fly_here(self._identity, got)
+            await _wait(got, pause(got.left, until - time.monotonic()))
+            flights += got.is_settled
+            token = self._result(got, until, flights)
             if token:
                 return token
 
+    def _running_loop(self) -> AbstractEventLoop:
+        import asyncio
 
-async def _landed(flight: Flight, seconds: float) -> None:
-    """Wait until a flight lands, for so many seconds at the most; all tasks of a loop are woken by one call."""
+        return asyncio.get_running_loop()
+
+
+async def _wait(flight: Flight, seconds: float) -> None:
+    """Wait until there is reason to decide again, for so many seconds at most; one call wakes a loop's tasks."""
     import asyncio
 
     loop = asyncio.get_running_loop()
-    room = flight.rooms.get(loop)
-    if room is None:
-        room = flight.rooms[loop] = asyncio.Event()
-        flight.listen(partial(_call_in, loop, room.set))
+    event = flight.events.get(loop)
+    if event is None or event.is_set():
+        event = asyncio.Event()
+        flight.wait(partial(_call_in, loop, event.set))
+        flight.events[loop] = event
     with suppress(TimeoutError):
-        async with asyncio.timeout(max(seconds, 0.0)):
-            await room.wait()
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
-async def _aside(call: Callable[[], T]) -> T:
+async def _in_thread(call: Callable[[], T]) -> T:
     """Run what may block in a thread that neither blocks the loop nor, as an executor's would, delays the exit."""
     import asyncio
     from concurrent.futures import Future
@@ -98,11 +108,11 @@ async def _aside(call: Callable[[], T]) -> T:
             outcome.set_exception(error)
         _call_in(loop, done.set)
 
-    run_aside(run)
+    threads.run_aside(run)
     await done.wait()
     return outcome.result()
 
 
 def _call_in(loop: AbstractEventLoop, call: Callable[[], object]) -> None:
-    with suppress(RuntimeError):  # the loop is closed, so nobody waits in it
+    with suppress(RuntimeError):  # the loop is closed, so no task waits in it
         loop.call_soon_threadsafe(call)

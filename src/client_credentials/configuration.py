@@ -1,48 +1,65 @@
-"""What a user may replace around the strategy, and the protocols that a replacement keeps."""
+"""The collaborators of a strategy, with their defaults: fetch, hooks, cache and clock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from functools import partial
 from inspect import iscoroutinefunction
-from typing import Final
+from types import FunctionType, MethodType
+from typing import Any, Final
 
 import attrs
 
 from ._core.model import TokenRequest, TokenResponse
-from ._core.response import decode, objection
+from ._core.redaction import NOTHING, Hidden
+from ._core.response import decode, status_failure
 from ._http.fetch import Urllib3Fetch
 from ._shell.clock import SystemClock
 from .caching.memory import InMemoryCachingStrategy
 from .errors import TokenError, error_of
 from .protocols import CachingStrategy, Clock
 
+HIDDEN: Final[ContextVar[Hidden]] = ContextVar("HIDDEN", default=NOTHING)
+"""What must not be shown of the answer that the hooks see."""
+
 
 def nothing(*_: object) -> None:
-    """Do nothing: the hook that is not there."""
+    """Do nothing; the default of the hooks."""
 
 
-def only_200(response: TokenResponse) -> None:
-    """Accept status 200 alone, as the SDK does; raises the TokenError that explains any other."""
-    failure = objection(response)
+def accept_success(response: TokenResponse) -> None:
+    """Accept statuses 200 and 201; raises the TokenError that explains any other.
+
+    This is the default `response_validator`. Your own can call it for the statuses that it does not accept itself.
+    """
+    failure = status_failure(response, HIDDEN.get())
     if failure is not None:
         raise error_of(failure)
 
 
 def json_object(response: TokenResponse) -> Mapping[str, object]:
-    """Read the body as one JSON object; raises InvalidTokenResponse for any other."""
-    document = decode(response)
+    """Read the body as one JSON object; raises InvalidTokenResponse for any other.
+
+    This is the default `deserializer`. Your own can call it and change the members.
+    """
+    document = decode(response, HIDDEN.get())
     if isinstance(document, Mapping):
         return document
     raise error_of(document)
 
 
-def is_plain(value: object) -> bool:
-    """Tell whether it can be called and then is done; what a coroutine function gives, nobody would await."""
-    # Looking at one costs microseconds, and these come with every strategy.
-    if any(value is known for known in (nothing, only_200, json_object)):
-        return True
+def is_coroutine_function(value: object) -> bool:
+    """Tell whether a call gives a coroutine; that of a mock does not, though the mock has every attribute."""
     called: object = getattr(type(value), "__call__", None)  # noqa: B004
-    return callable(value) and not iscoroutinefunction(value) and not iscoroutinefunction(called)
+    return any(_is_async_def(each) for each in (value, called))
+
+
+def _is_async_def(value: Any) -> bool:  # noqa: ANN401  # whatever was given
+    # By type(): a mock says of itself that it is an instance of what it stands for.
+    while type(value) in (MethodType, partial):
+        value = value.func if type(value) is partial else value.__func__
+    return type(value) is FunctionType and iscoroutinefunction(value)
 
 
 # What each collaborator must be able to do; none named: to be called.
@@ -60,49 +77,44 @@ _ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @attrs.frozen(kw_only=True)
 class SdkConfiguration:
-    """The collaborators of a strategy; each has a default that is fit for use. Raises ValueError for a misfit.
+    """The collaborators of a strategy; each has a default. Raises ValueError for one that lacks a method.
 
-    Hooks are called without any lock held, in the thread that makes the request. What one of them raises becomes a
-    TokenError that names its class; a TokenError that one raises is taken as the failure that it describes.
+    - `fetch(request)`: sends the TokenRequest and returns a TokenResponse; must keep `request.timeout` and follow no
+      redirect. Default: `Urllib3Fetch()`. For the asynchronous strategy it may be a coroutine function, which runs in
+      the event loop of the caller who asked.
+    - `before_request(request)`, `after_request(request, response)`: see what is sent and what came back.
+    - `response_validator(response)`: raises to refuse a response. Default: `accept_success`, statuses 200 and 201.
+    - `deserializer(response)`: returns the body of an accepted response as a mapping. Default: `json_object`.
+    - `error_handler(error)`: called with a TokenError after every failed request, those in the background too, once
+      the callers who wait have their answer.
+    - `caching_strategy`: keeps tokens (`CachingStrategy`). Default: `InMemoryCachingStrategy()`.
+    - `clock`: tells the time (`Clock`), for tests. Default: `SystemClock()`.
+
+    Hooks are called without a lock held, in the daemon thread that makes the request. An exception that one raises
+    becomes a HookError; a TokenError that one raises is taken as the failure that it describes.
     """
 
-    fetch: Callable[[TokenRequest], TokenResponse] = attrs.field(factory=Urllib3Fetch)
-    """Sends a token request; keeps `request.timeout`, follows no redirect."""
+    fetch: Callable[[TokenRequest], TokenResponse | Awaitable[TokenResponse]] = attrs.field(factory=Urllib3Fetch)
     before_request: Callable[[TokenRequest], object] = nothing
     after_request: Callable[[TokenRequest, TokenResponse], object] = nothing
     deserializer: Callable[[TokenResponse], Mapping[str, object]] = json_object
-    """Reads the body of an accepted response."""
-    response_validator: Callable[[TokenResponse], object] = only_200
-    """Raises to refuse a response."""
+    response_validator: Callable[[TokenResponse], object] = accept_success
     error_handler: Callable[[TokenError], object] = nothing
-    """Is told of every failed attempt, those in the background too."""
     caching_strategy: CachingStrategy = attrs.field(factory=InMemoryCachingStrategy)
     clock: Clock = attrs.field(factory=SystemClock)
 
     def __attrs_post_init__(self) -> None:
         for name, methods in _ABILITIES.items():
             value = getattr(self, name)
-            if not methods and not is_plain(value):
-                raise ValueError(f"{name}: a callable is needed, no coroutine function")
-            if not all(is_plain(getattr(value, method, None)) for method in methods):
-                raise ValueError(
-                    f"{name}: an object with the methods {', '.join(methods)} is needed, no coroutine functions"
-                )
+            calls = [getattr(value, method, None) for method in methods] if methods else [value]
+            if not all(map(callable, calls)):
+                needed = f"must have the methods {', '.join(methods)}" if methods else "must be callable"
+                raise ValueError(f"{name} {needed}")
+            if name != "fetch" and any(map(is_coroutine_function, calls)):
+                raise ValueError(f"{name} must be synchronous, not a coroutine function")
 
     def __repr__(self) -> str:
-        # By name alone: a user's cache may show its values, a partial its arguments.
+        # Only by name: a user's cache may show its values, a partial its arguments.
         values = ((name, getattr(self, name)) for name in _ABILITIES)
         named = (f"{name}=<{getattr(value, '__qualname__', type(value).__qualname__)}>" for name, value in values)
         return f"SdkConfiguration({', '.join(named)})"
-
-    def is_ours(self) -> bool:
-        """Tell whether nothing of a user's runs while a token is asked for, so that all of it keeps the deadline."""
-        hooks = (self.before_request, self.after_request, self.error_handler)
-        return (
-            isinstance(self.fetch, Urllib3Fetch)
-            and self.fetch.bounded
-            and all(hook is nothing for hook in hooks)
-            and self.deserializer is json_object
-            and self.response_validator is only_200
-            and type(self.caching_strategy) is InMemoryCachingStrategy
-        )

@@ -1,29 +1,50 @@
-"""What a caller is told when there is no token: who failed, and whether to ask again."""
+"""The errors: who failed, why, and whether to ask again."""
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Any, Final, assert_never
 
 import attrs
 
-from ._core.model import Failure, Malformed, Refused, Unreachable
+from ._core.model import Client, Failure, HookFailed, Malformed, Refused, Unreachable, without_query
+
+_LONGEST_TEXT: Final = 256
 
 
 class TokenError(Exception):
     """There is no token to hand out.
 
     `retryable` says whether asking again may help, `retry_after` in how many seconds from now that is worth it.
-    Each caller gets an exception of its own; it pickles, and holds no secret and no token.
+    `token_url` (without its query) and `client_id` say whose token it is; both are None where a hook raised the error
+    itself. Each caller gets a fresh exception. It pickles, and holds no secret and no token.
     """
 
     # On the class too, for a subclass whose constructor does not call this one.
     retryable: bool = False
     retry_after: float | None = None
+    token_url: str | None = None
+    client_id: str | None = None
 
-    def __init__(self, message: str = "", *, retryable: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        token_url: str | None = None,
+        client_id: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else max(retry_after, 0.0)
+        self.token_url = token_url
+        self.client_id = client_id
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if self.token_url is None:
+            return text
+        return f"{self.token_url.split('/')[2]} (client {self.client_id!r}): {text}"
 
     def __reduce__(self) -> tuple[object, ...]:
         return _revive, (type(self), self.args, self.__dict__.copy())
@@ -35,10 +56,16 @@ def _revive(kind: type[TokenError], args: tuple[object, ...], fields: dict[str, 
     return error
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+
+
 class TokenRefused(TokenError):
     """The server said no: an error of RFC 6749 section 5.2, too many requests (429), or its own failure (5xx).
 
-    `error`, `error_description`, `error_uri` and `www_authenticate` are the server's words, made fit to print.
+    `error`, `error_description`, `error_uri` and `www_authenticate` are the server's words, without control characters
+    and secrets: the description is cut at 4096 characters, and at 256 in the text of the exception. `note` is what we
+    add: what kind of body came where there were no words, and what to change.
     """
 
     def __init__(
@@ -49,44 +76,60 @@ class TokenRefused(TokenError):
         error_uri: str | None = None,
         *,
         www_authenticate: str | None = None,
-        retryable: bool = False,
-        retry_after: float | None = None,
+        note: str | None = None,
+        **common: Any,  # noqa: ANN401  # what TokenError takes
     ) -> None:
-        said = ": ".join(text for text in (error, error_description) if text)
+        said = ": ".join(_cut(text) for text in (error, error_description) if text)
         super().__init__(
-            f"the token endpoint refused with status {status}" + (f" ({said})" if said else ""),
-            retryable=retryable,
-            retry_after=retry_after,
+            f"the token endpoint refused with status {status}"
+            + (f" ({said})" if said else "")
+            + (f"; {note}" if note else ""),
+            **common,
         )
         self.status = status
         self.error = error
         self.error_description = error_description
         self.error_uri = error_uri
         self.www_authenticate = www_authenticate
+        self.note = note
 
 
 class InvalidTokenResponse(TokenError):
-    """What came back is not a token response (RFC 6749 section 5.1); `status` is None where there was none."""
+    """The answer is not a token response (RFC 6749 section 5.1); `status` is None if there was none."""
 
-    def __init__(
-        self, status: int | None, reason: str, *, retryable: bool = False, retry_after: float | None = None
-    ) -> None:
-        super().__init__(f"not a token response: {reason}", retryable=retryable, retry_after=retry_after)
+    def __init__(self, status: int | None, reason: str, **common: Any) -> None:  # noqa: ANN401  # what TokenError takes
+        super().__init__(f"not a token response: {reason}", **common)
         self.status = status
         self.reason = reason
 
 
 class TokenEndpointUnreachable(TokenError):
-    """Nothing, or nothing whole, came back in time."""
+    """No complete answer came back in time; `reason` says what happened."""
 
-    def __init__(self, reason: str, *, retryable: bool = True, retry_after: float | None = None) -> None:
-        super().__init__(f"no answer from the token endpoint: {reason}", retryable=retryable, retry_after=retry_after)
+    def __init__(self, reason: str, *, retryable: bool = True, **common: Any) -> None:  # noqa: ANN401  # as above
+        super().__init__(f"no answer from the token endpoint: {reason}", retryable=retryable, **common)
         self.reason = reason
 
 
-def error_of(failure: Failure, retry_after: float | None = None) -> TokenError:
-    """Make a fresh exception of a failure; `retry_after` is the wait that is left now."""
-    pause = retry_after if failure.retryable else None
+class HookError(TokenError):
+    """The program's own code raised an exception, which is the `__cause__` for all who waited for that request.
+
+    `hook` names it: `fetch`, `before_request`, `after_request`, `response_validator`, `deserializer`, `client_secret`.
+    """
+
+    def __init__(self, hook: str, kind: str, **common: Any) -> None:  # noqa: ANN401  # what TokenError takes
+        super().__init__(f"{hook} {kind}", **common)
+        self.hook = hook
+        self.kind = kind
+
+
+def error_of(failure: Failure, retry_after: float | None = None, client: Client | None = None) -> TokenError:
+    """Make a fresh exception of a failure; `retry_after` is the wait that is left now, in seconds."""
+    common: dict[str, Any] = {"retryable": failure.retryable}
+    if failure.retryable and retry_after is not None:
+        common["retry_after"] = retry_after
+    if client is not None:
+        common |= {"token_url": without_query(client.token_url), "client_id": client.client_id}
     match failure:
         case Refused():
             return TokenRefused(
@@ -95,13 +138,15 @@ def error_of(failure: Failure, retry_after: float | None = None) -> TokenError:
                 failure.error_description,
                 failure.error_uri,
                 www_authenticate=failure.www_authenticate,
-                retryable=failure.retryable,
-                retry_after=pause,
+                note=failure.note,
+                **common,
             )
         case Malformed(status=status, reason=reason):
-            return InvalidTokenResponse(status, reason, retryable=failure.retryable, retry_after=pause)
+            return InvalidTokenResponse(status, reason, **common)
         case Unreachable(reason=reason):
-            return TokenEndpointUnreachable(reason, retryable=failure.retryable, retry_after=pause)
+            return TokenEndpointUnreachable(reason, **common)
+        case HookFailed(hook=hook, kind=kind):
+            return HookError(hook, kind, **common)
         case _:
             assert_never(failure)
 
@@ -115,6 +160,10 @@ def failure_of(error: TokenError) -> Failure:
         case InvalidTokenResponse():
             return Malformed(
                 status=error.status, reason=error.reason, retryable=error.retryable, retry_after=error.retry_after
+            )
+        case HookError():
+            return HookFailed(
+                hook=error.hook, kind=error.kind, retryable=error.retryable, retry_after=error.retry_after
             )
         case _:
             reason = error.reason if isinstance(error, TokenEndpointUnreachable) else type(error).__name__

@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Two clocks, since neither can be trusted alone."""
+    """A wall clock and a monotonic clock, since neither is reliable by itself."""
 
     def wall(self) -> float:
-        """Give the seconds since the epoch; they may step either way."""
+        """Return the seconds since the epoch; they may step either way."""
         ...
 
     def monotonic(self) -> float:
-        """Give the seconds since some point; they never go back."""
+        """Return the seconds since some fixed point; they never go back."""
         ...
 
 
 class CachingStrategy(Protocol):
-    """Where tokens are kept between strategies, processes or hosts; a failing one counts as empty."""
+    """A cache that strategies, processes or hosts share; one that fails counts as empty."""
 
     def get(self, key: str) -> CacheEntry | None:
-        """Give what was set under the key, with the seconds that it has left by the cache's own clock."""
+        """Return what was set under the key, with the seconds it has left by the cache's clock; None: a miss."""
         ...
 
     def set(self, key: str, value: str, ttl: float) -> None:
-        """Keep a value for `ttl` seconds; it holds a token, so it is a secret."""
+        """Keep a value for `ttl` seconds; it contains a token, so it is a secret."""
         ...
 
     def remove(self, key: str) -> None:
@@ -41,48 +41,51 @@ class CachingStrategy(Protocol):
 
 @runtime_checkable
 class LockingCachingStrategy(CachingStrategy, Protocol):
-    """A cache whose users can also agree on who asks for the next token."""
+    """A cache with locks, so that one of its users sends the token request for all."""
 
     def lock(self, key: str, ttl: float) -> AbstractContextManager[bool]:
-        """Try once, without waiting, to be the one; the lock is lost after `ttl` seconds."""
+        """Try once to take the lock, without waiting; it is lost after `ttl` seconds. Yields whether it was taken."""
         ...
 
 
 class AuthStrategy(Protocol):
-    """The SDK's IAuthStrategy: whatever hands out access tokens."""
+    """Gives access tokens; the SDK's IAuthStrategy."""
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
         """Use these collaborators from now on."""
         ...
 
     def get_or_create_access_token(self) -> AccessToken:
-        """Give a token that is good now; raises TokenError."""
+        """Return a token that is good now; raises TokenError."""
         ...
 
     def get_access_token(self) -> AccessToken | None:
-        """Give the token in hand, if it is still good; never asks for one."""
+        """Return the current token if it is still good, else None; never sends a token request."""
         ...
 
-    def remove_access_token(self) -> None:
-        """Forget the token in hand."""
+    def remove_access_token(self, token: AccessToken | None = None) -> None:
+        """Forget the current token; with `token`, only if that is still the current one.
+
+        Callers that are refused with the same token all report it, and none of them removes its successor.
+        """
         ...
 
 
 class AsyncAuthStrategy(Protocol):
-    """The SDK's IAuthStrategy, for an event loop."""
+    """Gives access tokens under asyncio; the SDK's IAuthStrategy."""
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
         """Use these collaborators from now on."""
         ...
 
     async def get_or_create_access_token(self) -> AccessToken:
-        """Give a token that is good now; raises TokenError."""
+        """Return a token that is good now; raises TokenError."""
         ...
 
     async def get_access_token(self) -> AccessToken | None:
-        """Give the token in hand, if it is still good; never asks for one."""
+        """Return the current token if it is still good, else None; never sends a token request."""
         ...
 
-    async def remove_access_token(self) -> None:
-        """Forget the token in hand."""
+    async def remove_access_token(self, token: AccessToken | None = None) -> None:
+        """Forget the current token; with `token`, only if that is still the current one."""
         ...

@@ -1,69 +1,70 @@
-"""The port of the SDK's ClientCredentialsStrategy: gather, decide, act."""
+"""The strategy for threads, a port of the SDK's ClientCredentialsStrategy: decide, join a flight, wait."""
 
 from __future__ import annotations
 
+import _thread
 import time
+from contextvars import copy_context
 
+from ._core.lifecycle import pause
 from ._core.model import AccessToken
-from ._shell.base import Keeper
-from ._shell.clock import ticks
+from ._shell.base import BaseStrategy
+from ._shell.driver import fly_here, run
 from ._shell.flight import Flight
 
 
-class ClientCredentialsStrategy(Keeper):
-    """Hands out a valid access token for the client-credentials grant (RFC 6749 section 4.4).
+class ClientCredentialsStrategy(BaseStrategy):
+    """Gives a valid access token for the client credentials grant (RFC 6749 section 4.4).
 
     One object serves any number of threads. Without `set_configuration` the defaults are used.
     """
 
     def get_or_create_access_token(self) -> AccessToken:
-        """Give a token that is good now.
+        """Return a token that is good now.
 
-        A fresh one comes from memory, without a lock; one that is about to end too, while its successor is asked for in
-        the background. Where there is none, the caller waits, with all others, for one request: `policy.deadline`
-        seconds at the most. Raises TokenError.
+        A fresh one comes from memory, without a lock. In its renewal window the current token is returned at once,
+        while one renewal runs in a thread. Where there is none, all callers wait for one token request, each for
+        `policy.deadline` seconds at most. Raises TokenError.
         """
-        lease = self._lease
-        if ticks() < lease.until:
+        lease = self._active.lease
+        if lease.begins <= time.time() < lease.until:
             return lease.token
         return self._obtain()
 
     def get_access_token(self) -> AccessToken | None:
-        """Give the token in hand if it is still good, from memory or the cache, else None; never asks for one."""
+        """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
         return self._look() or self._look_in_cache()
 
-    def remove_access_token(self, token: AccessToken | str | None = None) -> None:
-        """Forget the token in hand, here and in the cache; nothing happens where there is none.
+    def remove_access_token(self, token: AccessToken | None = None) -> None:
+        """Forget the current token, here and in the cache; does nothing if there is none.
 
-        With `token`: only if that is still the one in hand, so that any number of callers may report the same dead one.
+        With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
-        self._forget_in_cache(self._forget(token))
+        self._forget(token)()
 
     def _obtain(self) -> AccessToken:
-        until = time.monotonic() + self._traveller.policy.deadline
+        until = time.monotonic() + self._deadline
+        flights = 0
         while True:
-            seat = self._board()
-            if isinstance(seat, AccessToken):
-                return seat
-            flight, leads = seat
-            try:
-                if leads:
-                    self._lead(flight)
-                flight.wait(min(flight.left, until - time.monotonic()))
-            finally:
-                self._leave_seat(flight)
-            token = self._claim(flight, leads=leads, until=until)
+            got = self._serve_or_join(until)
+            if isinstance(got, AccessToken):
+                return got
+            if got.is_unmanned and got.claim():
+                run(fly_here(self._identity, got))
+            copy_context().run(_wait, got, pause(got.left, until - time.monotonic()))
+            flights += got.is_settled
+            token = self._result(got, until, flights)
             if token:
                 return token
 
-    def _lead(self, flight: Flight) -> None:
-        """Make the request in this thread, if nothing in it can outlast the deadline; else in one of its own."""
-        if not (self._secret_is_text and flight.setup.configuration.is_ours()):
-            self._start(flight)
-            return
-        try:
-            self._fly(flight)
-        except BaseException:
-            # Ctrl-C is for this caller alone: whoever else waits boards again.
-            self._land(flight, None)
-            raise
+
+def _wait(flight: Flight, seconds: float) -> None:
+    """Wait until there is reason to decide again, for so many seconds at most.
+
+    On a bare lock of this caller: an interrupt within an Event, which is Python code, would hang others.
+    """
+    flight.engage()
+    lock = _thread.allocate_lock()
+    lock.acquire()
+    flight.wait(lock.release)
+    lock.acquire(timeout=seconds)

@@ -28,7 +28,7 @@ def ask(strategy: ClientCredentialsStrategy) -> str:
     except TokenError as error:
         said = type(error).__name__
     internals: Any = strategy
-    while internals._flight is not None:
+    while not internals._active.flight.latest().is_over:
         time.sleep(0.0005)
     return said
 

@@ -26,6 +26,7 @@ from client_credentials import (
     TokenResponse,
 )
 from tests.caching.redis_server import connect
+from tests.strategy.kit import settled
 
 if TYPE_CHECKING:
     from pytest import LogCaptureFixture  # noqa: PT013  # not for the hosts
@@ -147,8 +148,15 @@ def value(token: AccessToken | None) -> str | None:
 
 def key_of(strategy: Any) -> str:
     """Give the key under which a strategy keeps its token."""
-    key: str = strategy._traveller.known_key()[0]
+    key: str = strategy._identity.key()
     return key
+
+
+def obtain(strategy: ClientCredentialsStrategy) -> AccessToken:
+    """Obtain a token, and wait until the cache has it: callers get theirs before."""
+    token = strategy.get_or_create_access_token()
+    settled(strategy)
+    return token
 
 
 def told(caplog: LogCaptureFixture) -> list[str]:

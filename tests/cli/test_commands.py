@@ -8,6 +8,8 @@ import logging
 import os
 import re
 import socket
+import ssl
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +17,19 @@ from typing import TypeAlias
 
 import pytest
 
-from client_credentials import ClientCredentialsStrategy
-from client_credentials._cli import demo
+from client_credentials import AccessToken, ClientCredentialsStrategy, FileCachingStrategy, SdkConfiguration
+from client_credentials._cli.commands import is_ending
 from client_credentials._cli.main import main
-from client_credentials.testing import Answer, TokenServer, refusal
+from client_credentials._core.request import VERSION
+from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
+from tests.cli import endpoints
 from tests.cli.kit import CLIENT
 
 Captured: TypeAlias = pytest.CaptureFixture[str]
 GIVEN = {"access_token": "the-token-0123456789", "token_type": "Bearer", "expires_in": 1800, "scope": "a b"}
 GET = ("token", "header", "inspect")
+DIALECT = "the endpoint answers in its own way: use the library with a deserializer or a fetch for it"
+REDIRECT = "set --token-url to the endpoint itself: redirects are not followed"
 
 
 @pytest.fixture
@@ -102,7 +108,14 @@ class TestOutput:
         assert 0 == main(["token", "--cache", str(tmp_path), "--token-url", server.url])
         out, err = capsys.readouterr()
         assert ("the-token-0123456789\n", 1) == (out, err.count("\n"))
-        assert "FileCachingStrategy failed" in err
+        assert "CacheDirectory failed with UnsafeDirectory" in err
+
+    def test_what_is_odd_about_the_answer_is_said_once(self, server: TokenServer, capsys: Captured) -> None:
+        """An answer without a token_type is taken, and that is said beside the token."""
+        server.always(Answer(body={"access_token": "the-token-0123456789"}))
+        assert 0 == main(["token", "--token-url", server.url])
+        out, err = capsys.readouterr()
+        assert ("the-token-0123456789\n", 1, True) == (out, err.count("\n"), "token_type" in err)
 
     def test_a_host_program_is_left_as_it_was(self, server: TokenServer, tmp_path: Path, capsys: Captured) -> None:
         """Called as a function it closes no standard input that it read, and leaves no handler at the logger."""
@@ -124,10 +137,9 @@ class TestRequest:
 
     def test_everything_asked_for_is_asked_for(self, server: TokenServer, somebody: None) -> None:
         """Scopes may come in one word or several; audience and resources go along; the client is in the body."""
-        options = "--scope a|--scope|b c|--audience|me|--resource|urn:x|--resource|urn:y|--auth|post".replace(
-            " a", "|a"
-        )
-        assert 0 == main(["token", "--token-url", server.url, *options.split("|")])
+        options = "--scope a|--scope|b c|--audience|me|--resource|urn:x|--resource|urn:y|--param|x=1=2|--param|y=z"
+        words = [*options.replace(" a", "|a").split("|"), "--auth", "post"]
+        assert 0 == main(["token", "--token-url", server.url, *words])
         assert {
             ("grant_type", "client_credentials"),
             ("client_id", CLIENT[0]),
@@ -136,6 +148,8 @@ class TestRequest:
             ("audience", "me"),
             ("resource", "urn:x"),
             ("resource", "urn:y"),
+            ("x", "1=2"),
+            ("y", "z"),
         } == set(server.requests[0].form)
 
     @pytest.mark.parametrize("auth", ["basic", "basic-raw"])
@@ -144,6 +158,41 @@ class TestRequest:
         assert 0 == main(["token", "--token-url", server.url, "--auth", auth])
         request = server.requests[0]
         assert ([("grant_type", "client_credentials")], True) == (request.form, "authorization" in request.headers)
+
+    def test_an_assertion_comes_from_a_file(self, server: TokenServer, tmp_path: Path, somebody: None) -> None:
+        """RFC 7523 section 2.2: the assertion goes in place of the secret; --assertion-file says both."""
+        server.always(Answer(body=GIVEN))
+        (tmp_path / "assertion").write_text("header.claims.signature\n")
+        file = str(tmp_path / "assertion")
+        for options in (["--assertion-file", file], ["--auth", "assertion", "--secret-file", file]):
+            assert 0 == main(["token", "--token-url", server.url, *options])
+            form = dict(server.requests[-1].form)
+            assert ("header.claims.signature", None) == (form["client_assertion"], form.get("client_secret"))
+
+    def test_a_header_is_sent(self, server: TokenServer, somebody: None) -> None:
+        """--header adds one; the value may hold an equals sign."""
+        assert 0 == main(["token", "--token-url", server.url, "--header", "X-Tenant=a=b"])
+        assert "a=b" == server.requests[0].headers["x-tenant"]
+
+    def test_a_certificate_takes_the_place_of_a_secret(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+    ) -> None:
+        """RFC 8705 section 2: with --auth tls the client shows its certificate, and no secret is asked for."""
+        endpoints.AUTHORITY.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        mine = endpoints.AUTHORITY.issue_cert("my-client").private_key_and_cert_chain_pem
+        mine.write_to_path(str(tmp_path / "client.pem"))
+        context = endpoints.context_for("localhost")
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(tmp_path / "authority.pem")
+        with TokenServer(*CLIENT, ssl_context=context) as server:
+            server.always(Answer(body=GIVEN))
+            options = ["--client-id", CLIENT[0], "--auth", "tls", "--client-cert", str(tmp_path / "client.pem")]
+            for command in ("token", "doctor"):
+                assert 0 == main([command, "--token-url", server.url, *options])
+                assert [("grant_type", "client_credentials"), ("client_id", CLIENT[0])] == server.requests[-1].form
+            assert 1 == main(["doctor", "--token-url", server.url, *options[:4]])
+        assert "certificate" in capsys.readouterr().out
 
     def test_a_client_id_by_option_outranks_the_environment(self, server: TokenServer, somebody: None) -> None:
         """What is typed counts."""
@@ -167,19 +216,33 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("complaint", "options"),
         [
-            ("--client-id: holds a control character", ["--client-id", "\n"]),
-            ("--client-id: holds a colon", ["--client-id", "a:b", "--auth", "basic-raw"]),
-            ("--token-url: https is needed", ["--token-url", "http://example.com/token"]),
-            ("--scope: each is a word", ["--scope", 'a"b']),
-            ("--resource: each is an absolute URI", ["--resource", "here"]),
-            ("--audience: holds a control character", ["--audience", "\x07"]),
-            ("--timeout: must be more than 0 seconds", ["--timeout", "0"]),
-            ("--timeout: a number", ["--timeout", "nan"]),
-            ("argument --timeout: invalid float value: 'soon'", ["--timeout", "soon"]),
-            ("argument --auth: invalid choice: 'none'", ["--auth", "none"]),
-            ("--cache: a path is needed", ["--cache", ""]),
-            ("--client-secret; a secret is never an argument", ["--client-secret", "x"]),
-            ("--secret-fi; a secret is never an argument", ["--secret-fi", "x"]),
+            ("--client-id must not hold control characters", ["--client-id", "\n"]),
+            ("--client-id must not hold a colon", ["--client-id", "a:b", "--auth", "basic-raw"]),
+            ("--token-url must be https", ["--token-url", "http://example.com/token"]),
+            ("--scope must be words", ["--scope", 'a"b']),
+            ("--resource must be absolute URIs", ["--resource", "here"]),
+            ("--audience must not hold control characters", ["--audience", "\x07"]),
+            ("must be more than 0 seconds", ["--timeout", "0"]),
+            ("a number", ["--timeout", "nan"]),
+            ("argument --timeout: invalid float value", ["--timeout", "soon"]),
+            (
+                "argument --auth: invalid choice: must be one of basic, basic-raw, post, assertion, tls",
+                ["--auth", "none"],
+            ),
+            ("argument --cache: must be a path", ["--cache", ""]),
+            ("argument --cache: Could not determine home directory", ["--cache=~no-such-user/x"]),
+            ("--param must be NAME=VALUE", ["--param", "name"]),
+            ("--param must be NAME=VALUE", ["--param", "=value"]),
+            ("--param must give each name once", ["--param", "a=b", "--param", "a=c"]),
+            ("--header must be NAME=VALUE", ["--header", "name"]),
+            ("--header must not hold Authorization", ["--header", "Authorization=hunter-2"]),
+            ("--client-cert: No such file", ["--auth", "tls", "--client-cert", "none.pem"]),
+            ("--client-cert: must be a PEM file", ["--auth", "tls", "--client-cert", os.devnull]),
+            ("--param must not hold client_secret", ["--param", "client_secret=hunter-2"]),
+            ("unknown option -v", ["-v"]),
+            ("unknown option --verbose", ["--verbose"]),
+            ("unknown option --client-secret; a secret is never an argument", ["--client-secret", "x"]),
+            ("unknown option --secret-fi; a secret is never an argument", ["--secret-fi", "x"]),
         ],
     )
     def test_a_bad_option_is_named(
@@ -195,17 +258,66 @@ class TestUsage:
     ) -> None:
         """Without a client, and then without its secret, the ways to give them are named."""
         line = usage_error("token")
-        assert "--client-id: give it, or set SPOTIFY_CLIENT_ID" in line
-        monkeypatch.setenv("SPOTIFY_CLIENT_ID", CLIENT[0])
-        line = usage_error("token")
-        assert "the client secret: set SPOTIFY_CLIENT_SECRET, or use --secret-file, --secret-stdin" in line
+        assert "the client secret: set SPOTIFY_CLIENT_SECRET, or use --secret-file or --secret-stdin" in line
+        monkeypatch.setenv("SPOTIFY_CLIENT_SECRET", CLIENT[1])
+        assert "--client-id must be given, or SPOTIFY_CLIENT_ID set" in usage_error("token")
 
-    @pytest.mark.parametrize("word", ["--client-secret=hunter-2", "--secret=hunter-2", "hunter-2", "-shunter-2"])
-    def test_a_secret_by_argument_is_not_repeated(
-        self, word: str, somebody: None, usage_error: Callable[..., str]
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "token --client-secret=hunter-2",
+            "token --client-secret hunter-2",
+            "token --secret=hunter-2",
+            "token hunter-2",
+            "token -shunter-2",
+            "token --hunter-2",
+            "token -hunter-2",
+            "token --secret-stdin=hunter-2",
+            "token --json='hunter-2",
+            "token --auth hunter-2",
+            "token --timeout hunter-2",
+            "token --secret-file hunter-2",
+            "token --param hunter-2",
+            "token --param client_secret=hunter-2",
+            "token --header hunter-2",
+            "token --header Authorization=hunter-2",
+            "token --client-cert hunter-2",
+            "token --cache=~hunter-2/x",
+            "token --token-url https://user:hunter-2@host.example/",
+            "--client-secret hunter-2 token",
+            "--client-secret=hunter-2 token",
+            "hunter-2",
+            "demo hunter-2",
+            "doctor --client-secret hunter-2",
+            "drill hunter-2",
+            "drill hunter:2",
+        ],
+    )
+    def test_a_value_is_never_repeated(
+        self, words: str, somebody: None, usage_error: Callable[..., str], capsys: Captured
     ) -> None:
-        """A secret that somebody tried to pass as an argument does not get into a log by way of the error."""
-        assert "hunter" not in usage_error("token", word)
+        """A secret that was passed as an argument by mistake does not get into a log by way of the error."""
+        assert "hunter" not in usage_error(*words.split()).partition("error: ")[2]
+
+    def test_the_usage_is_that_of_the_command(self, somebody: None, capsys: Captured) -> None:
+        """What is wrong with the options of a command is told below that command's usage."""
+        for options in (["--nope"], ["--scope", 'a"b'], ["--timeout", "soon"], ["--secret-file", ""]):
+            with pytest.raises(SystemExit):
+                main(["header", *options])
+            err = capsys.readouterr().err
+            assert err.startswith("usage: client-credentials header [-h]")
+            assert "\nclient-credentials header: error: " in err
+
+    def test_options_come_after_the_command(self, usage_error: Callable[..., str]) -> None:
+        """Whoever puts them before it is told so, and which commands there are."""
+        line = usage_error("--token-url", "https://issuer.example/", "token")
+        assert "must be one of token, header, inspect, doctor, drill, demo; options come after it" in line
+
+    def test_the_version_is_printed(self, capsys: Captured) -> None:
+        """--version names program and version."""
+        with pytest.raises(SystemExit) as exit_:
+            main(["--version"])
+        assert (0, f"client-credentials {VERSION}\n") == (exit_.value.code, capsys.readouterr().out)
 
     @pytest.mark.parametrize("content", [None, b"secret-\xff", b"", b"a\nb"], ids=["none", "latin", "empty", "two"])
     def test_an_unfit_secret_file_is_refused(
@@ -216,7 +328,7 @@ class TestUsage:
         if content is not None:
             path.write_bytes(content)
         line = usage_error("token", "--client-id", CLIENT[0], "--secret-file", str(path))
-        assert "error: the client secret: " in line
+        assert "error: the client secret" in line
         assert "xff" not in line
 
     def test_two_secrets_are_one_too_many(self, usage_error: Callable[..., str]) -> None:
@@ -227,7 +339,7 @@ class TestUsage:
         """Nothing is done by default."""
         assert "COMMAND" in usage_error()
 
-    @pytest.mark.parametrize("command", [*GET, "demo", None])
+    @pytest.mark.parametrize("command", [*GET, "doctor", "drill", "demo", None])
     def test_help_is_a_success(self, command: str | None, capsys: Captured) -> None:
         """Asked for, help goes to the standard output."""
         with pytest.raises(SystemExit) as exit_:
@@ -251,13 +363,17 @@ class TestErrors:
             ("check the client id and the secret, or try another --auth", refusal("invalid_client", "No\nsuch client")),
             ("check the client id and the secret, or try another --auth", Answer(status=401, body=b"<html>")),
             ("have the server allow this client the client_credentials grant", refusal("unauthorized_client")),
-            ("check --token-url: what is there does not know this grant", refusal("unsupported_grant_type")),
+            ("check --token-url: the server does not offer this grant there", refusal("unsupported_grant_type")),
             ("check --scope", refusal("invalid_scope")),
             ("check --resource and --audience", refusal("invalid_target")),
-            ("check --token-url and what is asked for", refusal("invalid_request")),
-            ("check --token-url and what is asked for", Answer(status=404, body=b"")),
+            ("check what is asked for: --scope, --audience, --resource, --param", refusal("invalid_request")),
+            ("check --token-url: is it the token endpoint?", Answer(status=404, body=b"")),
             ("check --token-url: is it the token endpoint?", Answer(body=b"<html>hello</html>")),
-            ("check --token-url: is it the token endpoint?", Answer(status=302, headers={"Location": "/login"})),
+            (DIALECT, Answer(body={"access_token": "a", "token_type": "mac"})),
+            (DIALECT, Answer(body={"data": {"access_token": "a"}})),
+            (DIALECT, Answer(body=b"access_token=a&token_type=bearer")),
+            (DIALECT, Answer(headers={"Content-Encoding": "gzip"}, body=b"x")),
+            (REDIRECT, Answer(status=302, headers={"Location": "/login"})),
             ("try again in 7 s", Answer(status=429, headers={"Retry-After": "7"})),
             ("try again in 7 s", Answer(status=503, headers={"Retry-After": "7"})),
             ("check --token-url, the network and the proxy, or allow more --timeout", Answer(raw=b"")),
@@ -282,8 +398,9 @@ class TestErrors:
         """An error is a line of text on the standard error, whatever was to be printed."""
         server.always(refusal("invalid_scope"))
         assert 1 == main([command, "--token-url", server.url, *options])
-        said = "client-credentials: the token endpoint refused with status 400 (invalid_scope); check --scope\n"
-        assert ("", said) == capsys.readouterr()
+        out, err = capsys.readouterr()
+        assert "" == out
+        assert re.fullmatch(r"client-credentials: .*\(invalid_scope\); check --scope\n", err)
 
     def test_a_retryable_failure_without_a_wait_is_for_soon(
         self, server: TokenServer, somebody: None, capsys: Captured
@@ -296,7 +413,8 @@ class TestErrors:
     def test_no_tls_is_not_mended_by_waiting(self, server: TokenServer, somebody: None, capsys: Captured) -> None:
         """A server that does not speak TLS: the URL or the certificate is wrong."""
         assert 1 == main(["token", "--token-url", server.url.replace("http:", "https:")])
-        assert capsys.readouterr().err.endswith("; check --token-url, its certificate, and the clock of this machine\n")
+        advice = "; check --token-url, its certificate, the proxy, and the clock of this machine\n"
+        assert capsys.readouterr().err.endswith(advice)
 
     def test_nobody_there_is_a_matter_of_the_network(self, somebody: None, capsys: Captured) -> None:
         """A refused connection: address, network, proxy."""
@@ -307,61 +425,86 @@ class TestErrors:
         assert "check --token-url, the network and the proxy" in capsys.readouterr().err
 
 
-class TestDemo:
-    """The main job, shown."""
+class TestRenewal:
+    """A cached token that is about to expire: this process ends with its command, so it waits for the renewal."""
 
-    def test_every_step_costs_what_it_must(self, capsys: Captured) -> None:
-        """Each line says what was asked, what came, and how many requests it cost: one, but for the outage."""
-        assert 0 == main(["demo"])
-        out, err = capsys.readouterr()
-        head, *rows = [re.split(r"\s{2,}", line) for line in out.splitlines()]
-        assert (["asked", "came", "requests"], "") == (head, err)
-        expected = [
-            ("a token, where there is none", r"Bearer, 3600 s, \*{10} \(24 characters\), \d+ ms with imports", 1),
-            ("a token, 100,000 times", r"1 token for all, \d+ ns a read", 1),
-            ("a token, for 1,000 threads at once", r"1 token for 1,000, the last after \d+ ms; the server.*", 1),
-            ("a token in its last minute, for 20 threads", r"the old one until the new was there; [\d,]+ calls,.*", 1),
-            (
-                "a token in its last minute, the server down",
-                r"the old one through 2 failed renewals, then a new one",
-                3,
-            ),
-            ("a token, with a wrong secret", r"TokenRefused: status 400, invalid_client, Invalid client secret", 1),
-            ("a token, after 100 removals of the same one", r"1 new token for all", 1),
-        ]
-        assert [(asked, requests) for asked, _, requests in expected] == [(row[0], int(row[2])) for row in rows]
-        assert [True] * 7 == [
-            bool(re.fullmatch(came, row[1])) for (_, came, _), row in zip(expected, rows, strict=True)
-        ]
+    @pytest.fixture
+    def held(self, server: TokenServer, somebody: None, tmp_path: Path) -> str:
+        """A token with a hundred seconds left, which an earlier call has put into the cache."""
 
-    def test_a_real_client_gets_a_real_token(self, server: TokenServer, capsys: Captured) -> None:
-        """With a client of one's own there is one request, and the token is not shown."""
-        demo.show(ClientCredentialsStrategy(*CLIENT, token_url=server.url))
-        out = capsys.readouterr().out
-        assert re.search(r"Bearer, 3600 s, \*{10} \(24 characters\) +1$", out, re.MULTILINE)
-        assert (1, False) == (len(server.requests), server.issued[0] in out)
+        class OldCache(FileCachingStrategy):
+            """A cache in which everything has been for a while."""
 
-    def test_a_real_client_asks_spotify(
-        self, somebody: None, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+            def set(self, key: str, value: str, ttl: float) -> None:
+                super().set(key, value, ttl - 3500)
+
+        strategy = ClientCredentialsStrategy(*CLIENT, token_url=server.url)
+        clock = FakeClock(time.time() - 3500)
+        strategy.set_configuration(SdkConfiguration(clock=clock, caching_strategy=OldCache(tmp_path / "cache")))
+        return strategy.get_or_create_access_token().access_token
+
+    @pytest.fixture
+    def run(self, server: TokenServer, tmp_path: Path, capsys: Captured) -> Callable[[], tuple[str, int]]:
+        """A function that prints a token with that cache; gives the token, and how many lines were said beside it."""
+
+        def run() -> tuple[str, int]:
+            assert 0 == main(["token", "--timeout", "3", "--cache", str(tmp_path / "cache"), "--token-url", server.url])
+            out, err = capsys.readouterr()
+            return out.strip(), err.count("\n")
+
+        return run
+
+    def test_the_new_token_is_printed_and_kept(
+        self, held: str, server: TokenServer, run: Callable[[], tuple[str, int]]
     ) -> None:
-        """With both variables set it is Spotify that is asked; here behind a proxy that is not there."""
-        with socket.socket() as unbound:
-            unbound.bind(("127.0.0.1", 0))
-            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{unbound.getsockname()[1]}")
-            assert 1 == main(["demo"])
-        assert re.fullmatch(r"client-credentials: no answer .* the proxy, .*\n", capsys.readouterr().err)
+        """One request, whose token is the one that is printed, now and by the next call."""
+        printed = [run(), run()]
+        assert [(server.issued[1], 0)] * 2 == printed
+        assert held != server.issued[1]
+        assert 2 == len(server.requests)
 
-    def test_a_client_that_cannot_be_is_a_usage_error(
-        self, monkeypatch: pytest.MonkeyPatch, usage_error: Callable[..., str]
+    def test_a_renewal_that_fails_leaves_the_held_token(
+        self, held: str, server: TokenServer, run: Callable[[], tuple[str, int]]
     ) -> None:
-        """What stands in the environment is checked like what is typed."""
-        monkeypatch.setenv("SPOTIFY_CLIENT_ID", "a")
-        monkeypatch.setenv("SPOTIFY_CLIENT_SECRET", "a\x07b")
-        assert "the client secret: holds a control character" in usage_error("demo")
+        """The token is good, so it is printed, and the failure beside it; the next call respects the backoff."""
+        server.always(refusal("invalid_client"))
+        assert [(held, 1), (held, 0)] == [run(), run()]
+        assert 2 == len(server.requests)
 
-    def test_half_a_client_is_none(self, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-        """With one of the variables alone nobody is asked but the server in this process."""
-        monkeypatch.setattr(demo, "STEPS", demo.STEPS[:1])
-        monkeypatch.setenv("SPOTIFY_CLIENT_ID", CLIENT[0])
-        assert 0 == main(["demo"])
-        assert 2 == capsys.readouterr().out.count("\n")
+    def test_an_endpoint_that_hangs_leaves_the_held_token(
+        self, held: str, server: TokenServer, run: Callable[[], tuple[str, int]]
+    ) -> None:
+        """The wait ends with --timeout."""
+        server.always(Answer(delay=30))
+        begun = time.monotonic()
+        assert held == run()[0]
+        assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("window", "lifetime", "extra"),
+    [
+        (300, 3600, {}),
+        (10, 20, {}),
+        (1800, 3600, {"refresh_in": 1800}),
+        (1800, 3600, {"refresh_in": "1800"}),
+        (300, 3600, {"refresh_in": 3600}),
+        (300, 3600, {"refresh_in": "soon"}),
+    ],
+)
+def test_the_renewal_window(window: int, lifetime: int, extra: dict[str, object]) -> None:
+    """Five minutes or half of the life before the end; or where the server's refresh_in says, within the life."""
+    token = AccessToken("a", "Bearer", lifetime, lifetime * 1000, extra=extra)
+    at = [lifetime - window - 1, lifetime - window, lifetime]
+    assert [False, True, True] == [is_ending(token, now) for now in at]
+
+
+def test_the_query_of_the_url_is_not_shown(server: TokenServer, somebody: None, capsys: Captured) -> None:
+    """What stands in the endpoint's query may be a secret."""
+    assert 0 == main(["inspect", "--token-url", f"{server.url}?key=hunter-2"])
+    assert "hunter" not in capsys.readouterr().out
+
+
+def test_it_can_be_imported() -> None:
+    """The module that `python -m client_credentials` runs does nothing when it is imported."""
+    assert importlib.import_module("client_credentials.__main__").main is main

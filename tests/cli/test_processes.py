@@ -16,7 +16,7 @@ import pytest
 
 from client_credentials.testing import Answer, TokenServer
 from tests.cli.kit import CLIENT, COMMAND, run
-from tests.loopback import until
+from tests.http.loopback import until
 
 pytestmark = pytest.mark.usefixtures("somebody")
 
@@ -44,7 +44,7 @@ def test_no_standard_input_is_a_usage_error(server: TokenServer) -> None:
         check=False,
     )
     last = ended.stderr.decode().splitlines()[-1]
-    assert (2, "client-credentials: error: the client secret: Bad file descriptor") == (ended.returncode, last)
+    assert (2, "client-credentials token: error: the client secret: Bad file descriptor") == (ended.returncode, last)
 
 
 def test_errors_have_no_traceback(server: TokenServer) -> None:
@@ -72,7 +72,57 @@ def test_an_output_that_takes_nothing_is_said(server: TokenServer) -> None:
     """A token that could not be written was not given."""
     with Path(os.devnull).open("rb") as read_only:
         ended = run("token", "--token-url", server.url, stdout=read_only.fileno())
-    assert (1, b"client-credentials: [Errno 9] Bad file descriptor\n") == (ended.returncode, ended.stderr)
+    said = b"client-credentials: cannot write the output: Bad file descriptor\n"
+    assert (1, said) == (ended.returncode, ended.stderr)
+
+
+@pytest.mark.parametrize("words", ["token --token-url {}", "doctor --token-url {}", "demo", "--help", "--version"])
+@pytest.mark.parametrize(
+    ("target", "reason"), [(">&-", b"standard output is closed"), (">/dev/full", b"No space left")]
+)
+def test_no_command_succeeds_whose_output_is_lost(
+    words: str, target: str, reason: bytes, server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed standard output or a full disk: exit status 1, and one line that says why."""
+    if words == "demo":
+        monkeypatch.delenv("SPOTIFY_CLIENT_ID")
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {target}', "sh", *COMMAND, *words.format(server.url).split()],
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    assert (1, 1, True) == (ended.returncode, ended.stderr.count(b"\n"), reason in ended.stderr)
+
+
+@pytest.mark.parametrize(("words", "status"), [("token --nope", 2), ("token --token-url {} --client-id other", 1)])
+def test_a_closed_standard_error_changes_no_status(words: str, status: int, server: TokenServer) -> None:
+    """Where an error cannot be told, it is not told on the standard output."""
+    ended = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, *words.format(server.url).split()],
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    assert (status, b"") == (ended.returncode, ended.stdout)
+
+
+def test_a_process_that_ends_leaves_its_token_in_the_cache(server: TokenServer, tmp_path: Path) -> None:
+    """The token is in the cache before the process ends, so that the next one makes no request."""
+    options = ["--cache", str(tmp_path / "cache"), "--token-url", server.url]
+    assert [0, 0, 0] == [run("token", *options).returncode for _ in range(3)]
+    assert 1 == len(server.requests)
+
+
+def test_a_tilde_is_the_home_directory(server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--cache=~/tokens` and `--secret-file=~/secret` lead home, as no shell expands them there."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/secret").write_text(CLIENT[1])
+    monkeypatch.chdir(tmp_path)
+    options = ["--cache=~/tokens", "--secret-file=~/secret", "--token-url", server.url]
+    assert 0 == run("token", *options, HOME=str(tmp_path / "home")).returncode
+    assert {"home"} == {each.name for each in tmp_path.iterdir()}
+    assert (tmp_path / "home/tokens").is_dir()
 
 
 def test_any_terminal_can_show_it(server: TokenServer) -> None:

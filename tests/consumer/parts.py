@@ -85,9 +85,10 @@ class BorrowedToken:
         """Give the token, if it is still here."""
         return self._token
 
-    def remove_access_token(self) -> None:
+    def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Give it back."""
-        self._token = None
+        if token in (None, self._token):
+            self._token = None
 
 
 class BorrowedTokenLater:
@@ -108,6 +109,6 @@ class BorrowedTokenLater:
         """Give the token, if it is still here."""
         return self._borrowed.get_access_token()
 
-    async def remove_access_token(self) -> None:
+    async def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Give it back."""
-        self._borrowed.remove_access_token()
+        self._borrowed.remove_access_token(token)

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from client_credentials import ClientAuthentication, SdkConfiguration, TokenRequest, TokenResponse
+from client_credentials._core.client import make_client
 from client_credentials._core.model import Client, Failure, Granted, Malformed, Outcome, Refused, Unreachable
-from client_credentials._core.request import make_client
+from client_credentials._core.redaction import Hidden
+from client_credentials._core.request import hidden_of
 from client_credentials._core.secret import Secret
-from client_credentials._shell.attempt import attempt
+from client_credentials._shell.driver import run
+from client_credentials._shell.request import attempt
 from client_credentials.testing import FakeClock
 
 SECRET: Final = "s3cret+canary/7f"  # nobody's
@@ -19,7 +22,7 @@ NOON: Final = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
 
 
 def make(**changed: Any) -> Client:
-    """A client like any other, but for what is changed."""
+    """A client like any other, except for what is changed."""
     sound: dict[str, Any] = {
         "client_id": "my-client",
         "token_url": "https://issuer.example/token",
@@ -48,8 +51,13 @@ def without(*names: str) -> dict[str, object]:
     return {name: value for name, value in SOUND.items() if name not in names}
 
 
+def hidden(*secrets: str, client: Client | None = None) -> Hidden:
+    """Hide what a client with the first of these secrets has to hide, and the others."""
+    return hidden_of(client or make(), Secret(secrets[0]), lambda: secrets[1:])
+
+
 def accept(_: TokenResponse) -> None:
-    """Object to nothing, as a user's validator may."""
+    """Accept anything, as a user's validator may."""
 
 
 def reading(document: Mapping[str, object]) -> Callable[[TokenResponse], Mapping[str, object]]:
@@ -64,7 +72,9 @@ def judged(response: TokenResponse, *, client: Client | None = None, secret: str
         return response
 
     collaborators: dict[str, Any] = {"fetch": fetch, "clock": FakeClock(wall=NOON), **hooks}
-    return attempt(client or make(), Secret(secret), SdkConfiguration(**collaborators), 1.0).outcome
+    configuration = SdkConfiguration(**collaborators)
+    made = attempt(client or make(), Secret(secret), configuration, configuration.fetch, 1.0, lambda: ())
+    return run(made).outcome
 
 
 def granted(response: TokenResponse, **how: Any) -> Granted:

@@ -15,14 +15,14 @@ BODY = json.dumps(SOUND)[:-1]  # to be continued
 @pytest.mark.parametrize("name", ["access_token", "expires_in", "token_type", "scope", "error", "x"])
 def test_d1(name: str) -> None:
     """D1: a member that stands twice is refused, at any depth, and whether the values agree or not."""
-    reason = "a member stands twice in one JSON object"
+    reason = "duplicate member"
     assert reason == malformed(answer(f'{BODY}, "{name}": 1, "{name}": 1}}'.encode())).reason
     assert reason == malformed(answer(f'{BODY}, "deep": [{{"{name}": 1, "{name}": 2}}]}}'.encode())).reason
 
 
 def test_d1_spelled_differently() -> None:
     """D1: an escape in a name does not hide that it is the same."""
-    assert "stands twice" in malformed(answer(f'{BODY}, "access\\u005ftoken": "x"}}'.encode())).reason
+    assert "duplicate member" == malformed(answer(f'{BODY}, "access\\u005ftoken": "x"}}'.encode())).reason
 
 
 @pytest.mark.parametrize("depth", [5_000, 50_000, 500_000])
@@ -31,19 +31,19 @@ def test_d2(brackets: str, depth: int) -> None:
     """D2: nesting without end is not JSON to us, and no RecursionError."""
     opening = brackets[0] if brackets == "[]" else '{"a":'
     body = f'{BODY}, "deep": {opening * depth}'.encode()
-    assert malformed(answer(body)).reason.startswith("not JSON: ")
+    assert malformed(answer(body)).reason.startswith(("not JSON: ", "more than 10000 objects"))
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
 def test_d4(literal: str) -> None:
     """D4: JSON has no such number, whatever Python's reader says."""
-    assert "a number that JSON does not know" == malformed(answer(f'{BODY}, "x": {literal}}}'.encode())).reason
+    assert "NaN and Infinity are not JSON" == malformed(answer(f'{BODY}, "x": {literal}}}'.encode())).reason
 
 
 @pytest.mark.parametrize("literal", ["1e400", "-1e400", "1" + "0" * 400 + ".5"])
 def test_d5(literal: str) -> None:
     """D5: neither has it one that is infinite once it is read."""
-    assert "a number that JSON does not know" == malformed(answer(f'{BODY}, "x": {literal}}}'.encode())).reason
+    assert "NaN and Infinity are not JSON" == malformed(answer(f'{BODY}, "x": {literal}}}'.encode())).reason
 
 
 def test_an_integer_of_any_length() -> None:

@@ -7,13 +7,17 @@ from typing import Final
 import pytest
 
 from client_credentials import AccessToken, RenewalPolicy
-from client_credentials._core.lifecycle import Instant, hold, token_of
+from client_credentials._core.lifecycle import hold, token_of
 from client_credentials._core.model import Granted
-from client_credentials._core.response import LONGEST_TOKEN, interpret, usable_token
-from tests.core.kit import NOON, answer, granted, make, malformed, members, reading, refused, without
+from client_credentials._core.redaction import printable
+from client_credentials._core.response import LONGEST_TOKEN, parse_document, usable_token
+from client_credentials._core.state import Asked, Instant
+from tests.core.kit import NOON, SECRET, SOUND, answer, granted, make, malformed, members, reading, refused, without
 
 START = Instant(wall=NOON, monotonic=5.0)
-OTHER_TYPES: Final[tuple[object, ...]] = (7, 0, 1.5, True, False, [], ["x"], {}, {"access_token": "x"})
+OTHER_TYPES: Final[tuple[object, ...]] = (7, 0, 1.5, True, False, [], ["x"], {}, {"a": "x"})
+
+OTHER_SCOPES: Final = tuple(value for value in OTHER_TYPES if not isinstance(value, list))
 
 
 def lifetime(expires_in: object, policy: RenewalPolicy | None = None) -> int:
@@ -37,11 +41,11 @@ class TestAccessToken:
     def test_invisible(self, character: str, place: str) -> None:
         """E5, E7, E8: what is not visible ASCII cannot go into a header; the message does not repeat it."""
         failure = malformed(answer(members(access_token=place.format(character))))
-        assert "access_token holds a character that is not visible ASCII" == failure.reason
+        assert "access_token must be visible ASCII" == failure.reason
 
     def test_half_a_pair(self) -> None:
         """E7: half a surrogate pair, which JSON's escapes allow, is refused like any other."""
-        assert "not visible" in malformed(answer(b'{"access_token": "a\\ud800", "token_type": "bearer"}')).reason
+        assert "visible" in malformed(answer(b'{"access_token": "a\\ud800", "token_type": "bearer"}')).reason
 
     @pytest.mark.parametrize("length", [1, 100, 8192, LONGEST_TOKEN])
     def test_any_length(self, length: int) -> None:
@@ -53,7 +57,7 @@ class TestAccessToken:
     def test_too_long(self, length: int) -> None:
         """E10: a longer one fits into no header."""
         failure = malformed(answer(members(access_token="x" * length)))
-        assert "access_token is longer than 65536 characters" == failure.reason
+        assert "access_token must not be longer than 65536 characters" == failure.reason
 
     def test_a_jwt_is_opaque(self) -> None:
         """E13: what a token says of itself is between the two servers."""
@@ -73,12 +77,12 @@ class TestTypeAndScope:
     def test_missing_type(self) -> None:
         """F1: a missing token_type counts as Bearer, with a remark."""
         grant = granted(answer(without("token_type")))
-        assert ("the answer has no token_type; taken as Bearer",) == grant.remarks
+        assert ("token_type is missing; taken as Bearer",) == grant.remarks
 
     @pytest.mark.parametrize("value", [None, "", *OTHER_TYPES])
     def test_no_type(self, value: object) -> None:
         """F1, F4: one that is null, empty or not a string does not."""
-        assert malformed(answer(members(token_type=value))).reason.startswith("token_type is not Bearer")
+        assert malformed(answer(members(token_type=value))).reason.startswith("token_type must be Bearer, not ")
 
     @pytest.mark.parametrize("value", ["Bearer", "bearer", "BEARER", "bEaReR"])
     def test_any_case(self, value: str) -> None:
@@ -89,8 +93,25 @@ class TestTypeAndScope:
         "value", ["mac", "DPoP", "N_A", "pop", "Bearer ", " bearer", "bearer,mac", "\uff42earer", "bearer\u212a"]
     )
     def test_another_type(self, value: str) -> None:
-        """F3: a token of another type is never used as a bearer token (section 7.1)."""
-        assert malformed(answer(members(token_type=value))).reason.startswith("token_type is not Bearer")
+        """F3: a token of another type is never used as a bearer token (section 7.1); the error says what came."""
+        reason = malformed(answer(members(token_type=value))).reason
+        assert reason.startswith(f"token_type must be Bearer, not {printable(value).strip()}; a deserializer can ")
+
+    def test_bearer_token(self) -> None:
+        """F3: BearerToken, as Apigee says, is another name for it."""
+        grant = granted(answer(members(token_type="BearerToken")))
+        assert ("token_type is BearerToken; taken as Bearer",) == grant.remarks
+
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            *((None, "null"), (True, "true"), (7, "7"), (-1.5, "-1.5"), (2**60, "that number")),
+            *(("", "an empty string"), ([], "a list"), ({}, "an object"), ("x" * 99, "x" * 64), (SECRET, "**********")),
+        ],
+    )
+    def test_what_came_is_said(self, value: object, said: str) -> None:
+        """F3, F4, O6: in one word, and without a secret."""
+        assert f"token_type must be Bearer, not {said}; " in malformed(answer(members(token_type=value))).reason
 
     @pytest.mark.parametrize("scope", [None, ""])
     def test_scope_absent(self, scope: str | None) -> None:
@@ -103,7 +124,7 @@ class TestTypeAndScope:
     def test_scope_differs(self, scope: str) -> None:
         """F6, F7: the token says what was granted, be it narrower or wider, and there is a remark."""
         response = answer(members(scope=scope))
-        grant = interpret(response, members(scope=scope), ("read", "write"))
+        grant = parse_document(response, members(scope=scope), ("read", "write"))
         assert isinstance(grant, Granted)
         assert ("the scope granted is not the one asked for",) == grant.remarks
         assert scope == token_of(grant, START, RenewalPolicy(), ("read", "write")).scope
@@ -111,14 +132,23 @@ class TestTypeAndScope:
     @pytest.mark.parametrize("asked", [(), ("read", "write"), ("write", "read")])
     def test_scope_as_asked(self, asked: tuple[str, ...]) -> None:
         """F6: no remark where all was granted, in any order, or where the server chose since nothing was asked for."""
-        grant = interpret(answer(), members(scope="write read"), asked)
+        grant = parse_document(answer(), members(scope="write read"), asked)
         assert isinstance(grant, Granted)
         assert () == grant.remarks
 
-    @pytest.mark.parametrize("scope", [*OTHER_TYPES, "a\nb", "a\x00", "a\x1b[31m", "\u202e"])
+    @pytest.mark.parametrize(
+        "scope",
+        [*(t for t in OTHER_TYPES if t not in ([], ["x"])), [7], "a\nb", ["a\n"], "a\x00", "a\x1b[31m", "\u202e"],
+    )
     def test_scope_wrong(self, scope: object) -> None:
-        """F4: a scope that is no string, or holds a control character, is refused."""
+        """F4: a scope that is neither a string nor a list of strings, or holds a control character, is refused."""
         assert malformed(answer(members(scope=scope))).reason.startswith("scope ")
+
+    @pytest.mark.parametrize(("scope", "read"), [([], None), (["a"], "a"), (["a", "b"], "a b")])
+    def test_scope_as_a_list(self, scope: list[str], read: str | None) -> None:
+        """F6: a list of strings is taken as its words, with a remark."""
+        grant = granted(answer(members(scope=scope)))
+        assert (read, ("scope is a list; taken as its words",)) == (grant.scope, grant.remarks)
 
     def test_a_refresh_token_is_dropped(self) -> None:
         """F9, F10: neither refresh_token nor id_token is kept anywhere (section 4.4.3)."""
@@ -129,7 +159,7 @@ class TestTypeAndScope:
 
     def test_several_at_once(self) -> None:
         """F1, F6: each oddity has a remark of its own."""
-        grant = interpret(answer(), {**without("token_type"), "scope": "a"}, ("b",))
+        grant = parse_document(answer(), {**without("token_type"), "scope": "a"}, ("b",))
         assert isinstance(grant, Granted)
         assert 2 == len(grant.remarks)
 
@@ -148,13 +178,15 @@ class TestLifetime:
     @pytest.mark.parametrize(
         "value",
         [
-            *("3599.5", "1_000", " 3600 ", "٣٦٠٠", "²", "+60", "-60", "6e1", "0x3c", "zzz", "", "1" * 41),
+            *("3599.5", "1_000", " 3600 ", "٣٦٠٠", "²", "+60", "-60", "6e1", "0x3c", "zzz", "1" * 41),
             *(True, False, -1, -0.5, -(10**30), {}, [], [3600], {"seconds": 3600}),
         ],
     )
     def test_no_numbers(self, value: object) -> None:
         """G2, G4-G6, G12, G13: what only looks like a number, a boolean, a negative one, an object, are refused."""
-        assert "expires_in is not a number of seconds" == malformed(answer(members(expires_in=value))).reason
+        assert malformed(answer(members(expires_in=value))).reason.startswith(
+            "expires_in must be a number of seconds, not "
+        )
 
     @pytest.mark.parametrize("value", [0, "0", 0.0, 0.9, -0.0])
     def test_zero(self, value: object) -> None:
@@ -172,7 +204,7 @@ class TestLifetime:
     def test_not_finite(self, literal: bytes) -> None:
         """G9: JSON knows no such number, and a user's deserializer that does makes no difference."""
         body = b'{"access_token": "a", "token_type": "bearer", "expires_in": ' + literal + b"}"
-        assert "a number that JSON does not know" == malformed(answer(body)).reason
+        assert "NaN and Infinity are not JSON" == malformed(answer(body)).reason
         read = members(expires_in=float(literal))
         assert "expires_in" in malformed(answer(), deserializer=reading(read)).reason
 
@@ -182,17 +214,33 @@ class TestLifetime:
         assert 77 == lifetime(None, policy)
         assert 77 == token_of(granted(answer(without("expires_in"))), START, policy, ()).expires_in
 
+    def test_empty(self) -> None:
+        """G12: an empty string counts as missing, with a remark."""
+        grant = granted(answer(members(expires_in="")))
+        assert (None, ("expires_in is empty; taken as missing",)) == (grant.expires_in, grant.remarks)
+
+    @pytest.mark.parametrize(
+        ("value", "read"),
+        [
+            *((1800, 1800.0), ("1800", 1800.0), (0.5, 0.5), (0, None), (-1, None), (True, None), ("x", None)),
+            *((1e300, None), (None, None), ([], None), ("9" * 40, None)),
+        ],
+    )
+    def test_refresh_in(self, value: object, read: float | None) -> None:
+        """G17: refresh_in is when the server advises a renewal; an odd one is not, and nothing is refused for it."""
+        assert read == granted(answer(members(refresh_in=value))).refresh_in
+
     @pytest.mark.parametrize(("value", "renewal", "end"), [(60, 30, 54), (30, 15, 27), (2, 1, 1.8), (1, 1, 1)])
     def test_short(self, value: int, renewal: float, end: float) -> None:
         """G15: the window and the leeway shrink with the life of a token, so that most of it is of use."""
-        held = hold(AccessToken("a", "Bearer", value, 0), START, RenewalPolicy(jitter=0), 0.5)
+        held = hold(AccessToken("a", "Bearer", value, 0), Asked.here(START), RenewalPolicy(jitter=0), 0.5)
         assert (renewal, end) == (held.renewal, held.end)
 
     def test_counted_from_before_sending(self) -> None:
         """G16: a lifetime counts from before the request was sent, however long the answer took."""
         token = token_of(granted(answer(members(expires_in=60))), START, RenewalPolicy(), ())
-        held = hold(token, START, RenewalPolicy(), 0.5)
-        assert (START, int((NOON + 60) * 1000)) == (held.asked, token.expires)
+        held = hold(token, Asked.here(START), RenewalPolicy(), 0.5)
+        assert (START, int((NOON + 60) * 1000)) == (held.asked.at, token.expires)
 
     def test_others_are_ignored(self) -> None:
         """G17: ext_expires_in, expires_on and expires are members like any other."""
@@ -205,11 +253,33 @@ class TestLifetime:
         assert [3600, 60] == [lifetime(3600), lifetime(60)]
 
 
+@pytest.mark.parametrize("error", ["", False, 0, 0.0, [], {}])
+def test_an_empty_error(error: object) -> None:
+    """C11: an empty, false or zero error beside a token is none, with a remark."""
+    grant = granted(answer(members(error=error)))
+    assert ("error is empty, false or 0 beside a token; taken as missing",) == grant.remarks
+    assert "error" not in grant.extra
+    assert "access_token is missing or not a string" == malformed(answer({"error": error})).reason
+
+
+def test_a_token_in_an_envelope() -> None:
+    """E1: a token that stands a level deeper is not taken, but the error says where it is and what to do."""
+    said = "access_token stands in a member of the object; a deserializer can unwrap it"
+    assert said == malformed(answer({"message": "ok", "data": dict(SOUND)})).reason
+
+
+def test_words_in_place_of_a_token() -> None:
+    """E1: what the server says in an answer of 200 without a token is told, unless it holds a secret."""
+    said = "access_token is missing or not a string; the server says: "
+    assert f"{said}invalid appid" == malformed(answer({"errcode": 40013, "errmsg": "invalid appid"})).reason
+    assert f"{said}**********" == malformed(answer({"errmsg": f"not {SECRET}"})).reason
+
+
 def test_an_error_outranks_a_token() -> None:
     """C11: an answer with both a token and an error is a refusal, which does not repeat the token."""
-    said = "no more of 2YotnFZFEjr1zCsicMWpAA for you"
+    said = f"no more of {SOUND['access_token']} for you"
     failure = refused(answer(members(error="slow_down", error_description=said)), client=make(scopes=["a"]))
-    assert ("slow_down", "no more of ********** for you", True) == (
+    assert ("slow_down", "**********", True) == (
         failure.error,
         failure.error_description,
         failure.retryable,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import pytest
 
 from client_credentials import TokenResponse
 from client_credentials._core.model import Granted
-from client_credentials._core.response import objection
-from tests.core.kit import SOUND, accept, answer, granted, judged, malformed, refused, unreachable
+from client_credentials._core.response import status_failure
+from tests.core.kit import SECRET, SOUND, accept, answer, granted, judged, malformed, refused, unreachable
 
 TOKEN = SOUND["access_token"]
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -19,17 +19,32 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_c1_to_c5(status: int) -> None:
-    """C1-C5: a redirect to another host is not a token response; of its Location only scheme and host are told."""
+    """C1-C5: a redirect to another host is not a token response; of its Location all but the query is told."""
     failure = malformed(answer(b"", status, Location="https://evil.example:8443/take?code=abc#f"))
     assert (status, False, None) == (failure.status, failure.retryable, failure.retry_after)
-    assert f"status {status}, a redirect to https://evil.example:8443, which is never followed" == failure.reason
+    to = "https://evil.example:8443/take"
+    assert f"status {status}, a redirect to {to}; redirects are not followed" == failure.reason
+
+
+@pytest.mark.parametrize("location", ["/api/token/", "/api/token/?a=b", "/api/token/#f"])
+def test_c6_where_it_led(location: str) -> None:
+    """C6: nor is one to the same host; its path says which URL is the right one."""
+    failure = malformed(answer(SOUND, 308, location=location))
+    assert "status 308, a redirect to /api/token/; redirects are not followed" == failure.reason
+
+
+def test_c6_a_secret_in_the_path() -> None:
+    """C6, O6: a path that repeats a secret is hidden."""
+    failure = malformed(answer(SOUND, 308, location=f"https://issuer.example/{quote(SECRET)}"))
+    assert "status 308, a redirect to **********; redirects are not followed" == failure.reason
 
 
 @pytest.mark.parametrize(
     "location",
     [
-        "/token",
         "",
+        "token",
+        f"/{'x' * 501}",
         "https://a:b@evil.example/",
         "javascript:alert(1)",
         "https://evil.example\x00/",
@@ -37,9 +52,9 @@ def test_c1_to_c5(status: int) -> None:
     ],
 )
 def test_c6(location: str) -> None:
-    """C6: neither is one to the same host, nor one to where no origin can be told safely."""
+    """C6: nor is one to where nothing can be told safely."""
     failure = malformed(answer(SOUND, 307, location=location))
-    assert "status 307, a redirect, which is never followed" == failure.reason
+    assert "status 307, a redirect; redirects are not followed" == failure.reason
 
 
 def test_c8() -> None:
@@ -52,14 +67,19 @@ def test_c8() -> None:
 
 def test_c9() -> None:
     """C9: 204 brings nothing, and neither does an empty body under any status that should bring something."""
-    assert "status 204, where only 200 brings a token" == malformed(answer(b"", 204)).reason
+    assert "status 204, expected 200 or 201" == malformed(answer(b"", 204)).reason
     assert "the body is empty" == malformed(answer(b"")).reason
 
 
-@pytest.mark.parametrize("status", [201, 202, 203, 206])
+def test_c10_created() -> None:
+    """C10: 201 grants like 200, as CrowdStrike does."""
+    assert TOKEN == granted(answer(SOUND, 201)).access_token
+
+
+@pytest.mark.parametrize("status", [202, 203, 206])
 def test_c10(status: int) -> None:
-    """C10: only 200 grants, even where a token is in the body; a user's validator may be more generous."""
-    assert f"status {status}, where only 200 brings a token" == malformed(answer(SOUND, status)).reason
+    """C10: no other status grants, even where a token is in the body; a user's validator may be more generous."""
+    assert f"status {status}, expected 200 or 201" == malformed(answer(SOUND, status)).reason
     assert TOKEN == granted(answer(SOUND, status), response_validator=accept).access_token
 
 
@@ -110,8 +130,9 @@ def test_c16(status: int) -> None:
 
 
 def test_c17() -> None:
-    """C17: a 401 with HTML is a refusal without an error code."""
+    """C17: a 401 with HTML is a refusal without an error code; what kind of body it had is told."""
     failure = refused(answer(b"<html>401</html>", 401, Content_Type="text/html"))
+    assert (failure.note or "").startswith("the body is 16 bytes of text/html; ")
     assert (401, None, None, False) == (failure.status, failure.error, failure.error_description, failure.retryable)
 
 
@@ -128,12 +149,19 @@ def test_c20(body: object) -> None:
     assert (500, None, True) == (failure.status, failure.error, failure.retryable)
 
 
-def test_c21() -> None:
-    """C21: 421 (misdirected) is worth another attempt, which has a connection of its own."""
-    assert refused(answer(b"", 421)).retryable
+@pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 503, 599, 600, 999])
+def test_c21(status: int) -> None:
+    """C21: a timeout, misdirected (421), too early, and every failure of the server's are worth another attempt."""
+    assert refused(answer(b"", status)).retryable
 
 
-def test_only_200_passes() -> None:
-    """There is no status but 200 to which nothing is to be objected."""
-    assert [200] == [status for status in range(1000) if objection(answer(SOUND, status)) is None]
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 499])
+def test_c21_no_other(status: int) -> None:
+    """C21: no other refusal is."""
+    assert not refused(answer(b"", status)).retryable
+
+
+def test_only_success_passes() -> None:
+    """There is no status but 200 and 201 with which nothing is wrong."""
+    assert [200, 201] == [status for status in range(1000) if status_failure(answer(SOUND, status)) is None]
     assert isinstance(judged(answer()), Granted)

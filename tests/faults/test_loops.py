@@ -131,15 +131,14 @@ def test_the_loop_is_never_held_up(server: TokenServer, clock: FakeClock, run: R
 
 
 def test_ten_thousand_tasks(server: TokenServer, run: Run[None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """K6: ten thousand tasks on a cold strategy cost one request and one thread."""
+    """K6: ten thousand tasks on a cold strategy cost one request, and few threads at a time: it, and one cache look."""
     server.always(Answer(delay=0.3))
-    started: list[threading.Thread] = []
+    alive: list[int] = []
     start = threading.Thread.start
 
     def count(thread: threading.Thread) -> None:
-        if "_converse" not in repr(getattr(thread, "_target", None)):
-            started.append(thread)
         start(thread)
+        alive.append(sum(each.name == "client-credentials" for each in threading.enumerate()))
 
     monkeypatch.setattr(threading.Thread, "start", count)
 
@@ -149,7 +148,8 @@ def test_ten_thousand_tasks(server: TokenServer, run: Run[None], monkeypatch: py
         assert server.issued == list({token.access_token for token in tokens})
 
     run(scenario())
-    assert (1, 1) == (len(server.requests), len(started))
+    assert 1 == len(server.requests)
+    assert 1 <= max(alive) <= 4  # as some are about to end
 
 
 def test_a_timeout_of_the_callers(server: TokenServer, run: Run[None]) -> None:
@@ -259,7 +259,7 @@ def test_the_strategy_in_a_task_of_its_own_hook(server: TokenServer, run: Run[No
     made: list[AsyncClientCredentialsStrategy] = []
 
     async def ask() -> None:
-        with pytest.raises(TokenEndpointUnreachable, match="asked for by a hook") as caught:
+        with pytest.raises(TokenEndpointUnreachable, match="within its own token request") as caught:
             await made[0].get_or_create_access_token()
         errors.append(caught.value)
 

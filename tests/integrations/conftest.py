@@ -7,17 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from client_credentials.testing import TokenServer
-from tests.integrations.kit import (
-    CLIENT,
-    Api,
-    Caller,
-    with_async_httpx,
-    with_async_httpx_and_sync_strategy,
-    with_httpx,
-    with_requests,
-)
-
-DIALS = [with_requests, with_httpx, with_async_httpx, with_async_httpx_and_sync_strategy]
+from tests.integrations.kit import CLIENT, DIALS, Api, Caller, Dial
 
 
 @pytest.fixture
@@ -42,7 +32,13 @@ def elsewhere() -> Generator[Api]:
 
 
 @pytest.fixture(params=DIALS, ids=lambda dial: dial.__name__)
-def ask(request: pytest.FixtureRequest, server: TokenServer) -> Caller:
+def dial(request: pytest.FixtureRequest) -> Dial:
+    """Give a way to ask with each library in turn."""
+    each: Dial = request.param
+    return each
+
+
+@pytest.fixture
+def ask(dial: Dial, server: TokenServer) -> Caller:
     """Ask with each library in turn."""
-    caller: Caller = request.param(server)
-    return caller
+    return dial(server)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
+import aiohttp
 import attrs
 import httpx
+import httpx2
 import requests
 
-from client_credentials import AsyncClientCredentialsStrategy, ClientCredentialsStrategy
+from client_credentials import AsyncClientCredentialsStrategy, ClientCredentialsStrategy, Clock, SdkConfiguration
+from client_credentials.integrations import aiohttp as for_aiohttp
 from client_credentials.integrations import httpx as for_httpx
+from client_credentials.integrations import httpx2 as for_httpx2
 from client_credentials.integrations import requests as for_requests
 from client_credentials.testing import TokenServer
 
@@ -147,14 +152,43 @@ class Caller(Protocol):
 
 
 class Dial(Protocol):
-    """Makes a caller, with a strategy of its own for a token server's client."""
+    """Makes a caller with a bearer for a token server's client; `options` are the bearer's."""
 
-    def __call__(self, server: TokenServer) -> Caller: ...
+    def __call__(self, server: TokenServer, clock: Clock = ..., **options: Any) -> Caller: ...
 
 
-def with_requests(server: TokenServer) -> Caller:
+class Yesterday:
+    """A clock by which every token was granted a day ago: one that is refused is worth replacing."""
+
+    def wall(self) -> float:
+        """Give the seconds since the epoch."""
+        return time.time() - 86400
+
+    def monotonic(self) -> float:
+        """Give the seconds since some point."""
+        return time.monotonic()
+
+
+YESTERDAY: Final = Yesterday()
+
+
+def blocking(server: TokenServer, clock: Clock = YESTERDAY) -> ClientCredentialsStrategy:
+    """Make a strategy for threads."""
+    strategy = ClientCredentialsStrategy(*CLIENT, token_url=server.url)
+    strategy.set_configuration(SdkConfiguration(clock=clock))
+    return strategy
+
+
+def awaited(server: TokenServer, clock: Clock = YESTERDAY) -> AsyncClientCredentialsStrategy:
+    """Make a strategy for event loops."""
+    strategy = AsyncClientCredentialsStrategy(*CLIENT, token_url=server.url)
+    strategy.set_configuration(SdkConfiguration(clock=clock))
+    return strategy
+
+
+def with_requests(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
     """Ask with requests."""
-    auth = for_requests.BearerAuth(ClientCredentialsStrategy(*CLIENT, token_url=server.url))
+    auth = for_requests.BearerAuth(blocking(server, clock), **options)
 
     def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
         with requests.Session() as session:
@@ -166,47 +200,106 @@ def with_requests(server: TokenServer) -> Caller:
     return ask
 
 
-def with_httpx(server: TokenServer) -> Caller:
-    """Ask with httpx."""
-    auth = for_httpx.BearerAuth(ClientCredentialsStrategy(*CLIENT, token_url=server.url))
-
+def _blocking_httpx(library: Any, auth: Any) -> Caller:
     def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
         verify = ssl.create_default_context(cafile=ca) if ca else False
-        with httpx.Client(auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=10) as client:
+        with library.Client(auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=10) as client:
             return _told(client.request(method, url, content=iter([content]) if one_shot else content))
 
     return ask
 
 
-def _with_async_httpx(auth: for_httpx.BearerAuth) -> Caller:
-    async def once(content: bytes) -> AsyncIterator[bytes]:
-        yield content
-
+def _awaited_httpx(library: Any, auth: Any) -> Caller:
     def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
         verify = ssl.create_default_context(cafile=ca) if ca else False
 
         async def run() -> Reply:
-            async with httpx.AsyncClient(
+            async with library.AsyncClient(
                 auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=10
             ) as client:
-                return _told(await client.request(method, url, content=once(content) if one_shot else content))
+                return _told(await client.request(method, url, content=_once(content) if one_shot else content))
 
         return asyncio.run(run())
 
     return ask
 
 
-def with_async_httpx(server: TokenServer) -> Caller:
+def with_httpx(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
+    """Ask with httpx."""
+    return _blocking_httpx(httpx, for_httpx.BearerAuth(blocking(server, clock), **options))
+
+
+def with_async_httpx(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
     """Ask with httpx in an event loop."""
-    strategy = AsyncClientCredentialsStrategy(*CLIENT, token_url=server.url)
-    return _with_async_httpx(for_httpx.BearerAuth(strategy))
+    return _awaited_httpx(httpx, for_httpx.BearerAuth(awaited(server, clock), **options))
 
 
-def with_async_httpx_and_sync_strategy(server: TokenServer) -> Caller:
+def with_async_httpx_and_sync_strategy(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
     """Ask with httpx in an event loop, with a strategy that is made for threads."""
-    strategy = ClientCredentialsStrategy(*CLIENT, token_url=server.url)
-    return _with_async_httpx(for_httpx.BearerAuth(strategy))
+    return _awaited_httpx(httpx, for_httpx.BearerAuth(blocking(server, clock), **options))
 
 
-def _told(answer: httpx.Response) -> Reply:
+def with_httpx2(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
+    """Ask with httpx2."""
+    return _blocking_httpx(httpx2, for_httpx2.BearerAuth(blocking(server, clock), **options))
+
+
+def with_async_httpx2(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
+    """Ask with httpx2 in an event loop."""
+    return _awaited_httpx(httpx2, for_httpx2.BearerAuth(awaited(server, clock), **options))
+
+
+def _aiohttp(middleware: aiohttp.ClientMiddlewareType) -> Caller:
+    def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
+        statuses: list[int] = []
+
+        async def note(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            response = await handler(request)
+            statuses.append(response.status)
+            return response
+
+        async def run() -> Reply:
+            async with (
+                aiohttp.ClientSession(middlewares=(middleware, note)) as session,
+                session.request(
+                    method,
+                    url,
+                    data=_once(content) if one_shot else content,
+                    ssl=ssl.create_default_context(cafile=ca) if ca else True,
+                ) as answer,
+            ):
+                return Reply(answer.status, await answer.read(), statuses[:-1])
+
+        return asyncio.run(run())
+
+    return ask
+
+
+def with_aiohttp(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
+    """Ask with aiohttp."""
+    return _aiohttp(for_aiohttp.bearer(awaited(server, clock), **options))
+
+
+def with_aiohttp_and_sync_strategy(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
+    """Ask with aiohttp, with a strategy that is made for threads."""
+    return _aiohttp(for_aiohttp.bearer(blocking(server, clock), **options))
+
+
+DIALS: Final[tuple[Dial, ...]] = (
+    with_requests,
+    with_httpx,
+    with_async_httpx,
+    with_async_httpx_and_sync_strategy,
+    with_httpx2,
+    with_async_httpx2,
+    with_aiohttp,
+    with_aiohttp_and_sync_strategy,
+)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def _told(answer: Any) -> Reply:
     return Reply(answer.status_code, answer.content, [each.status_code for each in answer.history])

@@ -1,14 +1,19 @@
-"""When a refusal is the token's fault, by the header alone (RFC 6750 section 3)."""
+"""The rules of a bearer: when a token is to blame, when it is replaced, where it may go, and what gives it."""
 
 from __future__ import annotations
 
+import asyncio
 import string
+from collections.abc import Coroutine, Generator
+from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_credentials.integrations._bearer import asks_for_new_token, origin_of
+from client_credentials import AccessToken, AsyncClientCredentialsStrategy, ClientCredentialsStrategy
+from client_credentials.integrations._bearer import Bearer, asks_for_new_token, may_replace, origin_of
 
 NAMES = st.text(string.ascii_letters + "_-", min_size=1).filter(lambda name: name.lower() != "error")
 QUOTED = st.text(string.printable.translate({ord(c): None for c in '"\\\r\n\x0b\x0c'})).map(lambda text: f'"{text}"')
@@ -97,3 +102,176 @@ def test_a_hostile_header_costs_no_time(piece: str) -> None:
 def test_an_origin_is_scheme_host_and_port(one: str, other: str, *, same: bool) -> None:
     """9700-4.9: origins are told apart by all three, and by nothing else (RFC 6454 section 4)."""
     assert same == (origin_of(one) == origin_of(other))
+
+
+@given(st.floats(allow_nan=False), st.none() | st.floats(min_value=0, allow_nan=False))
+def test_what_is_new_is_not_replaced(age: float, since_last: float | None) -> None:
+    """Neither a token of the last ten seconds, nor a second one within ten seconds; one that ends in time is old."""
+    replaced = may_replace(age, since_last)
+    assert replaced == (not 0 <= age < 10 and (since_last is None or since_last >= 10))
+    assert not (replaced and since_last is not None and since_last < 10)
+
+
+@pytest.mark.parametrize(
+    ("url", "admitted"),
+    [
+        ("https://api.example/x", True),
+        ("http://localhost:8080/", True),
+        ("http://127.8.9.1/", True),
+        ("http://[::1]:80/", True),
+        ("http://api.example/", False),
+        ("http://localhost.example/", False),
+        ("http://localhost@api.example/", False),
+        ("http://127.0.0.1.example/", False),
+        ("http://0.0.0.0/", False),
+        ("ftp://api.example/", False),
+    ],
+)
+def test_a_token_goes_over_tls_or_to_loopback(url: str, *, admitted: bool) -> None:
+    """RFC6750-5.3-1: the host is parsed, not searched for a name."""
+    bearer = Bearer(ClientCredentialsStrategy("an-id", "a-secret"), None, allow_http=False)
+    if admitted:
+        assert bearer.admits(url)
+    else:
+        with pytest.raises(ValueError, match="over https or to a loopback host only"):
+            bearer.admits(url)
+    assert Bearer(ClientCredentialsStrategy("an-id", "a-secret"), None, allow_http=True).admits(url)
+
+
+def test_a_named_origin_is_held_to_the_same() -> None:
+    """A bearer for plain http is found out when it is made."""
+    with pytest.raises(ValueError, match="over https or to a loopback host only"):
+        Bearer(ClientCredentialsStrategy("an-id", "a-secret"), "http://api.example", allow_http=False)
+    assert not Bearer(ClientCredentialsStrategy("an-id", "a-secret"), "https://a.example", allow_http=False).admits(
+        "http://b.example/"
+    )
+
+
+TOKEN = AccessToken("a-token", "Bearer", 3600, 0)
+
+
+class Mine:
+    """The SDK's interface to the letter: a removal that is not told what to remove."""
+
+    def __init__(self) -> None:
+        self.token: AccessToken | None = TOKEN
+
+    def set_configuration(self, configuration: object) -> None:
+        """Need none."""
+
+    def get_or_create_access_token(self) -> AccessToken:
+        """Give the token."""
+        assert self.token is not None
+        return self.token
+
+    def get_access_token(self) -> AccessToken | None:
+        """Give the token, if it is still here."""
+        return self.token
+
+    def remove_access_token(self) -> None:
+        """Remove whatever there is."""
+        self.token = None
+
+
+class Delegate:
+    """A strategy without a coroutine function, all of whose answers are to be awaited."""
+
+    def __init__(self, inner: Mine) -> None:
+        self.inner = inner
+
+    async def _later(self, value: Any) -> Any:
+        await asyncio.sleep(0)
+        return value
+
+    def get_or_create_access_token(self) -> Coroutine[Any, Any, AccessToken]:
+        """Give the token later."""
+        return self._later(self.inner.get_or_create_access_token())
+
+    def get_access_token(self) -> Coroutine[Any, Any, AccessToken | None]:
+        """Give it later, if it is still here."""
+        return self._later(self.inner.get_access_token())
+
+    def remove_access_token(self) -> Coroutine[Any, Any, None]:
+        """Remove it later."""
+        self.inner.remove_access_token()
+        return self._later(None)
+
+
+OTHER = AccessToken("another", "Bearer", 3600, 0)
+
+
+@pytest.mark.parametrize(("refused", "left"), [(TOKEN, None), (OTHER, TOKEN)])
+def test_a_removal_without_argument_is_given_the_right_token_only(
+    refused: AccessToken, left: AccessToken | None
+) -> None:
+    """H22: a strategy that cannot be told which token is dead is asked first which one it holds."""
+    mine: Any = Mine()
+    Bearer(mine, None, allow_http=False).report(refused)
+    assert left == mine.token
+    mine = Mine()
+    asyncio.run(Bearer(mine, None, allow_http=False).report_async(refused))
+    assert left == mine.token
+    mine = Mine()
+    strategy: Any = Delegate(mine)
+    asyncio.run(Bearer(strategy, None, allow_http=False).report_async(refused))
+    assert left == mine.token
+
+
+def test_what_is_to_be_awaited_is_awaited() -> None:
+    """A delegate is asynchronous by what its methods give, however they are defined."""
+    strategy: Any = Delegate(Mine())
+    bearer = Bearer(strategy, None, allow_http=False)
+    assert TOKEN == asyncio.run(bearer.get_async())
+    with pytest.raises(ValueError, match="must be a synchronous one for a synchronous client"):
+        bearer.get()
+
+
+class Awaitable:
+    """What can be awaited and is no coroutine."""
+
+    def __await__(self) -> Generator[None, None, AccessToken]:
+        yield
+        return TOKEN
+
+
+def test_any_awaitable_is_awaited() -> None:
+    """Futures and their like are no coroutines."""
+    mine: Any = Mine()
+    mine.get_or_create_access_token = Awaitable
+    bearer = Bearer(mine, None, allow_http=False)
+    assert TOKEN == asyncio.run(bearer.get_async())
+    with pytest.raises(ValueError, match="must be a synchronous one"):
+        bearer.get()
+
+
+@pytest.mark.parametrize("kind", [ClientCredentialsStrategy, AsyncClientCredentialsStrategy])
+def test_a_mock_is_what_it_mocks(kind: type[Any]) -> None:
+    """`create_autospec` of a strategy works as that strategy does, though its methods look like coroutine functions."""
+    mock = create_autospec(kind, instance=True)
+    mock.get_or_create_access_token.return_value = TOKEN
+    bearer = Bearer(mock, None, allow_http=False)
+    assert TOKEN == asyncio.run(bearer.get_async())
+    asyncio.run(bearer.report_async(TOKEN))
+    mock.remove_access_token.assert_called_once_with(TOKEN)
+    if kind is ClientCredentialsStrategy:
+        assert TOKEN == bearer.get()
+        bearer.report(TOKEN)
+        assert 2 == mock.remove_access_token.call_count
+
+
+@pytest.mark.parametrize("strategy", [object(), None, "token"])
+def test_an_unfit_strategy_is_refused(strategy: Any) -> None:
+    """What is no strategy is found out when the bearer is made, not at the first 401."""
+    with pytest.raises(ValueError, match=r"^strategy: must be an auth strategy"):
+        Bearer(strategy, None, allow_http=False)
+
+
+def test_a_bearer_outlives_its_loops() -> None:
+    """One bearer serves loops one after the other, each with threads for a synchronous strategy."""
+    mine: Any = Mine()
+    bearer = Bearer(mine, None, allow_http=False)
+
+    async def twice() -> list[AccessToken]:
+        return [await bearer.get_async(), await bearer.get_async()]
+
+    assert [TOKEN] * 4 == [*asyncio.run(twice()), *asyncio.run(twice())]

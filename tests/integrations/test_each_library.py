@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from client_credentials import TokenRefused
+from client_credentials import SystemClock, TokenRefused
 from client_credentials.testing import Answer, TokenServer, refusal
-from tests._wire import authority, server_context
-from tests.integrations.kit import Api, Caller, Hit, Reply
+from tests.http.peers import Peer, answers, authority, closed_port, floods, server_context
+from tests.integrations.kit import Api, Caller, Dial, Hit, Reply
 
 
 @pytest.fixture
@@ -187,3 +187,75 @@ def test_a_redirect_after_a_repetition_costs_no_third_token(ask: Caller, api: Ap
     assert 200 == ask("POST", api.url("/old"), b"buy").status
     assert ("/new", server.issued[1], b"buy") == (api.hits[-1].path, api.hits[-1].token, api.hits[-1].body)
     assert 2 == len(server.requests)
+
+
+def test_a_new_token_is_not_replaced(dial: Dial, api: Api, server: TokenServer) -> None:
+    """An API that refuses a token just granted would refuse the next one: the 401 is passed through, at no cost."""
+    api.refuses_all = True
+    ask = dial(server, SystemClock())
+    assert [Reply(401, b"", [])] * 20 == [ask("GET", api.url()) for _ in range(20)]
+    assert (20, 1) == (len(api.hits), len(server.requests))
+
+
+def test_an_api_that_refuses_all_costs_one_token_in_ten_seconds(ask: Caller, api: Api, server: TokenServer) -> None:
+    """By whatever clock the tokens are dated: one is replaced, its successor is not."""
+    api.refuses_all = True
+    assert [[401], *[[]] * 20] == [ask("GET", api.url()).before for _ in range(21)]
+    assert 2 == len(server.requests)
+
+
+def test_plain_http_is_refused(dial: Dial, server: TokenServer) -> None:
+    """RFC6750-5.3-1: a token goes over TLS or to loopback; the error names the host and the way out."""
+    with pytest.raises(ValueError, match=r"^http://api\.example: .*allow_http=True"):
+        dial(server)("GET", "http://api.example/me")
+    assert [] == server.requests
+
+
+def test_plain_http_may_be_allowed(dial: Dial, server: TokenServer) -> None:
+    """In a service mesh that encrypts, plain http is as good; here the request gets as far as a closed port."""
+    host = "0.0.0.0"  # itself, but not by a loopback address
+    with pytest.raises(Exception) as raised:  # noqa: PT011  # each library has its own
+        dial(server, allow_http=True)("GET", f"http://{host}:{closed_port()}/me")
+    assert not isinstance(raised.value, ValueError)
+    assert 1 == len(server.requests)
+
+
+def test_one_origin_may_be_named(dial: Dial, api: Api, elsewhere: Api, server: TokenServer) -> None:
+    """With `origin`, requests to any other go without a token, and are free to go over plain http."""
+    ask = dial(server, origin=api.url(""))
+    assert (200, 401) == (ask("GET", api.url()).status, ask("GET", elsewhere.url()).status)
+    assert (server.issued, [None]) == (api.tokens, elsewhere.tokens)
+
+
+def test_a_redirect_to_the_named_origin_brings_no_token(
+    dial: Dial, api: Api, elsewhere: Api, server: TokenServer
+) -> None:
+    """9700-4.10: another origin does not choose where the token is used, even at home."""
+    elsewhere.moved_for_all["/between"] = 302, api.url("/delete-everything")
+    assert 401 == dial(server, origin=api.url(""))("GET", elsewhere.url("/between")).status
+    assert ([None], 0) == (api.tokens, len(server.requests))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "api.example",
+        "ftp://api.example",
+        "https://",
+        "https://api.example/v1",
+        "https://a:b@api.example",
+        "https://a:x",
+    ],
+)
+def test_an_origin_is_checked(dial: Dial, server: TokenServer, origin: str) -> None:
+    """A bad origin is found out when the bearer is made."""
+    with pytest.raises(ValueError, match=r"^origin: must"):
+        dial(server, origin=origin)
+
+
+def test_an_endless_refusal_is_cut_short(dial: Dial, server: TokenServer) -> None:
+    """S5: before the replay, a bounded part of the refused body is read, however much there is."""
+    endless = floods(b"HTTP/1.1 401 No\r\nContent-Type: text/plain\r\n\r\n", b"x" * 16384)
+    with Peer(endless, answers(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine")) as peer:
+        reply = dial(server)("GET", peer.url)
+    assert Reply(200, b"fine", [401]) == reply

@@ -1,4 +1,4 @@
-"""What is peculiar to httpx: redirects sent on by hand, two kinds of client, bodies that are streams."""
+"""What is peculiar to httpx and httpx2: redirects sent on by hand, two kinds of client, bodies that are streams."""
 
 from __future__ import annotations
 
@@ -6,38 +6,55 @@ import asyncio
 import io
 import threading
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import anyio
+import anyio.from_thread
+import anyio.to_thread
 import httpx
+import httpx2
 import pytest
 
-from client_credentials import AccessToken, AsyncClientCredentialsStrategy, ClientCredentialsStrategy
-from client_credentials.integrations.httpx import BearerAuth
+from client_credentials import AccessToken
+from client_credentials.integrations import httpx as for_httpx
+from client_credentials.integrations import httpx2 as for_httpx2
 from client_credentials.testing import TokenServer
-from tests.integrations.kit import CLIENT, INVALID, Api
+from tests.integrations.kit import INVALID, Api, awaited, blocking
+
+
+@pytest.fixture(params=["httpx", "httpx2"])
+def library(request: pytest.FixtureRequest) -> Any:
+    """Give each of the two libraries."""
+    return {"httpx": httpx, "httpx2": httpx2}[request.param]
 
 
 @pytest.fixture
-def auth(server: TokenServer) -> BearerAuth:
+def bearer(library: Any) -> Any:
+    """Give the BearerAuth of the library."""
+    return {httpx: for_httpx, httpx2: for_httpx2}[library].BearerAuth
+
+
+@pytest.fixture
+def auth(bearer: Any, server: TokenServer) -> Any:
     """Give a bearer for the token server's client."""
-    return BearerAuth(ClientCredentialsStrategy(*CLIENT, token_url=server.url))
+    return bearer(blocking(server))
 
 
 @pytest.fixture
-def client(auth: BearerAuth) -> Generator[httpx.Client]:
+def client(library: Any, auth: Any) -> Generator[Any]:
     """Give a client that authenticates, and follows no redirect."""
-    with httpx.Client(auth=auth, trust_env=False) as client:
+    with library.Client(auth=auth, trust_env=False) as client:
         yield client
 
 
-def revoke(client: httpx.Client, api: Api) -> None:
+def revoke(client: Any, api: Api) -> None:
     """Let the client's token die."""
     client.get(api.url())
     api.revoked.update(token for token in api.tokens if token)
 
 
-def test_a_redirect_sent_on_by_hand_leaves_the_token_at_home(client: httpx.Client, api: Api, elsewhere: Api) -> None:
+def test_a_redirect_sent_on_by_hand_leaves_the_token_at_home(client: Any, api: Api, elsewhere: Api) -> None:
     """6750-5.3-2: httpx authenticates a `next_request` anew; that one too gets no token at another origin."""
     api.moved["/me"] = 302, elsewhere.url()
     onward = client.get(api.url()).next_request
@@ -46,21 +63,22 @@ def test_a_redirect_sent_on_by_hand_leaves_the_token_at_home(client: httpx.Clien
     assert [None] == elsewhere.tokens
 
 
-def test_so_it_does_in_an_event_loop(auth: BearerAuth, api: Api, elsewhere: Api) -> None:
+def test_so_it_does_in_an_event_loop(library: Any, auth: Any, api: Api, elsewhere: Api) -> None:
     """6750-5.3-2: the same for AsyncClient."""
 
     async def run() -> int:
-        async with httpx.AsyncClient(auth=auth, trust_env=False) as client:
+        async with library.AsyncClient(auth=auth, trust_env=False) as client:
             onward = (await client.get(api.url())).next_request
             assert onward is not None
-            return (await client.send(onward)).status_code
+            status: int = (await client.send(onward)).status_code
+            return status
 
     api.moved["/me"] = 302, elsewhere.url()
     assert (401, [None]) == (asyncio.run(run()), elsewhere.tokens)
 
 
 def test_a_redirect_sent_on_by_hand_at_home_has_the_token(
-    client: httpx.Client, api: Api, elsewhere: Api, server: TokenServer
+    client: Any, api: Api, elsewhere: Api, server: TokenServer
 ) -> None:
     """Within the origin a `next_request` is authenticated like any other, after a stay elsewhere it is not."""
     api.moved["/me"] = 302, api.url("/new")
@@ -70,9 +88,7 @@ def test_a_redirect_sent_on_by_hand_at_home_has_the_token(
     assert server.issued * 2 == api.tokens
 
 
-def test_one_dictionary_of_extensions_may_serve_many_requests(
-    client: httpx.Client, api: Api, server: TokenServer
-) -> None:
+def test_one_dictionary_of_extensions_may_serve_many_requests(client: Any, api: Api, server: TokenServer) -> None:
     """What is noted of one request stays with it: a caller's extensions are not written to."""
     extensions: dict[str, Any] = {"timeout": {"connect": 10.0, "read": 10.0, "write": 10.0, "pool": 10.0}}
     for host in ("127.0.0.1", "localhost"):
@@ -83,16 +99,17 @@ def test_one_dictionary_of_extensions_may_serve_many_requests(
     assert server.issued * 2 == api.tokens
 
 
-def test_a_move_to_tls_earns_no_new_token(auth: BearerAuth, server: TokenServer) -> None:
+def test_a_move_to_tls_earns_no_new_token(library: Any, bearer: Any, server: TokenServer) -> None:
     """9700-4.9: https is another origin; httpx lets the header pass, but no token is spent on the 401 from there."""
     asked: list[tuple[str, bool]] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Any) -> Any:
         asked.append((str(request.url), "Authorization" in request.headers))
         headers = {"Location": "https://api.example/", "WWW-Authenticate": INVALID}
-        return httpx.Response(401 if request.url.scheme == "https" else 302, headers=headers)
+        return library.Response(401 if request.url.scheme == "https" else 302, headers=headers)
 
-    with httpx.Client(auth=auth, transport=httpx.MockTransport(answer), follow_redirects=True) as client:
+    auth = bearer(blocking(server), allow_http=True)
+    with library.Client(auth=auth, transport=library.MockTransport(answer), follow_redirects=True) as client:
         assert 401 == client.get("http://api.example/").status_code
     assert [("http://api.example/", True), ("https://api.example/", True)] == asked
     assert 1 == len(server.requests)
@@ -101,24 +118,24 @@ def test_a_move_to_tls_earns_no_new_token(auth: BearerAuth, server: TokenServer)
 @pytest.mark.parametrize(
     "content", [{"content": "text"}, {"data": {"a": "1"}}, {"json": {"a": 1}}], ids=["text", "form", "json"]
 )
-def test_a_body_in_memory_is_sent_again(client: httpx.Client, api: Api, content: dict[str, Any]) -> None:
+def test_a_body_in_memory_is_sent_again(client: Any, api: Api, content: dict[str, Any]) -> None:
     """What httpx holds as bytes is sent again as it was."""
     revoke(client, api)
     assert 200 == client.post(api.url(), **content).status_code
     assert api.hits[1].body == api.hits[2].body != b""
 
 
-@pytest.mark.parametrize(
-    "content", [{"content": io.BytesIO(b"x")}, {"files": {"f": io.BytesIO(b"x")}}], ids=["content", "files"]
-)
-def test_a_body_that_is_a_stream_is_not_sent_again(client: httpx.Client, api: Api, content: dict[str, Any]) -> None:
+@pytest.mark.parametrize("argument", ["content", "files"])
+def test_a_body_that_is_a_stream_is_not_sent_again(client: Any, api: Api, argument: str) -> None:
     """Files and uploads are streams to httpx, of which nobody can tell whether they can be had again."""
     revoke(client, api)
-    assert 401 == client.post(api.url(), **content).status_code
+    file: Any = io.BytesIO(b"x")
+    body: dict[str, Any] = {argument: file if argument == "content" else {"f": file}}
+    assert 401 == client.post(api.url(), **body).status_code
     assert 2 == len(api.hits)
 
 
-def test_a_streamed_refusal_is_left_unread(client: httpx.Client, api: Api) -> None:
+def test_a_streamed_refusal_is_left_unread(client: Any, api: Api) -> None:
     """An answer that is passed through still has its body to come."""
     api.refuses_all, api.challenge = True, 'Bearer error="insufficient_scope"'
     with client.stream("POST", api.url(), content=b"why not") as answer:
@@ -126,22 +143,47 @@ def test_a_streamed_refusal_is_left_unread(client: httpx.Client, api: Api) -> No
         assert b"why not" == answer.read()
 
 
-def test_an_asynchronous_strategy_needs_an_asynchronous_client(server: TokenServer, api: Api) -> None:
+def test_an_asynchronous_strategy_needs_an_asynchronous_client(
+    library: Any, bearer: Any, server: TokenServer, api: Api
+) -> None:
     """A Client cannot await: the error says what to use, and nothing is sent."""
-    auth = BearerAuth(AsyncClientCredentialsStrategy(*CLIENT, token_url=server.url))
     with (
-        httpx.Client(auth=auth, trust_env=False) as client,
-        pytest.raises(ValueError, match=r"httpx\.AsyncClient, or take ClientCredentialsStrategy"),
+        library.Client(auth=bearer(awaited(server)), trust_env=False) as client,
+        pytest.raises(ValueError, match="must be a synchronous one"),
     ):
         client.get(api.url())
     assert [] == api.hits
 
 
-@pytest.mark.parametrize("strategy", [object(), None, "token"])
-def test_an_unfit_strategy_is_refused(strategy: Any) -> None:
-    """A strategy that cannot be told which token is dead is found out when the bearer is made, not at the first 401."""
-    with pytest.raises(ValueError, match=r"^strategy: .*remove_access_token takes the token"):
-        BearerAuth(strategy)
+def test_a_bearer_of_one_library_serves_the_other(server: TokenServer, api: Api) -> None:
+    """Programs that have both need not care which BearerAuth they have in hand."""
+    with httpx2.Client(auth=for_httpx.BearerAuth(blocking(server)), trust_env=False) as client:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        assert 200 == client.get(api.url()).status_code
+    with httpx.Client(auth=for_httpx2.BearerAuth(blocking(server)), trust_env=False) as client:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        assert 200 == client.get(api.url()).status_code
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_a_refusal_that_a_hook_has_read_is_left_to_it(library: Any, auth: Any, api: Api, *, in_loop: bool) -> None:
+    """A response hook of the caller's may read what was refused, whole; the history has it."""
+    api.watcher = lambda hit: api.revoked.update([hit.token or ""]) if len(api.hits) == 1 else None
+
+    def read(response: Any) -> None:
+        response.read()
+
+    async def read_in_loop(response: Any) -> None:
+        await response.aread()
+
+    async def ask_in_loop() -> Any:
+        async with library.AsyncClient(auth=auth, trust_env=False, event_hooks={"response": [read_in_loop]}) as client:
+            return await client.post(api.url(), content=b"x" * 100_000)
+
+    if in_loop:
+        answer = asyncio.run(ask_in_loop())
+    else:
+        with library.Client(auth=auth, trust_env=False, event_hooks={"response": [read]}) as client:
+            answer = client.post(api.url(), content=b"x" * 100_000)
+    assert (200, [100_000]) == (answer.status_code, [len(each.content) for each in answer.history])
 
 
 class Closed:
@@ -151,42 +193,47 @@ class Closed:
         self.gate = threading.Event()
         self.asked = threading.Event()
 
+    def set_configuration(self, configuration: object) -> None:
+        """Need none."""
+
+    def get_access_token(self) -> AccessToken | None:
+        """Have none."""
+
     def get_or_create_access_token(self) -> AccessToken:
         """Give a token once the gate is open."""
         self.asked.set()
         assert self.gate.wait(10)
         return AccessToken("late", "Bearer", 3600, 0)
 
-    def remove_access_token(self, token: AccessToken) -> None:
+    def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget nothing."""
 
 
-def hello(request: httpx.Request) -> httpx.Response:
-    """Tell what the request carried."""
-    return httpx.Response(200, text=request.headers["Authorization"])
-
-
-def test_a_synchronous_strategy_never_blocks_the_loop() -> None:
+def test_a_synchronous_strategy_never_blocks_the_loop(library: Any, bearer: Any) -> None:
     """K5: while a token is waited for, the loop runs on: here it is the loop that opens the gate."""
     strategy = Closed()
 
+    def hello(request: Any) -> Any:
+        return library.Response(200, text=request.headers["Authorization"])
+
     async def run() -> str:
-        async with httpx.AsyncClient(auth=BearerAuth(strategy), transport=httpx.MockTransport(hello)) as client:
+        async with library.AsyncClient(auth=bearer(strategy), transport=library.MockTransport(hello)) as client:
             request = asyncio.create_task(client.get("https://api.example/"))
             assert await asyncio.to_thread(strategy.asked.wait, 10)
             strategy.gate.set()
-            return (await request).text
+            text: str = (await request).text
+            return text
 
     assert "Bearer late" == asyncio.run(run())
 
 
-def test_a_cancelled_request_does_not_wait_for_its_token() -> None:
+def test_a_cancelled_request_does_not_wait_for_its_token(library: Any, bearer: Any) -> None:
     """K8: who gives up is let go at once, though the thread that asks for him is still at it."""
     strategy = Closed()
 
     async def run() -> bool:
         async with (
-            httpx.AsyncClient(auth=BearerAuth(strategy), transport=httpx.MockTransport(hello)) as client,
+            library.AsyncClient(auth=bearer(strategy), transport=library.MockTransport(str)) as client,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(client.get, "https://api.example/")
@@ -198,3 +245,28 @@ def test_a_cancelled_request_does_not_wait_for_its_token() -> None:
         assert not asyncio.run(run())
     finally:
         strategy.gate.set()
+
+
+def test_the_threads_of_others_are_left_alone(library: Any, bearer: Any, server: TokenServer) -> None:
+    """Forty endpoints of a web framework that hold all of its threads can each wait for a client of the loop."""
+    strategy = blocking(server)
+
+    def hello(request: Any) -> Any:
+        return library.Response(200, text=request.headers["Authorization"])
+
+    async def run() -> list[str]:
+        said: list[str] = []
+        together = threading.Barrier(40)
+        async with library.AsyncClient(auth=bearer(strategy), transport=library.MockTransport(hello)) as client:
+
+            def endpoint() -> None:
+                together.wait(10)
+                said.append(anyio.from_thread.run(client.get, "https://api.example/").text)
+
+            with anyio.fail_after(10):
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(40):
+                        tasks.start_soon(partial(anyio.to_thread.run_sync, endpoint, abandon_on_cancel=True))
+        return said
+
+    assert [f"Bearer {strategy.get_or_create_access_token().access_token}"] * 40 == anyio.run(run)

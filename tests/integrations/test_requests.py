@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from client_credentials import AccessToken, AsyncClientCredentialsStrategy, ClientCredentialsStrategy, TokenError
+from client_credentials import ClientCredentialsStrategy, TokenError
 from client_credentials.integrations.requests import BearerAuth
 from client_credentials.testing import TokenServer, refusal
-from tests.integrations.kit import CLIENT, INVALID, Api
+from tests.http.peers import Peer, answers
+from tests.integrations.kit import INVALID, Api, awaited, blocking
 
 
 @pytest.fixture
 def strategy(server: TokenServer) -> ClientCredentialsStrategy:
     """Give a strategy for the token server's client."""
-    return ClientCredentialsStrategy(*CLIENT, token_url=server.url)
+    return blocking(server)
 
 
 @pytest.fixture
@@ -61,14 +63,16 @@ def test_a_pipe_is_not_sent_again(session: requests.Session, api: Api, server: T
     assert (401, [b"once"], 1) == (answer.status_code, [hit.body for hit in api.hits[1:]], len(server.requests))
 
 
-def test_forms_json_and_uploads_are_sent_again(session: requests.Session, api: Api) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [{"data": {"a": "1"}}, {"json": {"a": 1}}, {"files": {"f": io.BytesIO(b"x")}}],
+    ids=lambda each: next(iter(each)),
+)
+def test_an_encoded_body_is_sent_again(session: requests.Session, api: Api, content: dict[str, Any]) -> None:
     """What requests has encoded into bytes is sent again as it was."""
-    for content in ({"data": {"a": "1"}}, {"json": {"a": 1}}, {"files": {"f": io.BytesIO(b"x")}}):
-        revoke(session, api)
-        api.hits.clear()
-        options: dict[str, Any] = content
-        assert 200 == session.post(api.url(), **options).status_code
-        assert api.hits[0].body == api.hits[1].body != b""
+    revoke(session, api)
+    assert 200 == session.post(api.url(), **content).status_code
+    assert api.hits[1].body == api.hits[2].body != b""
 
 
 def test_a_streamed_refusal_is_left_unread(session: requests.Session, api: Api) -> None:
@@ -159,6 +163,7 @@ class Upgrade(HTTPAdapter):
 def test_a_move_to_tls_earns_no_new_token(session: requests.Session, server: TokenServer) -> None:
     """9700-4.9: https is another origin; requests lets the header pass, but no token is spent on the 401 from there."""
     upgrade = Upgrade()
+    session.auth = BearerAuth(blocking(server), allow_http=True)
     session.mount("http://api.example", upgrade)
     session.mount("https://api.example", upgrade)
     assert 401 == session.get("http://api.example/").status_code
@@ -166,26 +171,44 @@ def test_a_move_to_tls_earns_no_new_token(session: requests.Session, server: Tok
     assert 1 == len(server.requests)
 
 
-class Nameless:
-    """The SDK's interface to the letter: a removal that is not told what to remove."""
-
-    def get_or_create_access_token(self) -> AccessToken:
-        """Give a token."""
-        raise NotImplementedError
-
-    def remove_access_token(self) -> None:
-        """Remove whatever there is."""
-
-
-@pytest.mark.parametrize("strategy", [Nameless(), object(), None, "token"])
-def test_an_unfit_strategy_is_refused(strategy: Any) -> None:
-    """A strategy that cannot be told which token is dead is found out when the bearer is made, not at the first 401."""
-    with pytest.raises(ValueError, match=r"^strategy: .*remove_access_token takes the token"):
-        BearerAuth(strategy)
-
-
 def test_an_asynchronous_strategy_is_refused(server: TokenServer) -> None:
-    """Requests cannot await: the error says what to use."""
-    strategy: Any = AsyncClientCredentialsStrategy(*CLIENT, token_url=server.url)
-    with pytest.raises(ValueError, match="needs a ClientCredentialsStrategy"):
+    """Requests cannot await: the error says what to use, when the bearer is made."""
+    strategy: Any = awaited(server)
+    with pytest.raises(ValueError, match="must be a synchronous one for requests"):
         BearerAuth(strategy)
+
+
+def test_an_answer_can_be_pickled(session: requests.Session, api: Api) -> None:
+    """Responses go to other processes and into caches, the refused one in the history too; the strategy stays here."""
+    revoke(session, api)
+    answer = session.post(api.url(), data=b"why")
+    copy = pickle.loads(pickle.dumps(answer))
+    assert (200, b"why", [(401, b"why")]) == (
+        copy.status_code,
+        copy.content,
+        [(each.status_code, each.content) for each in copy.history],
+    )
+
+
+def test_an_unpickled_request_can_be_sent(session: requests.Session, api: Api, server: TokenServer) -> None:
+    """It carries the token that it was prepared with, and nobody answers a refusal."""
+    request = pickle.loads(pickle.dumps(session.get(api.url()).request))
+    assert 200 == session.send(request).status_code
+    api.revoked.update(server.issued)
+    assert (401, 1) == (session.send(request).status_code, len(server.requests))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_history_keeps_the_beginning_of_a_refusal(session: requests.Session, api: Api, *, stream: bool) -> None:
+    """What was refused is read to 64 KiB, with `stream=True` and without."""
+    revoke(session, api)
+    (refused,) = session.post(api.url(), data=b"x" * 100_000, stream=stream).history
+    assert 65536 == len(refused.content)
+
+
+def test_a_refusal_cut_short_is_replayed(strategy: ClientCredentialsStrategy) -> None:
+    """The status has said all that matters: what becomes of the refused body does not."""
+    cut = answers(b"HTTP/1.1 401 No\r\nContent-Length: 100\r\n\r\nonly this")
+    with Peer(cut, answers(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine")) as peer:
+        answer = requests.get(peer.url, auth=BearerAuth(strategy), timeout=10)
+    assert (200, b"") == (answer.status_code, answer.history[0].content)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 import attrs
 
 import client_credentials
+from client_credentials._core.redaction import encoded_forms, readings
 
 PACKAGE: Final = Path(client_credentials.__path__[0])
 
 SHORTEST: Final = 6
 """A shorter secret or token is no canary: it stands in texts by chance."""
 _FEWEST: Final = 4  # different characters, for the same reason: hypothesis is fond of zeros
-_SHORTEST_BASE64: Final = 8
+_SHORTEST_ENCODED: Final = 8
 _DIGESTS: Final = ("md5", "sha1", "sha256", "sha512")
 
 
@@ -50,39 +47,31 @@ def _vocabulary() -> str:
 
 @lru_cache(1024)
 def forms(canary: str) -> Mapping[str, str]:
-    """Give the texts that give a canary away, in lower case, with the name of each form."""
+    """Give the texts that give a canary away in some reading of what is shown, with the name of each form."""
     raw = canary.encode("utf-8", "surrogatepass")
-    found = {encoded.lower(): "base64" for encoded in _base64(raw)}
+    encoded = {form: name for form, name in encoded_forms(canary).items() if len(form) >= _SHORTEST_ENCODED}
     # An unsalted digest of a weak secret gives it away too.
-    found |= {hashlib.new(name, raw).hexdigest(): f"{name} digest" for name in _DIGESTS}
-    found |= {json.dumps(canary, ensure_ascii=escaped)[1:-1].lower(): "JSON-escaped" for escaped in (True, False)}
-    found |= {text[1:-1].lower(): "Python-escaped" for text in (repr(canary), ascii(canary), repr(raw)[1:])}
-    encoded = (*(quote(raw, safe=spared) for spared in ("", "/", "!*'()")), quote_plus(raw))
-    found |= {text.lower(): "percent-encoded" for text in (*encoded, "".join(f"%{byte:02x}" for byte in raw))}
-    return found | {canary.lower(): "raw"}
-
-
-def _base64(raw: bytes) -> Iterator[str]:
-    """Encode at each of the three places within a longer text, less the characters that its neighbours share."""
-    for offset in range(3):
-        first, last = -(-offset * 8 // 6), (offset + len(raw)) * 8 // 6
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            text = encode(bytes(offset) + raw).decode()[first:last]
-            if len(text) >= _SHORTEST_BASE64:
-                yield text
+    digests = {hashlib.new(name, raw).hexdigest(): f"{name} digest" for name in _DIGESTS}
+    return encoded | digests | {next(iter(readings(canary))): "raw"}
 
 
 def search(texts: Mapping[str, str], canaries: Iterable[str]) -> list[Hit]:
-    """Look for canaries in texts, which map to where they were found."""
+    """Look for canaries in texts, which map to where they were found, as the package looks for secrets."""
     # One text for one pass each: there are few hits and many needles.
-    whole = "\n".join(texts).lower()
+    whole = "\0".join(readings("\n".join(texts)))
     found = ((canary, needle, form) for canary in canaries for needle, form in forms(canary).items() if needle in whole)
-    return [_hit(where, text, *each) for each in found for text, where in texts.items() if each[1] in text.lower()]
+    return [
+        _hit(where, reading, *each)
+        for each in found
+        for text, where in texts.items()
+        for reading in [next((reading for reading in readings(text) if each[1] in reading), None)]
+        if reading is not None
+    ]
 
 
-def _hit(where: str, text: str, canary: str, needle: str, form: str) -> Hit:
-    at = text.lower().find(needle)
-    around = text[max(at - 60, 0) : at + len(needle) + 60]
+def _hit(where: str, reading: str, canary: str, needle: str, form: str) -> Hit:
+    at = reading.find(needle)
+    around = reading[max(at - 60, 0) : at + len(needle) + 60]
     for each in sorted(forms(canary), key=len, reverse=True):
-        around = re.sub(re.escape(each), "<here>", around, flags=re.IGNORECASE)
+        around = around.replace(each, "<here>")
     return Hit(where, form, f"{canary[:2]}... ({len(canary)} characters)", around)

@@ -58,7 +58,7 @@ def test_what_is_no_canary(harmless: str) -> None:
 def test_what_is_a_canary() -> None:
     """Six characters are enough."""
     assert is_canary("s3cr3t")
-    assert {"raw", "percent-encoded", "base64"} <= set(forms("s3cr3t!").values())
+    assert {"raw", "base64", "hex", "sha256 digest"} <= set(forms("s3cr3t!").values())
 
 
 def test_what_is_public_is_no_canary() -> None:
@@ -200,7 +200,7 @@ import pytest
 import client_credentials as ours
 from client_credentials import *
 from client_credentials._core import secret as secrets
-from client_credentials._shell.state_cache import Vault
+from client_credentials._shell.state_cache import StateCache
 from client_credentials.testing import Answer, TokenServer
 
 SECRET = "pl4nted-s3cret"
@@ -247,7 +247,7 @@ def test_thread(strategy):
     threading.Thread(target=print, name=SECRET).start()
 
 def test_cache_key(strategy):
-    Vault(InMemoryCachingStrategy(), RenewalPolicy()).acquire(token_of(strategy), 1.0)
+    StateCache.of(InMemoryCachingStrategy(), RenewalPolicy()).try_lock(token_of(strategy), 1.0)
 
 def test_cache_value(strategy):
     InMemoryCachingStrategy().held = SECRET
@@ -264,7 +264,7 @@ def test_basic(strategy):
     TokenError(base64.b64encode(f"a-client:{SECRET}".encode()).decode())
 
 def test_a_secret_from_a_callable(strategy):
-    found = ClientCredentialsStrategy("a-client", lambda: SECRET, token_url=strategy._traveller.client.token_url)
+    found = ClientCredentialsStrategy("a-client", lambda: SECRET, token_url=strategy._identity.client.token_url)
     token_of(found)
     TokenError(SECRET)
 

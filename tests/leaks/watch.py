@@ -8,12 +8,11 @@ import logging
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
-from weakref import WeakSet
 
 import attrs
 import pytest
@@ -26,9 +25,9 @@ from client_credentials import (
     TokenRequest,
     TokenResponse,
 )
-from client_credentials._shell import base as keeper
-from client_credentials._shell import fork
-from client_credentials._shell import state_cache as vault
+from client_credentials._core import secret
+from client_credentials._shell import active, fork, state_cache
+from client_credentials._shell.base import BaseStrategy
 from client_credentials.testing import TokenServer
 from tests.leaks.canaries import Hit, is_canary, search
 from tests.leaks.surfaces import Text, leaves, said, shown, views
@@ -97,7 +96,7 @@ class Scenario:
                 self.secrets.update(_granted(thing, "refresh_token", "id_token"))  # not even a cache keeps them
                 self._add(views(thing, "repr"))
             case _:
-                if isinstance(thing, keeper.Keeper):
+                if isinstance(thing, BaseStrategy):
                     self._learn_from_strategy(thing)
                 if isinstance(thing, FileCachingStrategy):
                     self._add(_file_names(thing))
@@ -106,18 +105,18 @@ class Scenario:
 
     def _learn_from(self, server: TokenServer) -> None:
         internals: Any = server
-        client_id, secret = internals._client
+        client_id, client_secret = internals._client
         self.public.add(client_id)
-        self.secrets.add(secret)
+        self.secrets.add(client_secret)
         self.tokens |= dict.fromkeys(server.issued)
         for request in server.requests[:_MOST]:
             self.secrets.update(_basic(request.headers.get("authorization", "")))
 
-    def _learn_from_strategy(self, strategy: keeper.Keeper) -> None:
+    def _learn_from_strategy(self, strategy: BaseStrategy) -> None:
         internals: Any = strategy
-        self.public.update((internals._traveller.client.client_id, internals._traveller.client.token_url))
-        if internals._secret_is_text:
-            self.secrets.add(internals._traveller.source.reveal())
+        # A user's callable is not to be called once more; its requests show what it gave.
+        texts = [each for each in internals._identity.secrets if each._read.__module__ == secret.__name__]
+        self.secrets.update(each.reveal() for each in texts)
 
 
 def _basic(authorization: str) -> Iterator[str]:
@@ -183,11 +182,12 @@ class Watch:
         _after(TokenResponse, "__init__", lambda _, made: self.scenario.meet(made[0]))
         _after(SdkConfiguration, "__attrs_post_init__", lambda _, made: self._meet_configuration(made[0]))
         _after(TokenServer, "start", lambda _, started: self.scenario.servers.add(started[0]))
-        _after(keeper.Lease, "__init__", lambda _, made: self._meet_token(made[0].token))
+        _after(BaseStrategy, "__setattr__", lambda _, given: self._meet_strategy(*given[:2]))
+        _after(active.Lease, "__init__", lambda _, made: self._meet_token(made[0].token))
         _after(threading.Thread, "start", lambda _, started: self._tell("name of a thread", repr(started[0])))
-        _after(vault, "dump", lambda entry, _: entry and self.scenario.values.setdefault(entry.value, "cache value"))
-        for method in ("load", "store", "acquire"):
-            _after(vault.Vault, method, lambda _, given: self._tell("cache key", given[1]))
+        _after(state_cache, "dump", lambda kept, _: kept and self.scenario.values.setdefault(kept.value, "cache value"))
+        for method in ("load", "store", "try_lock"):
+            _after(state_cache.StateCache, method, lambda _, given: self._tell("cache key", given[1]))
         registry: Any = fork
         registry._alive = _Alive(self, registry._alive)
         warnings.warn = self._warning(warnings.warn)
@@ -201,6 +201,12 @@ class Watch:
     def _meet_token(self, token: AccessToken) -> None:
         self.scenario.tokens[token.access_token] = None
         self._tell("repr of an AccessToken", repr(token))
+
+    def _meet_strategy(self, strategy: BaseStrategy, attribute: str) -> None:
+        if attribute == "_active":  # the last thing that the constructor sets
+            internals: Any = strategy
+            self.scenario.public.update((internals._identity.client.client_id, internals._identity.client.token_url))
+            self.scenario.meet(strategy)
 
     def _meet_configuration(self, configuration: SdkConfiguration) -> None:
         self.scenario.meet(configuration)
@@ -252,16 +258,16 @@ class Watch:
         terminalreporter.write_line(f"leaks: {scenarios} scenarios watched, {things} things looked at, {hits} hits")
 
 
-class _Alive(WeakSet[Any]):
-    """What must survive a fork: every strategy and every cache, told of as it is made."""
+class _Alive(dict[int, Any]):
+    """What must survive a fork: every cache, told of as it is made."""
 
-    def __init__(self, watch: Watch, before: Iterable[Any]) -> None:
+    def __init__(self, watch: Watch, before: Mapping[int, Any]) -> None:
         self._watch = watch
         super().__init__(before)
 
-    def add(self, item: Any) -> None:
-        super().add(item)
-        self._watch.scenario.meet(item)
+    def __setitem__(self, number: int, reference: Any) -> None:
+        super().__setitem__(number, reference)
+        self._watch.scenario.meet(reference())
 
 
 def _after(owner: Any, name: str, tell: Callable[[Any, tuple[Any, ...]], object]) -> None:

@@ -11,12 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_credentials import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
-from client_credentials._core.model import Failure, Malformed, Refused, Unreachable
+from client_credentials import HookError, InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
+from client_credentials._core.model import Failure, HookFailed, Malformed, Refused, Unreachable
 from client_credentials.errors import error_of, failure_of
 from tests.strategies import failures, seconds
 
-CLASSES = {Refused: TokenRefused, Malformed: InvalidTokenResponse, Unreachable: TokenEndpointUnreachable}
+CLASSES: dict[type[Failure], type[TokenError]] = {
+    Refused: TokenRefused,
+    Malformed: InvalidTokenResponse,
+    Unreachable: TokenEndpointUnreachable,
+    HookFailed: HookError,
+}
 
 
 class OutOfQuota(TokenRefused):

@@ -6,7 +6,7 @@ import base64
 import traceback
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import attrs
 import pytest
@@ -14,8 +14,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from client_credentials import ClientAuthentication
+from client_credentials._core.client import check_secret, make_client
 from client_credentials._core.model import Client
-from client_credentials._core.request import cache_key, check_secret, credential, make_client, token_request
+from client_credentials._core.request import cache_key, hidden_of, token_request
+from client_credentials._core.secret import REDACTED, Secret
 from tests.strategies import ENDPOINT, RESOURCES, VISIBLE, clients, credentials, scope_words, seconds
 
 CANARY: Final = "canary-5ecret"
@@ -50,17 +52,28 @@ class TestTheMessage:
         request = token_request(client, secret, timeout)
         assert ("POST", client.token_url, timeout) == (request.method, request.url, request.timeout)
         assert "application/x-www-form-urlencoded" == request.headers["Content-Type"]
-        assert "application/json" == request.headers["Accept"]
-        assert request.headers["User-Agent"].startswith("client-credentials/")
+        given = {name.lower(): value for name, value in client.headers}
+        sent = {name.lower(): value for name, value in request.headers.items()}
+        assert given.get("accept", "application/json") == sent["accept"]
+        assert given.get("user-agent") == sent["user-agent"] or sent["user-agent"].startswith("client-credentials/")
+        assert given.items() <= sent.items()
 
     @given(clients(), credentials())
     def test_parameters(self, client: Client, secret: str) -> None:
         """The grant, then what was asked for, each decoded to what it was, and nothing else."""
-        shown = [("client_id", client.client_id), ("client_secret", secret)]
+        shown = {
+            ClientAuthentication.POST: [("client_id", client.client_id), ("client_secret", secret)],
+            ClientAuthentication.ASSERTION: [
+                ("client_id", client.client_id),
+                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                ("client_assertion", secret),
+            ],
+            ClientAuthentication.TLS: [("client_id", client.client_id)],
+        }
         asked = [("scope", " ".join(client.scopes)), ("audience", client.audience or "")]
         expected = [
             ("grant_type", "client_credentials"),
-            *(shown if client.authentication is ClientAuthentication.POST else []),
+            *shown.get(client.authentication, []),
             *((name, value) for name, value in asked if value),
             *(("resource", resource) for resource in client.resources),
             *client.extra_params,
@@ -87,11 +100,12 @@ class TestClientAuthentication:
     @given(clients(), credentials())
     @example(make_client(**registration(client_id="a:b%+ é")), "c:d%+ é€")
     def test_basic_round_trip(self, client: Client, secret: str) -> None:
-        """BASIC carries the form-encoded id and secret, whatever characters they have."""
+        """BASIC carries id and secret, whatever characters they have, so that two kinds of decoder read the same."""
         client = attrs.evolve(client, authentication=ClientAuthentication.BASIC)
         scheme, _, encoded = token_request(client, secret, 1.0).headers["Authorization"].partition(" ")
-        user, colon, password = base64.b64decode(encoded, validate=True).decode("ascii").partition(":")
-        assert ("Basic", client.client_id, ":", secret) == (scheme, unquote_plus(user), colon, unquote_plus(password))
+        user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        for decoded in (unquote, unquote_plus):
+            assert ("Basic", client.client_id, ":", secret) == (scheme, decoded(user), colon, decoded(password))
 
     @given(clients(), credentials())
     def test_basic_raw_round_trip(self, client: Client, secret: str) -> None:
@@ -104,17 +118,23 @@ class TestClientAuthentication:
 
     @given(clients(), credentials())
     def test_one_way_at_a_time(self, client: Client, secret: str) -> None:
-        """Either the header or the body holds the credentials, never both, never neither."""
-        in_header = "Authorization" in token_request(client, secret, 1.0).headers
-        in_body = "client_secret" in dict(form(client, secret))
-        assert (client.authentication is ClientAuthentication.POST) is in_body is not in_header
+        """The header, the secret in the body or the assertion there, never two of them; TLS needs none."""
+        sent = dict(form(client, secret))
+        found = {
+            "header": "Authorization" in token_request(client, secret, 1.0).headers,
+            "post": "client_secret" in sent,
+            "assertion": "client_assertion" in sent,
+        }
+        assert (client.authentication is not ClientAuthentication.TLS) is any(found.values())
+        assert 1 >= sum(found.values())
 
-    @given(clients(), credentials())
-    def test_credential_names_what_is_shown(self, client: Client, secret: str) -> None:
-        """What has to be kept out of sight is the secret and the Basic credential, whichever is sent."""
-        header = token_request(client, secret, 1.0).headers.get("Authorization", "")
-        bare, basic = credential(client, secret)
-        assert (secret, True) == (bare, header in ("", f"Basic {basic}"))
+    @given(clients(), st.text(VISIBLE, min_size=10, max_size=30))
+    def test_what_is_shown_is_hidden(self, client: Client, secret: str) -> None:
+        """Whatever of the secret a request shows, `hidden_of` hides."""
+        request = token_request(client, secret, 1.0)
+        hidden = hidden_of(client, Secret(secret))
+        assert REDACTED == hidden.shown(f"you sent {request.headers.get('Authorization', secret)}")
+        assert REDACTED == hidden.shown(f"you sent {base64.b64encode(request.body).decode()}")
 
 
 BAD: Final[Mapping[str, tuple[object, ...]]] = {
@@ -124,6 +144,7 @@ BAD: Final[Mapping[str, tuple[object, ...]]] = {
     "audience": (7, 0, False, [], b"", "a\r\nb"),
     "resources": ("urn:a", None, [7], [""], ["/path"], ["a"], ["https://a/#f"], ["urn:a b"], ["urn:é"], ["urn:%zz"]),
     "extra_params": (None, [("a", "b")], "a=b", {"a": None}, {"a": 7}, {7: "a"}, {"": "a"}, {"a": "\n"}),
+    "headers": (None, [("a", "b")], "a=b", {"a": None}, {"a": 7}, {7: "a"}, {"": "a"}, {"a": "\n"}, {"a": "é"}),
     "authentication": (None, "basic", ClientAuthentication, 0),
 }
 MISFITS: Final = [(name, value) for name, values in BAD.items() for value in values]
@@ -135,14 +156,14 @@ class TestArguments:
     @pytest.mark.parametrize(("name", "bad"), MISFITS)
     def test_the_argument_is_named(self, name: str, bad: object) -> None:
         """One bad argument among good ones is told apart."""
-        with pytest.raises(ValueError, match=f"^(client_)?{name}: "):
+        with pytest.raises(ValueError, match=f"^(client_)?{name} must "):
             make_client(**registration(**{name: bad}))
 
     @given(credentials(), st.characters(categories=["Cc", "Cs"]), credentials())
     def test_a_bad_secret_stays_out_of_sight(self, left: str, middle: str, right: str) -> None:
         """A secret that cannot be sent is in neither the error, nor its context, nor a frame below the caller."""
         secret = f"{CANARY}{left}{middle}{right}"
-        with pytest.raises(ValueError, match=r"^client_secret: ") as caught:
+        with pytest.raises(ValueError, match=r"^client_secret must ") as caught:
             check_secret(secret)
         error = caught.value
         frames = traceback.TracebackException(ValueError, error, caught.tb.tb_next, capture_locals=True)
@@ -152,7 +173,7 @@ class TestArguments:
     @pytest.mark.parametrize("secret", ["", None, 7, b"secret", True])
     def test_a_secret_is_text(self, secret: object) -> None:
         """P4: an empty secret, and one that is no string, is refused."""
-        with pytest.raises(ValueError, match=r"^client_secret: a string"):
+        with pytest.raises(ValueError, match=r"^client_secret must be a string that is not empty$"):
             check_secret(secret)
 
     @given(credentials())
@@ -191,7 +212,7 @@ class TestCacheKey:
         """Scopes, resources and extra parameters are sets."""
         shuffled: dict[str, Any] = {
             name: tuple(random.sample(getattr(client, name), len(getattr(client, name))))
-            for name in ("scopes", "resources", "extra_params")
+            for name in ("scopes", "resources", "extra_params", "headers")
         }
         assert cache_key(client, secret) == cache_key(Client(**{**attrs.asdict(client), **shuffled}), secret)
 
@@ -206,7 +227,7 @@ class TestCacheKey:
     @given(clients(), credentials(), credentials())
     def test_the_secret_counts(self, client: Client, secret: str, another: str) -> None:
         """Whoever knows the id but not the secret does not get the token, zeros at the end of a secret included."""
-        assume(secret != another)
+        assume(secret != another and client.authentication is not ClientAuthentication.ASSERTION)
         keys = {cache_key(client, each) for each in (secret, another, f"{secret}\0", f"{secret}\0\0")}
         assert 4 == len(keys)
 
@@ -228,6 +249,7 @@ def identity(client: Client) -> tuple[object, ...]:
         client.audience,
         frozenset(client.resources),
         frozenset(client.extra_params),
+        frozenset((name.lower(), value) for name, value in client.headers),
     )
 
 
@@ -239,4 +261,5 @@ OTHERS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "audience": st.none() | credentials() | st.just("null"),
     "resources": st.lists(st.sampled_from(RESOURCES), unique=True).map(tuple),
     "extra_params": st.dictionaries(credentials(), credentials(), max_size=2).map(lambda params: tuple(params.items())),
+    "headers": st.sampled_from(((), (("X-Tenant", "blue"),), (("x-tenant", "blue"),), (("X-Tenant", "red"),))),
 }

@@ -1,28 +1,23 @@
-"""Properties of the secret's wrapper, and of what takes its like out of a stranger's text."""
+"""Properties of the wrapper that holds a client secret."""
 
 from __future__ import annotations
 
-import base64
 import copy
 import html
 import inspect
 import json
 import pickle
-import re
-import string
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import quote, quote_plus, urlencode
 
 import attrs
 import cattrs
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from client_credentials._core.secret import REDACTED, Secret, needles, printable, redact
-from tests.strategies import VISIBLE, credentials
+from client_credentials._core.secret import Secret
 
 CANARY: Final = "c4nary-5ecret"
 
@@ -117,88 +112,3 @@ class TestSecret:
     def test_two_are_never_equal(self) -> None:
         """Comparing two tells nothing of what is in them."""
         assert Secret("a") != Secret("a")
-
-
-def transports() -> dict[str, Callable[[str], str]]:
-    """The ways in which a server, a proxy or a logger may repeat a text."""
-    return {
-        "raw": str,
-        "percent": lambda text: quote(text, safe=""),
-        "percent, lower case": lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text, safe="")),
-        "percent, slashes kept": quote,
-        "percent, as JavaScript does": lambda text: quote(text, safe="!'()*"),
-        "form": quote_plus,
-        "urlencode": lambda text: urlencode({"~": text, "~~": ""}),
-        "base64": lambda text: base64.b64encode(text.encode()).decode(),
-        "base64url": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
-        "base64, no padding": lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
-        "JSON": json.dumps,
-        "JSON, upper case": lambda text: re.sub(r"(?<=\\u)....", lambda found: found[0].upper(), json.dumps(text)),
-        "JSON, UTF-8": lambda text: json.dumps(text, ensure_ascii=False),
-        "JSON, slashes escaped": lambda text: json.dumps(text).replace("/", "\\/"),
-        "JSON in JSON": lambda text: json.dumps(json.dumps(text)),
-        "upper case": lambda text: text.upper() if text.isascii() else text,
-        "stripped": printable,
-        "interrupted": lambda text: "\x1b".join(text),
-    }
-
-
-def tellable() -> st.SearchStrategy[str]:
-    """Secrets of which enough can be printed to be recognised, without the stars that hide and the tildes around."""
-    return credentials().filter(lambda text: len(printable(text)) > 2 and not {"*", "~"} & {*text})
-
-
-class TestRedact:
-    """What the server says is stripped to RFC 6749's characters, and scrubbed of our secrets in every form."""
-
-    @pytest.mark.parametrize("form", transports())
-    @given(tellable(), st.sampled_from(("", "~", "~~")))
-    @example("pä55/w+rd?\"\\'€😀", "")
-    @example("a b%20c+d", "~")
-    def test_every_form(self, form: str, secret: str, around: str) -> None:
-        """Whatever form it comes back in, nothing of it is left but stars."""
-        said = around + transports()[form](secret) + around
-        shown = redact(said, needles(secret))
-        assert shown is not None
-        assert REDACTED == shown.strip("~=&")
-
-    @given(st.text(VISIBLE, min_size=4), st.text(VISIBLE, min_size=4))
-    def test_several(self, one: str, other: str) -> None:
-        """Of two secrets of which one is part of the other, neither is left."""
-        hidden = needles(one, one + other)
-        shown = redact(f"{one + other} {one}", hidden)
-        assert f"{REDACTED} {REDACTED}" == shown or "*" in one + other
-
-    @given(st.text())
-    def test_harmless_texts(self, text: str) -> None:
-        """Where there is nothing to hide, all that may be shown is, in its order."""
-        allowed = set(string.printable[:95]) - set('"\\')
-        assert "".join(c for c in text if c in allowed) == printable(text) == redact(text, ()) == redact(text, [""])
-
-    def test_nothing_said(self) -> None:
-        """What was not said stays unsaid."""
-        assert None is redact(None, needles(CANARY))
-
-    @given(st.text(), st.text())
-    def test_needles_can_be_found(self, one: str, other: str) -> None:
-        """Each needle is such that it may stand in a text that is shown, or it would hide nothing."""
-        found = needles(one, other)
-        assert found == needles(other, one) == frozenset(map(printable, found)) - {""}
-        assert printable(one) in found | {""}
-
-    def test_no_secret_no_needle(self) -> None:
-        """An empty secret hides nothing."""
-        assert frozenset() == needles() == needles("") == needles("", "")
-
-    def test_half_a_surrogate_pair(self) -> None:
-        """What no encoding knows, and JSON's escapes allow, is taken out like the rest."""
-        assert "ud800**********" != redact("\\ud800abc", needles("\ud800abc"))
-        assert REDACTED == redact("\\ud800abc", needles("\ud800abc"))
-
-    def test_nothing_is_kept(self) -> None:
-        """O19: no cache of the interpreter's keeps a needle once it has been used."""
-        secret = "-".join(("unlikely", "c4nary", "in", "any", "cache"))
-        assert REDACTED == redact(secret, needles(secret))
-        caches: list[dict[Any, Any]] = [vars(re)[name] for name in vars(re) if name.startswith("_cache")]
-        assert caches
-        assert [] == [key for cache in caches for key in cache if "c4nary-in-any" in repr(key)]

@@ -1,100 +1,112 @@
-"""Writes the parts of the README that are made by the code: `make readme`."""
+"""Writes the parts of README.md, CONTRIBUTING.md and the comparison that are generated: `make readme`."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import attrs
 
-from client_credentials import AccessToken, RenewalPolicy
 from client_credentials._cli.main import main as command
-from client_credentials._core.lifecycle import (
-    EMPTY,
-    Gate,
-    Instant,
-    State,
-    backed_off,
-    decide,
-    elapsed,
-    failed,
-    granted,
-    hold,
-    removed,
-)
+from client_credentials._core.lifecycle import decide, failed, removed
 from client_credentials._core.model import Refused
+from client_credentials._core.state import EMPTY, Asked, Instant, State, elapsed, merge
+from tests.core.states import ago, an_hour, granted
+from tests.strategies import NOW
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+CONTRIBUTING = ROOT / ".github/CONTRIBUTING.md"
+PEERS = ROOT / "tests/bench/peers"
 
-_START = Instant(0.0, 0.0)
-_TOKEN = hold(AccessToken("token", "Bearer", 3600, 3_600_000), _START, RenewalPolicy(jitter=0), 0.0)
-_SHUT = backed_off(None, Refused(status=429, retry_after=60.0), _START, 0.0)
-_AGES = {"fresh": 0.0, "stale": 3500.0, "expired": 3600.0}
+_SHUT = failed(EMPTY, Refused(status=429, retryable=True, retry_after=60.0), NOW, NOW, 0.0)
+_AGES = {"fresh": 0.0, "stale": 3500.0, "overdue": 3590.0, "expired": 3600.0}
 
 
-def state(token: str, gate: str, now: Instant) -> State:
-    """Make the state of a token and a gate, by their names in the table."""
-    held = None if token == "none" else attrs.evolve(_TOKEN, asked=now.earlier(_AGES[token]))
-    return State(held=held, gate=attrs.evolve(_SHUT, since=now) if gate == "shut" else None)
+def state(token: str, gate: str) -> State:
+    """Make the state of a token and a gate, by their names in the table; a gate is asked for after the token."""
+    held = None if token == "none" else an_hour(_AGES[token], assumed=token == "overdue")
+    return State(held=held, gates=(_SHUT,) if gate == "shut" else ())
 
 
 def name_of(known: State, now: Instant) -> str:
     """Name a state as the table does."""
-    gate = "shut" if known.gate and known.gate.remaining(now) > 0 else "open"
+    gate = "shut" if any(gate.remaining(now) > 0 for gate in known.gates) else "open"
     if known.held is None:
         return f"none_{gate}"
-    age = elapsed(known.held.asked, now)
-    token = "expired" if age >= known.held.end else "fresh" if age <= known.held.renewal else "stale"
-    return f"{token}_{gate}"
+    age = elapsed(known.held.asked.at, now)
+    phases = {"fresh": known.held.renewal, "stale": known.held.end, "overdue": known.held.last}
+    return f"{next((phase for phase, end in phases.items() if age < end), 'expired')}_{gate}"
 
 
 def diagram() -> str:
     """Draw what becomes of each state, by asking the code."""
-    now = Instant(10_000.0, 10_000.0)
-    gate: Gate = attrs.evolve(_SHUT, since=now)
     lines = ["```mermaid", "stateDiagram-v2", "    direction LR"]
     edges: list[str] = []
-    for token in ("none", "fresh", "stale", "expired"):
+    asked = Asked.here(ago(-1e-6))
+    for token in ("none", "fresh", "stale", "overdue", "expired"):
         for shut in ("open", "shut"):
-            here = state(token, shut, now)
-            decision = type(decide(here, now)).__name__
-            lines.append(f'    state "{token}, gate {shut}: {decision}" as {name_of(here, now)}')
+            here = state(token, shut)
+            decision = type(decide(here, NOW)).__name__
+            lines.append(f'    state "{token}, gate {shut}: {decision}" as {name_of(here, NOW)}')
             after: dict[str, State] = {}
             if decision in ("Ask", "Renew"):
-                after["granted"] = granted(here, attrs.evolve(_TOKEN, asked=now))
-                after["failed"] = failed(here, gate)
-            if here.held:
-                after["removed"] = removed(here, None)
+                after["granted"] = merge(here, granted(attrs.evolve(an_hour(), asked=asked)), NOW)
+                after["failed"] = attrs.evolve(here, gates=(_SHUT,))
+            if here.held and token != "expired":
+                after["removed"] = merge(here, removed(here, None), NOW)
             if shut == "shut":
-                after["gate opens"] = state(token, "open", now)
-            if token in ("fresh", "stale"):
-                after["time"] = state("stale" if token == "fresh" else "expired", shut, now)
-            edges += [f"    {name_of(here, now)} --> {name_of(then, now)}: {event}" for event, then in after.items()]
-    start = f"    [*] --> {name_of(EMPTY, now)}"
+                after["gate opens"] = state(token, "open")
+            if token in ("fresh", "stale", "overdue"):
+                after["time"] = state({"fresh": "stale", "stale": "expired", "overdue": "expired"}[token], shut)
+            if token == "stale":
+                after["time, where the end is assumed"] = state("overdue", shut)
+            edges += [f"    {name_of(here, NOW)} --> {name_of(then, NOW)}: {event}" for event, then in after.items()]
+    start = f"    [*] --> {name_of(EMPTY, NOW)}"
     return "\n".join([*lines, start, *edges, "```"])
 
 
-def help_text() -> str:
-    """Give what `client-credentials --help` prints."""
+def commands() -> str:
+    """Name the commands, each with what `client-credentials --help` says of it."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         command(["--help"])
-    return f"```\n{out.getvalue().strip()}\n```"
+    found = re.findall(r"^    (\w+) +(.+)$", out.getvalue(), re.MULTILINE)
+    return "\n".join(["| command | |", "|---|---|", *(f"| `{name}` | {what} |" for name, what in found)])
 
 
-def figures() -> str:
-    """Give the table of the last comparison."""
-    return (README.parent / "tests/bench/peers/table.md").read_text("utf-8").rstrip("\n")
+def table(name: str) -> str:
+    """Give the Markdown that the last comparison wrote."""
+    return (PEERS / name).read_text("utf-8").rstrip("\n")
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"diagram": diagram, "help": help_text, "peers": figures}
+def drills() -> str:
+    """Say how many drills each library handles well, from the table's first row and its row "good"."""
+    rows = {cells[0]: cells[1:] for cells in _cells(table("drills.md"))}
+    found = sorted(zip(rows["drill"], map(int, rows["good"]), strict=True), key=lambda each: -each[1])
+    lines = ([name for name, _ in found], [":---:"] * len(found), [str(count) for _, count in found])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def rendered(text: str) -> str:
-    """Put each made part between its marks."""
-    for name, make in PARTS.items():
+def _cells(text: str) -> Iterator[list[str]]:
+    yield from (line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| "))
+
+
+PARTS: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    README: {"commands": commands, "drills": drills},
+    CONTRIBUTING: {"diagram": diagram},
+    PEERS / "README.md": {"drills": partial(table, "drills.md"), "peers": partial(table, "table.md")},
+}
+
+
+def rendered(page: Path) -> str:
+    """Give the text of a page with each generated part between its marks."""
+    text = page.read_text("utf-8")
+    for name, make in PARTS[page].items():
         before, start, rest = text.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition(f"<!-- end of {name} -->\n")
         text = f"{before}{start}{make()}\n{end}{after}"
@@ -102,4 +114,5 @@ def rendered(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(rendered(README.read_text()))
+    for page in PARTS:
+        page.write_text(rendered(page), "utf-8")

@@ -1,48 +1,113 @@
-"""What the README says is so: its code runs, and what the code makes of it is what stands there."""
+"""What the README and the other pages say is true: their code runs, and what is generated is up to date."""
 
 from __future__ import annotations
 
+import inspect
 import re
-import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from client_credentials import ClientCredentialsStrategy
+from client_credentials import (
+    AccessToken,
+    AsyncClientCredentialsStrategy,
+    ClientCredentialsStrategy,
+    RedisCachingStrategy,
+    RenewalPolicy,
+    SdkConfiguration,
+    TokenRefused,
+    Urllib3Fetch,
+)
+from client_credentials._core.client import make_client
+from client_credentials._core.model import Client
+from client_credentials._shell import base
+from client_credentials.assertions import PrivateKeyJwt
 from client_credentials.testing import TokenServer
-from tests.readme.pages import PARTS, README, rendered
+from tests.readme.pages import PARTS, README, ROOT, rendered
 
-TEXT = README.read_text()
+TEXT = README.read_text("utf-8")
+OBVIOUS = {"access_token", "token_type", "status", "client_id"}
+"""Arguments that say all by their name."""
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[str(number) for number in range(len(BLOCKS))])
-def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Every Python block of the README runs as it stands, with a token server of ours in Spotify's place."""
+def test_the_blocks_run_in_one_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The Python blocks run from top to bottom, as one would paste them; a server on loopback plays each endpoint."""
     with TokenServer("my-client-id", "my-client-secret") as server:
-        defaults = ClientCredentialsStrategy.__init__.__kwdefaults__
-        assert defaults is not None
-        monkeypatch.setitem(defaults, "token_url", server.url)
+
+        def at_loopback(client_id: str, **registration: Any) -> Client:
+            registration["token_url"] = server.url
+            return make_client(client_id, **registration)
+
+        monkeypatch.setattr(base, "make_client", at_loopback)
         monkeypatch.chdir(tmp_path)
-        strategy = ClientCredentialsStrategy("my-client-id", "my-client-secret")
-        with warnings.catch_warnings():
-            exec(compile(block, "README.md", "exec"), {"strategy": strategy, "__name__": "readme"})
+        session: dict[str, Any] = {"__name__": "readme"}
+        for block in BLOCKS:
+            exec(compile(block, "README.md", "exec", dont_inherit=True), session)
+        assert server.requests
+    assert f"Bearer {session['token'].access_token}" == session["headers"]["Authorization"]
 
 
-def test_blocks_are_found() -> None:
-    """The README has code to run."""
+def test_the_readme_is_short() -> None:
+    """A newcomer reads the README in one go: it has blocks to run, and at most 300 lines."""
     assert len(BLOCKS) > 5
+    assert len(TEXT.splitlines()) <= 300
 
 
-def test_made_parts_are_up_to_date() -> None:
-    """The parts that the code makes are as it makes them; `make readme` writes them anew."""
-    assert rendered(TEXT) == TEXT
-    assert all(f"<!-- {name} -->" in TEXT for name in PARTS)
+@pytest.mark.parametrize("page", PARTS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_generated_parts_are_up_to_date(page: Path) -> None:
+    """What the code says of itself stands in the pages as it says it; `make readme` writes it."""
+    text = page.read_text("utf-8")
+    assert rendered(page) == text
+    assert all(f"<!-- {name} -->\n" in text and f"<!-- end of {name} -->\n" in text for name in PARTS[page])
+
+
+REFERENCE: dict[type[object], Callable[..., object]] = {
+    ClientCredentialsStrategy: ClientCredentialsStrategy.__init__,
+    AsyncClientCredentialsStrategy: AsyncClientCredentialsStrategy.__init__,
+    RenewalPolicy: RenewalPolicy,
+    SdkConfiguration: SdkConfiguration,
+    Urllib3Fetch: Urllib3Fetch,
+    AccessToken: AccessToken,
+    TokenRefused: TokenRefused,
+    PrivateKeyJwt: PrivateKeyJwt,
+}
+
+
+@pytest.mark.parametrize("kind", REFERENCE, ids=lambda kind: kind.__name__)
+def test_help_is_the_reference(kind: type[object]) -> None:
+    """What `help()` shows of a class names each argument of its constructor, since the README does not."""
+    text = inspect.getdoc(REFERENCE[kind]) or ""
+    named = {word for quoted in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", quoted)}
+    own = set(inspect.signature(kind).parameters) - {"common"}
+    assert set() == own - named - OBVIOUS
+
+
+def test_the_acl_is_the_one_that_was_tested() -> None:
+    """The README and `help(RedisCachingStrategy)`, whose ACL is run against a server, recommend the same."""
+    acl = re.search(r"ACL SETUSER .*", inspect.getdoc(RedisCachingStrategy) or "")
+    assert acl is not None
+    assert f"`{acl[0]}`" in TEXT
 
 
 def test_make_targets_exist() -> None:
-    """Each `make` command that is named exists."""
-    makefile = (README.parent / "Makefile").read_text()
-    named = set(re.findall(r"(?:^    |`)make ([a-z-]+)", TEXT, re.MULTILINE))
+    """Each `make` command that a page names exists."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    named = {each for page in PARTS for each in re.findall(r"`make ([a-z-]+)", page.read_text("utf-8"))}
     assert named <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert {"run", "test"} <= named
+    assert {"run", "test", "readme"} <= named
+
+
+def test_links_resolve_where_pypi_shows_them() -> None:
+    """The README has no relative link and no picture: on PyPI there is nothing beside it."""
+    assert [] == [link for link in re.findall(r"\]\((.*?)\)", TEXT) if not link.startswith("https://")]
+    assert "![" not in TEXT
+
+
+def test_pictures_exist() -> None:
+    """Each picture that another page shows is beside it."""
+    shown = [page.parent / name for page in PARTS for name in re.findall(r"!\[.*?\]\((.*?)\)", page.read_text("utf-8"))]
+    assert shown
+    assert all(path.is_file() for path in shown)

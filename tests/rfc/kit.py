@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 
 from client_credentials import (
     AccessToken,
+    ClientAuthentication,
     ClientCredentialsStrategy,
     InMemoryCachingStrategy,
     SdkConfiguration,
@@ -21,8 +22,15 @@ SECRET: Final = "7Fjfp0ZBr1KtDRbnfVdmIw"
 GRANT: Final = {"access_token": "2YotnFZFEjr1zCsicMWpAA", "token_type": "bearer", "expires_in": 3600}
 
 
-def make(url: str, client_id: str = ID, client_secret: str = SECRET, **arguments: Any) -> ClientCredentialsStrategy:
-    """A strategy for the endpoint at this URL."""
+BY_SECRET: Final = (ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW, ClientAuthentication.POST)
+
+
+def make(
+    url: str, client_id: str = ID, client_secret: str | None = SECRET, **arguments: Any
+) -> ClientCredentialsStrategy:
+    """A strategy for the endpoint at this URL; it has no secret where a TLS certificate is the proof."""
+    if arguments.get("client_authentication") is ClientAuthentication.TLS:
+        client_secret = None
     return ClientCredentialsStrategy(client_id, client_secret, token_url=url, **arguments)
 
 
@@ -63,5 +71,5 @@ def basic(request: ReceivedRequest) -> tuple[str, str]:
     """The id and the secret in a request's header, decoded as the RFC asks."""
     scheme, _, encoded = request.headers["authorization"].partition(" ")
     assert "Basic" == scheme
-    user, _, password = base64.b64decode(encoded, validate=True).decode("ascii").partition(":")
+    user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     return unquote_plus(user), unquote_plus(password)

@@ -8,9 +8,10 @@ from random import Random
 import attrs
 
 from client_credentials import CacheEntry
+from client_credentials._core.acquisition import TryLock
 
 from .engine import Regime
-from .steps import Answer, CacheStep, Get, Lock, Put, Unlock
+from .process import CacheStep, Free, Get, Put
 
 BUDGET = 0.5  # seconds that a command may take
 FAILURES, PERIOD = 3, 30.0  # so many failures open the breaker, for so many seconds
@@ -80,7 +81,7 @@ class Cache:
                 lost = chance() < value
                 return Passage(BUDGET if lost else took, arrives=not lost or chance() < 0.5, answers=not lost)
 
-    def apply(self, step: CacheStep, owner: object, sent: float, now: float) -> Answer:
+    def apply(self, step: CacheStep, owner: object, sent: float, now: float) -> CacheEntry | bool | None:
         """Carry a command out; `owner` is who may give back the locks that he gets.
 
         The end of an entry does not move with a command that takes its time.
@@ -92,14 +93,14 @@ class Cache:
             case Put(key=key, entry=entry):
                 left = entry.ttl if entry else None
                 self.entries[key] = (entry.value if entry else "", sent + int((left or 0.0) * 1000) / 1000)
-            case Lock(key=key, ttl=ttl):
-                if self.locks.get(key, (None, 0.0))[1] > now:
+            case TryLock(name=name, ttl=ttl):
+                if self.locks.get(name, (None, 0.0))[1] > now:
                     return False
-                self.locks[key] = (owner, now + ttl)
+                self.locks[name] = (owner, now + ttl)
                 return True
-            case Unlock(key=key):
-                if self.locks.get(key, (None, 0.0))[0] is owner:
-                    del self.locks[key]
+            case Free(name=name):
+                if self.locks.get(name, (None, 0.0))[0] is owner:
+                    del self.locks[name]
         return None
 
     def flush(self) -> None:

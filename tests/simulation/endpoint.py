@@ -10,7 +10,8 @@ from random import Random
 import attrs
 
 from client_credentials._core.model import Failure, Granted, Outcome, TokenResponse, Unreachable
-from client_credentials._core.response import objection, ordered
+from client_credentials._core.refusal import with_retry_after
+from client_credentials._core.response import status_failure
 
 from .engine import Regime
 
@@ -102,6 +103,6 @@ def _refusal(weather: Weather, value: float, wall: float) -> Failure:
     status, body = STATUS[weather]
     headers = {"Retry-After": f"{value:.0f}"} if weather is Weather.THROTTLED else {}
     response = TokenResponse(status, headers, body)
-    failure = objection(response)
+    failure = status_failure(response)
     assert failure is not None
-    return ordered(failure, response, wall)
+    return with_retry_after(failure, response, wall)

@@ -14,6 +14,7 @@ from .endpoint import Endpoint
 from .engine import Scheduler
 from .faults import Fault, bring_about, draw_faults
 from .host import Host
+from .process import virtual_time
 from .referee import Referee
 from .world import World, identity, silent
 
@@ -77,7 +78,8 @@ def run(fleet: Fleet, tell: Callable[[str], object] = silent) -> Report:
         host.skew = rng.uniform(-fleet.skew, fleet.skew)
         host.after(rng.uniform(0, fleet.starting), host.call)
     bring_about(fleet.faults, hosts, world, referee)
-    world.scheduler.run(fleet.span)
+    with virtual_time():
+        world.scheduler.run(fleet.span)
     return Report(
         requests=world.endpoint.requests,
         pace=referee.pace(),
@@ -95,7 +97,7 @@ def random_fleet(seed: int) -> Fleet:
     lifetime = rng.choice((60, 300, 900, 3600))
     span = lifetime * rng.uniform(2.0, 10.0)
     policy = RenewalPolicy(
-        renew_ahead=rng.choice((20.0, 120.0, 120.0, 300.0)),
+        renew_ahead=rng.choice((20.0, 120.0, None, 300.0)),
         leeway=rng.choice((5.0, 10.0)),
         jitter=rng.choice((0.0, 0.2, 0.2, 1.0)),
         deadline=rng.choice((5.0, 10.0, 10.0)),

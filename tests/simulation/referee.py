@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from client_credentials import AccessToken
-from client_credentials._core.model import Failure, Granted, Outcome
+from client_credentials import AccessToken, RenewalPolicy, TokenError
+from client_credentials._core.lifecycle import hold
+from client_credentials._core.model import Granted, Outcome
+from client_credentials._core.state import Asked, Instant
 
 from .cache import BUDGET, PERIOD
 
 if TYPE_CHECKING:
-    from .machine import Machine
+    from .host import Host
     from .world import World
 
 EPSILON = 0.03  # seconds: what milliseconds and late timers add up to
@@ -50,6 +52,12 @@ class Ledger:
     """When something was published that may have arrived late."""
 
 
+def renewal(policy: RenewalPolicy, lifetime: float) -> float:
+    """Say how old a token is, in seconds, when its renewal may begin."""
+    token = AccessToken("token", "Bearer", int(lifetime), 0)
+    return hold(token, Asked.here(Instant(0.0, 0.0)), policy, 0.0).renewal
+
+
 class Referee:
     """Sees the true time, and everything that the hosts cannot."""
 
@@ -61,49 +69,48 @@ class Referee:
         self._ledgers: dict[object, Ledger] = {}
         self._excused_until = -math.inf
         self._end = lifetime - min(policy.leeway, lifetime / 10)
-        self._renewal = lifetime - min(policy.renew_ahead, lifetime / 2)
+        self._renewal = renewal(policy, lifetime)
         self._settled = SETTLED if world.cache else 0.0
+        # What a cache keeps is told older than it is, by the time that the write may have taken.
+        self._early = EPSILON + (BUDGET if world.cache else 0.0)  # a slow look makes all that it finds older
         # Whoever was disturbed may delay one flight, and that the next.
         self._calm = 2 * policy.deadline
         self._recovery = LONGEST_BACKOFF + policy.deadline + world.every + 2 * BUDGET
 
-    def disturbed(self, host: Machine, until: float, *, forgets: bool) -> None:
+    def disturbed(self, host: Host, until: float, *, forgets: bool) -> None:
         """A host is not itself until then; and may forget, or misjudge, what it knows."""
         ledger = self._ledger(host)
         ledger.troubled = max(ledger.troubled, until)
         if forgets:
             ledger.forgetful = max(ledger.forgetful, until)
 
-    def served(self, host: Machine, token: AccessToken, lasts: float, began: float = math.inf) -> None:
-        """A caller has got this token, and so will all others in the seconds to come.
-
-        `began`: when the flight began that he waited for. What it brought is his, however late it came.
-        """
+    def served(self, host: Host, token: AccessToken, lasts: float) -> None:
+        """A caller has got this token, and so will all others in the seconds to come."""
         value, now = token.access_token, self._world.now
         minted = self._world.endpoint.minted[value]
         if minted.identity != host.identity.number:
             raise Violation("foreign", f"{host.name}, of identity {host.identity.number}, serves {value}")
         age = now + lasts - minted.at
-        if minted.at < began and age > min(self._end + self._slack(host, minted.at), minted.lifetime):
+        if age > min(self._end + self._slack(host, minted.at), minted.lifetime):
             raise Violation("expired", f"{host.name} serves {value} until it is {age:.3f} s old")
         if value in host.rejected:
             raise Violation("removed", f"{host.name} serves {value}, which was removed there")
 
-    def refused(self, host: Machine, failure: Failure, wait: float) -> None:
+    def refused(self, host: Host, error: TokenError, wait: float) -> None:
         """A caller has got an error, and so will all others in the seconds to come."""
         world = self._world
         self.errors += 1 + int(max(wait, 0.0) / world.every)
         excused = world.now + wait - self._recovery
         if max(world.endpoint.weather.troubled, self._excused_until) < excused:
-            raise Violation("error", f"{host.name} fails with {failure}, though all has been well")
+            raise Violation("error", f"{host.name} fails with {error}, though all has been well")
 
-    def waited(self, host: Machine, seconds: float) -> None:
+    def waited(self, host: Host, seconds: float) -> None:
         """A caller has waited so long, suspensions left out."""
         self.longest_wait = max(self.longest_wait, seconds)
         if seconds > self._world.policy.deadline + EPSILON:
             raise Violation("wait", f"{host.name} let somebody wait for {seconds:.3f} s")
 
-    def requested(self, host: Machine, took: float) -> None:
+    def requested(self, host: Host, took: float) -> None:
         """A request is sent, and will be answered after so many seconds."""
         world, ledger = self._world, self._ledger(host)
         now = world.now
@@ -118,10 +125,10 @@ class Referee:
             raise Violation("flight", f"{host.name} asks while a request is under way")
         for rule, (since, until) in (("gate", ledger.gate), ("early", ledger.token)):
             known = self._quiet_since(ledger.forgetful) + self._calm
-            if known < since and since + self._settled <= now < until - EPSILON:
+            if known < since and since + self._settled <= now < until - self._early:
                 raise Violation(rule, f"{host.name} asks {until - now:.3f} s too early")
 
-    def published(self, host: Machine) -> None:
+    def published(self, host: Host) -> None:
         """An entry is on its way to the cache."""
         cache = self._world.cache
         if cache is not None and cache.health.troubled >= self._world.now:
@@ -133,7 +140,7 @@ class Referee:
         requests = sum(ledger.requests - 1 for ledger in self._ledgers.values())
         return requests * self._world.endpoint.lifetime / spans if spans else 0.0
 
-    def answered(self, host: Machine, outcome: Outcome) -> None:
+    def answered(self, host: Host, outcome: Outcome) -> None:
         """An answer has come."""
         ledger, now = self._ledger(host), self._world.now
         if isinstance(outcome, Granted):
@@ -146,7 +153,7 @@ class Referee:
         if outcome.retry_after is not None:
             ledger.gate = (now, now + outcome.retry_after)
 
-    def _slack(self, host: Machine, minted: float) -> float:
+    def _slack(self, host: Host, minted: float) -> float:
         """Say by how much a token may seem younger than it is: each publisher asks an ill cache first what it holds."""
         return EPSILON + BUDGET * sum(moment >= minted for moment in self._ledger(host).delayed)
 
@@ -155,6 +162,6 @@ class Referee:
         # A host that has found the cache ill leaves it alone for a while yet.
         return troubled if cache is None else max(troubled, cache.health.troubled + PERIOD)
 
-    def _ledger(self, host: Machine) -> Ledger:
+    def _ledger(self, host: Host) -> Ledger:
         circle: object = host.identity.number if self._world.cache else host
         return self._ledgers.setdefault(circle, Ledger())

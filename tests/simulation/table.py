@@ -1,4 +1,4 @@
-"""What the README says of fleets: the same hosts without jitter, with jitter and with a shared cache."""
+"""The table of fleets: the same hosts without jitter, with jitter and with a shared cache."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from client_credentials import RenewalPolicy
 from .endpoint import Weather
 from .faults import Fault
 from .fleet import Fleet, Report, run
+from .referee import renewal
 
 HOUR = 3600.0
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -25,12 +26,12 @@ HEADING = (
     f"{'':27}  {'requests per lifetime':^32}\n"
     f"{'hosts':>8}  {'hours':>5}  {'':<12}  {'of one host':>21}  {'of all':>9}  {'peak/s':>7}  {'errors':>7}"
 )
-OUTAGES = (30.0, 60.0, 90.0)
+OUTAGES = (60.0, 600.0, 1200.0)
 
 
 def hours(hosts: int) -> int:
-    """Say for how long a fleet is watched: three days if it is small, and never for more than a minute of ours."""
-    return max(min(72, 240_000 // hosts), 6)
+    """Say for how long a fleet is watched: three days if it is small, and never for more than two minutes of ours."""
+    return max(min(72, 50_000 // hosts), 2)
 
 
 def measure(mode: str, hosts: int, span: float) -> Report:
@@ -53,6 +54,6 @@ def outages(hosts: int, lengths: Sequence[float] = OUTAGES) -> Iterator[str]:
     yield f"{'outage':>8}  {'':<12}  {'requests':>8}  {'peak/s':>7}  {'calls that fail':>15}"
     for length in lengths:
         for mode, fleet in MODES.items():
-            outage = Fault(HOUR - 120, length, Weather.REFUSED, 0.0, 0)
+            outage = Fault(renewal(fleet.policy, HOUR), length, Weather.REFUSED, 0.0, 0)
             report = run(attrs.evolve(fleet, hosts=hosts, span=1.5 * HOUR, faults=(outage,)))
             yield f"{length:>6.0f} s  {mode:<12}  {report.requests:>8,}  {report.peak:>7,}  {report.errors:>15,}"

@@ -8,12 +8,22 @@ from random import Random
 import attrs
 
 from client_credentials import ClientAuthentication, RenewalPolicy
+from client_credentials._core.client import make_client
 from client_credentials._core.model import Client
-from client_credentials._core.request import cache_key, make_client
+from client_credentials._core.request import cache_key
+from client_credentials._core.secret import Secret
+from client_credentials._shell.identity import Identity as Known
 
 from .cache import Cache
 from .endpoint import Endpoint
 from .engine import Scheduler
+
+
+class _KnownIdentity(Known):
+    """What a strategy knows of a client whose one secret never changes."""
+
+    def read_secrets(self) -> tuple[Secret, ...]:
+        return self.secrets
 
 
 @attrs.frozen
@@ -22,8 +32,12 @@ class Identity:
 
     number: int
     client: Client
-    secret: str
+    secret: Secret
     key: str
+
+    def known(self, policy: RenewalPolicy) -> Known:
+        """Give what a strategy knows of it once it has read the secret."""
+        return _KnownIdentity(self.client, (self.secret,), policy, (self.key,))
 
 
 def identity(number: int) -> Identity:
@@ -38,7 +52,7 @@ def identity(number: int) -> Identity:
         authentication=ClientAuthentication.BASIC,
     )
     secret = f"secret-{number // 2}"
-    return Identity(number, client, secret, cache_key(client, secret))
+    return Identity(number, client, Secret(secret), cache_key(client, secret))
 
 
 def silent(_: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -49,7 +49,7 @@ def make(request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop) -> Mak
         server: TokenServer,
         clock: FakeClock | None = None,
         *,
-        secret: str | Callable[[], str] = CLIENT_SECRET,
+        secret: str | Callable[[], str] | Sequence[str] = CLIENT_SECRET,
         policy: RenewalPolicy = EXACT,
         hooks: Mapping[str, Any] | None = None,
     ) -> Strategy:

@@ -1,15 +1,15 @@
-"""What threads, signals, forks and the end of the process do to a flight."""
+"""What threads do to a flight, and signals to the callers who wait for it."""
 
 from __future__ import annotations
 
-import os
+import _thread
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 import attrs
@@ -17,15 +17,29 @@ import pytest
 
 from client_credentials import (
     AccessToken,
-    ClientCredentialsStrategy,
     InvalidTokenResponse,
-    RenewalPolicy,
     TokenEndpointUnreachable,
+    TokenError,
     TokenRefused,
     TokenRequest,
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
-from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, EXACT, make_sync, nothing, together, until
+from tests.strategy.kit import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    EXACT,
+    Endpoint,
+    Held,
+    Maker,
+    Shelf,
+    grant,
+    make_sync,
+    outcome,
+    settled,
+    strategy_of,
+    together,
+    until,
+)
 
 
 def test_a_thousand_threads_one_request(server: TokenServer) -> None:
@@ -59,45 +73,6 @@ def test_nobody_waits_in_the_window(server: TokenServer, clock: FakeClock) -> No
     assert 2 == len(server.requests)
 
 
-def test_ctrl_c_in_the_leader(server: TokenServer) -> None:
-    """J5: Ctrl-C in the one who makes the request is his alone; of those who wait, one makes it anew."""
-    server.answer(Answer(delay=30))
-    strategy = make_sync(server)
-    waiting: list[AccessToken | BaseException] = []
-
-    def interrupt() -> None:
-        until(lambda: server.requests)
-        others = threading.Thread(target=lambda: waiting.extend(together(5, strategy.get_or_create_access_token)))
-        others.start()
-        time.sleep(0.1)  # until they wait; too short a time would only make the test easier
-        os.kill(os.getpid(), signal.SIGINT)
-        others.join()
-
-    helper = threading.Thread(target=interrupt)
-    helper.start()
-    with pytest.raises(KeyboardInterrupt):
-        strategy.get_or_create_access_token()
-    helper.join()
-    assert [server.issued[0]] * 5 == [token.access_token for token in waiting if isinstance(token, AccessToken)]
-    assert 2 == len(server.requests)
-
-
-def test_ctrl_c_in_one_who_waits(server: TokenServer) -> None:
-    """Ctrl-C in one who waits leaves the flight to the others."""
-    server.always(Answer(delay=0.5))
-    strategy = make_sync(server, hooks={"before_request": nothing})
-
-    def interrupt() -> None:
-        until(lambda: server.requests)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        strategy.get_or_create_access_token()
-    until(strategy.get_access_token)
-    assert 1 == len(server.requests)
-
-
 def test_a_hook_calls_in_its_own_context(server: TokenServer) -> None:
     """A hook sees the context variables of the caller for whom the request is made."""
     name: ContextVar[str] = ContextVar("name", default="nobody")
@@ -119,172 +94,6 @@ def test_redirects_are_not_followed(server: TokenServer) -> None:
             with pytest.raises(InvalidTokenResponse, match=elsewhere.url.removesuffix("/api/token")):
                 make_sync(server).get_or_create_access_token()
         assert 0 == elsewhere.connections
-
-
-PRELUDE = """
-import os, sys, threading, time
-from client_credentials import ClientCredentialsStrategy, RenewalPolicy, SdkConfiguration, InMemoryCachingStrategy
-from client_credentials.testing import FakeClock
-clock = FakeClock()
-policy = RenewalPolicy(jitter=0)
-strategy = ClientCredentialsStrategy("my-client", "my-secret-3f9c", token_url=sys.argv[1], policy=policy)
-"""
-
-
-def run(server: TokenServer, program: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of its own, with a strategy for the server."""
-    command = [sys.executable, "-W", "error", "-c", PRELUDE + textwrap.dedent(program), server.url]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-
-
-def test_fork_in_mid_request(server: TokenServer) -> None:
-    """L1, L4: a child that is forked in the middle of a request does not wait for it: it makes its own."""
-    server.answer(Answer(delay=1.0))
-    done = run(
-        server,
-        """
-        import warnings
-        warnings.simplefilter("ignore")  # of threads in a process that forks: that is what this is about
-        leader = threading.Thread(target=strategy.get_or_create_access_token)
-        leader.start()
-        time.sleep(0.4)
-        pid = os.fork()
-        began = time.monotonic()
-        token = strategy.get_or_create_access_token().access_token
-        print("child" if pid == 0 else "parent", time.monotonic() - began < 5, token.startswith("token"), flush=True)
-        if pid == 0:
-            os._exit(0)
-        os.waitpid(pid, 0)
-        leader.join()
-        """,
-    )
-    assert ("", 0) == (done.stderr, done.returncode)
-    assert 2 == done.stdout.count("True True")
-    assert 2 == len(server.requests)
-
-
-def test_a_child_inherits_the_token(server: TokenServer) -> None:
-    """L4: a forked child has its parent's token, and asks for none."""
-    done = run(
-        server,
-        """
-        token = strategy.get_or_create_access_token()
-        if os.fork() == 0:
-            assert strategy.get_or_create_access_token() == token
-            os._exit(7)
-        print(os.waitstatus_to_exitcode(os.wait()[1]))
-        """,
-    )
-    assert ("7\n", "") == (done.stdout, done.stderr)
-    assert 1 == len(server.requests)
-
-
-def test_fork_while_the_mutex_is_held(server: TokenServer) -> None:
-    """L1: a lock that another thread held when the process was forked does not hang the child."""
-    done = run(
-        server,
-        """
-        cache = InMemoryCachingStrategy()
-        strategy.set_configuration(SdkConfiguration(caching_strategy=cache))
-        held, forked = threading.Event(), threading.Event()
-
-        def hold():
-            with strategy._mutex, cache._mutex:
-                held.set()
-                forked.wait()
-
-        threading.Thread(target=hold).start()
-        held.wait()
-        pid = os.fork()
-        if pid == 0:
-            strategy.get_or_create_access_token()
-            os._exit(7)
-        forked.set()
-        print(os.waitstatus_to_exitcode(os.wait()[1]))
-        """,
-    )
-    assert ("7\n", "") == (done.stdout, done.stderr)
-
-
-def test_fork_while_the_first_request_imports(server: TokenServer) -> None:
-    """L1: a child that is forked while another thread imports what the first request needs can import it too."""
-    done = run(
-        server,
-        """
-        importing, slow = threading.Event(), "client_credentials._http.wire"
-
-        class Slowly:
-            def find_spec(self, name, path=None, target=None):
-                if name == slow:
-                    importing.set()
-                    time.sleep(0.5)
-
-        sys.meta_path.insert(0, Slowly())
-        threading.Thread(target=strategy.get_or_create_access_token).start()
-        importing.wait()
-        pid = os.fork()
-        if pid == 0:
-            strategy.get_or_create_access_token()
-            os._exit(7)
-        print(os.waitstatus_to_exitcode(os.wait()[1]))
-        """,
-    )
-    assert ("7\n", "") == (done.stdout, done.stderr)
-
-
-def test_a_signal_handler_asks_at_the_worst_moment(server: TokenServer) -> None:
-    """A handler that interrupts its own thread while that holds our locks gets a token, and does not hang."""
-    strategy = make_sync(server)
-    internals: Any = strategy
-    tokens: list[str] = []
-
-    def interrupted() -> None:
-        with internals._mutex:
-            tokens.append(strategy.get_or_create_access_token().access_token)
-            strategy.remove_access_token()
-
-    thread = threading.Thread(target=interrupted, daemon=True)
-    thread.start()
-    thread.join(10)
-    assert server.issued == tokens
-
-
-def test_exit_during_a_renewal(server: TokenServer) -> None:
-    """L6: a renewal in the background neither delays the exit nor leaves a word on stderr."""
-    server.answer(Answer(), Answer(delay=20))
-    began = time.monotonic()
-    done = run(
-        server,
-        """
-        strategy.set_configuration(SdkConfiguration(clock=clock))
-        strategy.get_or_create_access_token()
-        clock.advance(3500)
-        strategy.get_or_create_access_token()
-        time.sleep(0.2)
-        print(threading.active_count())
-        """,
-    )
-    assert ("2\n", "", 0) == (done.stdout, done.stderr, done.returncode)
-    assert time.monotonic() - began < 15
-    assert 2 == len(server.requests)
-
-
-def test_ctrl_c_is_quiet(server: TokenServer) -> None:
-    """Ctrl-C while a token is awaited shows the interrupt and no error of ours."""
-    server.answer(Answer(delay=20))
-    done = run(
-        server,
-        """
-        import signal
-        signal.setitimer(signal.ITIMER_REAL, 0.5)
-        signal.signal(signal.SIGALRM, signal.default_int_handler)
-        try:
-            strategy.get_or_create_access_token()
-        except KeyboardInterrupt as error:
-            print(error.__context__, error.__cause__, strategy.get_access_token())
-        """,
-    )
-    assert ("None None None\n", "") == (done.stdout, done.stderr)
 
 
 def test_an_overdue_renewal_gives_way(server: TokenServer, clock: FakeClock) -> None:
@@ -314,11 +123,209 @@ def test_an_overdue_renewal_gives_way(server: TokenServer, clock: FakeClock) -> 
     assert newest == strategy.get_or_create_access_token()
 
 
-def test_a_late_joiner_of_a_failed_wait(server: TokenServer) -> None:
-    """A caller for whom nothing comes in time is told so, with the time that it waited."""
-    strategy = ClientCredentialsStrategy(
-        CLIENT_ID, CLIENT_SECRET, token_url=server.url, policy=RenewalPolicy(deadline=0.2)
-    )
-    server.always(Answer(delay=10))
-    with pytest.raises(TokenEndpointUnreachable):
-        strategy.get_or_create_access_token()
+class SoftTimeLimit(Exception):
+    """What a task queue's signal handler raises, as an ordinary exception."""
+
+
+@contextmanager
+def alarm(seconds: float, handle: Callable[[], object]) -> Generator[None]:
+    """Have a signal handler called in the main thread, in so many seconds."""
+
+    def handler(_: int, __: FrameType | None) -> None:
+        handle()
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def throw(error: BaseException) -> None:
+    """Raise an error."""
+    raise error
+
+
+class TestSignals:
+    """What a signal does to a caller is for that caller alone."""
+
+    @pytest.mark.parametrize("kind", [SoftTimeLimit, KeyboardInterrupt, SystemExit])
+    @pytest.mark.parametrize("others", [0, 5])
+    def test_that_raise(self, server: TokenServer, kind: type[BaseException], others: int) -> None:
+        """J5: the interrupted caller has the very exception; the request goes on for all others, and for the next."""
+        server.always(Answer(delay=0.4))
+        strategy = make_sync(server)
+        found: list[object] = []
+        crowd = threading.Thread(target=lambda: found.extend(together(others, strategy.get_or_create_access_token)))
+        if others:
+            crowd.start()
+        with alarm(0.2, lambda: throw(kind())), pytest.raises(kind) as caught:
+            strategy.get_or_create_access_token()
+        assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+        if others:
+            crowd.join()
+        assert server.issued[:1] * others == [each.access_token for each in found if isinstance(each, AccessToken)]
+        token = strategy.get_or_create_access_token()
+        assert server.issued == [token.access_token]
+        assert 1 == len(server.requests)
+
+    def test_a_handler_that_asks(self, server: TokenServer) -> None:
+        """A handler that interrupts one who waits and asks itself gets an error at once, and the other the token."""
+        server.always(Answer(delay=0.5))
+        strategy = make_sync(server)
+        found: list[tuple[object, float]] = []
+
+        def ask() -> None:
+            began = time.monotonic()
+            found.append((outcome(strategy.get_or_create_access_token), time.monotonic() - began))
+
+        with alarm(0.2, ask):
+            token = strategy.get_or_create_access_token()
+        assert server.issued == [token.access_token]
+        [(said, spent)] = found
+        assert isinstance(said, TokenEndpointUnreachable)
+        assert spent < 0.25
+        assert 1 == len(server.requests)
+
+    def test_a_handler_that_asks_with_a_token_there(self, server: TokenServer) -> None:
+        """A handler gets the token that is there."""
+        strategy = make_sync(server)
+        token = strategy.get_or_create_access_token()
+        found: list[object] = []
+        with alarm(0.02, lambda: found.append(strategy.get_or_create_access_token())):
+            end = time.monotonic() + 0.3
+            while time.monotonic() < end and not found:
+                strategy.get_or_create_access_token()
+        assert [token] == found
+
+    def test_one_deadline_all_in_all(self, server: TokenServer) -> None:
+        """A caller who has waited for one who was interrupted waits no longer than any other."""
+        server.always(Answer(delay=20))
+        strategy = make_sync(server, policy=attrs.evolve(EXACT, deadline=1.0))
+        waits: list[float] = []
+
+        def wait() -> None:
+            began = time.monotonic()
+            outcome(strategy.get_or_create_access_token)
+            waits.append(time.monotonic() - began)
+
+        other = threading.Timer(0.1, wait)
+        other.start()
+        with alarm(0.9, lambda: throw(SoftTimeLimit())), pytest.raises(SoftTimeLimit):
+            strategy.get_or_create_access_token()
+        other.join()
+        assert waits[0] < 1.25
+
+
+class TestNoThreads:
+    """Where no thread is to be had, a token in hand is served, and without one the caller makes the request."""
+
+    @pytest.fixture
+    def refuse_threads(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+        """Give what makes every thread of ours fail to start."""
+
+        def refuse_ours(*_: object, **__: object) -> Any:
+            raise RuntimeError("can't start new thread")
+
+        def refuse() -> None:
+            monkeypatch.setattr(_thread, "start_new_thread", refuse_ours)
+
+        return refuse
+
+    def test_cold(self, make: Maker, server: TokenServer, refuse_threads: Callable[[], None]) -> None:
+        """All four methods work, and what another cache than ours does is done here and now."""
+        strategy = make(server, hooks={"caching_strategy": Shelf()})
+        refuse_threads()
+        assert strategy.get_or_create_access_token().access_token == server.issued[0]
+        assert strategy.get_access_token() == strategy.get_or_create_access_token()
+        strategy.remove_access_token()
+        assert strategy.get_access_token() is None
+        assert 1 == len(server.requests)
+
+    def test_in_the_window(
+        self, make: Maker, server: TokenServer, clock: FakeClock, refuse_threads: Callable[[], None]
+    ) -> None:
+        """In the renewal window the token is served at once, and no request is made; the next thread renews it."""
+        strategy = make(server, clock)
+        token = strategy.get_or_create_access_token()
+        settled(getattr(strategy, "strategy", strategy))
+        server.always(Answer(delay=5))
+        clock.advance(3500)
+        refuse_threads()
+        began = time.monotonic()
+        assert [token] * 3 == [strategy.get_or_create_access_token() for _ in range(3)]
+        assert time.monotonic() - began < 1
+        assert 1 == len(server.requests)
+
+    def test_an_error(self, make: Maker, server: TokenServer, refuse_threads: Callable[[], None]) -> None:
+        """A failure of the request that the caller makes itself is told as any other, to the error handler too."""
+        told: list[TokenError] = []
+        server.always(refusal("invalid_scope"))
+        strategy = make(server, hooks={"error_handler": told.append})
+        refuse_threads()
+        for _ in range(2):
+            with pytest.raises(TokenRefused, match="invalid_scope"):
+                strategy.get_or_create_access_token()
+        assert (1, 1) == (len(told), len(server.requests))
+
+    def test_an_interrupt(self, server: TokenServer, refuse_threads: Callable[[], None]) -> None:
+        """What interrupts the caller's own request is raised, and the next caller makes another."""
+        server.answer(Answer(delay=5))
+        strategy = make_sync(server)
+        refuse_threads()
+        with alarm(0.2, lambda: throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
+            strategy.get_or_create_access_token()
+        assert strategy.get_or_create_access_token().access_token == server.issued[0]
+
+    def test_a_token_comes_while_all_wait(self, server: TokenServer, refuse_threads: Callable[[], None]) -> None:
+        """The look into the cache that is made for those who wait is left out."""
+        server.answer(Answer(delay=0.4))
+        strategy = make_sync(server, hooks={"caching_strategy": Shelf()})
+        first = threading.Thread(target=strategy.get_or_create_access_token)
+        first.start()
+        until(lambda: server.requests)
+        refuse_threads()
+        assert strategy.get_or_create_access_token().access_token == server.issued[0]
+        first.join()
+
+    def test_only_bare_ones(self, server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A bare thread in which no other can be started makes the request itself."""
+        bare = threading.Thread.start
+
+        def refuse_ours(thread: threading.Thread) -> None:
+            if thread.name == "client-credentials":
+                raise RuntimeError("can't start new thread")
+            bare(thread)
+
+        strategy = make_sync(server)
+        monkeypatch.setattr(threading.Thread, "start", refuse_ours)
+        assert strategy.get_or_create_access_token().access_token == server.issued[0]
+
+
+def test_somebody_else_has_begun(server: TokenServer) -> None:
+    """Where two begin a flight at the same time, the later one joins the earlier one's."""
+    strategy = make_sync(server)
+    internals: Any = strategy
+    last = internals._active.flight
+    strategy.get_or_create_access_token()
+    joined = internals._begin(last, time.monotonic() + 5, None, waits=True)
+    assert joined is internals._active.flight.latest()
+    assert 1 == len(server.requests)
+
+
+def test_what_another_host_has_meanwhile() -> None:
+    """A token that another host puts into the cache reaches those who wait for a slow endpoint, when the next asks."""
+    shelf, late = Shelf(), Held(grant("mine"))
+    slow = strategy_of(Endpoint(late), caching_strategy=shelf)
+    found: list[object] = []
+    waiting = threading.Thread(target=lambda: found.append(outcome(slow.get_or_create_access_token)))
+    waiting.start()
+    until(lambda: slow._active.flight.has_asked)  # pyright: ignore[reportPrivateUsage]
+    strategy_of(Endpoint(grant("theirs")), caching_strategy=shelf).get_or_create_access_token()
+    until(lambda: shelf.entries)
+    assert "theirs" == outcome(slow.get_or_create_access_token)
+    waiting.join(5)
+    assert ["theirs"] == found
+    late.go.set()

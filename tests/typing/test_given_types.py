@@ -6,8 +6,9 @@ import ast
 import asyncio
 import inspect
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, assert_type
 
@@ -24,6 +25,7 @@ from client_credentials import (
     ClientCredentialsStrategy,
     Clock,
     FileCachingStrategy,
+    HookError,
     InMemoryCachingStrategy,
     InvalidTokenResponse,
     LockingCachingStrategy,
@@ -37,6 +39,8 @@ from client_credentials import (
     TokenRequest,
     TokenResponse,
     Urllib3Fetch,
+    accept_success,
+    json_object,
 )
 from client_credentials.testing import Answer, FakeClock, ReceivedRequest, TokenServer, refusal
 
@@ -56,6 +60,7 @@ def test_values() -> None:
     assert_type(TOKEN.refresh_token, str | None)
     assert_type(TOKEN.extra, Mapping[str, object])
     assert_type(TOKEN.authorization, str)
+    assert_type(TOKEN.expires_at, datetime)
     assert_type(REQUEST, TokenRequest)
     assert_type(REQUEST.method, str)
     assert_type(REQUEST.url, str)
@@ -77,7 +82,7 @@ def test_policy_and_authentication() -> None:
     """Times are numbers of seconds; the ways of authentication are an enumeration."""
     policy = RenewalPolicy(renew_ahead=120, leeway=10, assumed_lifetime=300, max_lifetime=86400, jitter=0, deadline=10)
     assert_type(policy, RenewalPolicy)
-    assert_type(policy.renew_ahead, float)
+    assert_type(policy.renew_ahead, float | None)
     assert_type(policy.leeway, float)
     assert_type(policy.assumed_lifetime, float)
     assert_type(policy.max_lifetime, float)
@@ -86,6 +91,8 @@ def test_policy_and_authentication() -> None:
     assert_type(ClientAuthentication("basic"), ClientAuthentication)
     assert_type(ClientAuthentication.BASIC, Literal[ClientAuthentication.BASIC])
     assert_type(ClientAuthentication.BASIC_RAW, Literal[ClientAuthentication.BASIC_RAW])
+    assert_type(ClientAuthentication.ASSERTION, Literal[ClientAuthentication.ASSERTION])
+    assert_type(ClientAuthentication.TLS, Literal[ClientAuthentication.TLS])
     assert_type(ClientAuthentication.POST, Literal[ClientAuthentication.POST])
 
 
@@ -94,6 +101,8 @@ def test_errors() -> None:
     for error in (TokenError("why"), TokenRefused(400), InvalidTokenResponse(200, "why"), TokenEndpointUnreachable("")):
         assert_type(error.retryable, bool)
         assert_type(error.retry_after, float | None)
+        assert_type(error.token_url, str | None)
+        assert_type(error.client_id, str | None)
     refused = TokenRefused(400, "invalid_scope", None, None, www_authenticate=None, retryable=False, retry_after=None)
     assert_type(refused, TokenRefused)
     assert_type(refused.status, int)
@@ -105,6 +114,8 @@ def test_errors() -> None:
     assert_type(invalid, InvalidTokenResponse)
     assert_type(invalid.status, int | None)
     assert_type(invalid.reason, str)
+    hook = HookError("fetch", "raised KeyError", retryable=False)
+    assert_type(hook.hook, str)
     unreachable = TokenEndpointUnreachable("why", retryable=True, retry_after=1)
     assert_type(unreachable, TokenEndpointUnreachable)
     assert_type(unreachable.reason, str)
@@ -114,7 +125,7 @@ def test_configuration() -> None:
     """What a hook gives back is its own affair; what it is given is not."""
     configuration = SdkConfiguration()
     assert_type(configuration, SdkConfiguration)
-    assert_type(configuration.fetch, Callable[[TokenRequest], TokenResponse])
+    assert_type(configuration.fetch, Callable[[TokenRequest], TokenResponse | Awaitable[TokenResponse]])
     assert_type(configuration.before_request, Callable[[TokenRequest], object])
     assert_type(configuration.after_request, Callable[[TokenRequest, TokenResponse], object])
     assert_type(configuration.deserializer, Callable[[TokenResponse], Mapping[str, object]])
@@ -122,11 +133,12 @@ def test_configuration() -> None:
     assert_type(configuration.error_handler, Callable[[TokenError], object])
     assert_type(configuration.caching_strategy, CachingStrategy)
     assert_type(configuration.clock, Clock)
-    assert_type(configuration.is_ours(), bool)
+    defaults: list[Callable[[TokenResponse], object]] = [accept_success, json_object]
+    assert [configuration.response_validator, configuration.deserializer] == defaults
 
 
 def test_the_strategy(tmp_path: Path) -> None:
-    """The arguments are as general as can be, what comes back is as exact; tokens are named by value or by text."""
+    """The arguments are as general as can be, what comes back is as exact."""
     scopes: Collection[str] = frozenset({"read"})
     resources: Collection[str] = []
     extra: Mapping[str, str] = {}
@@ -149,9 +161,8 @@ def test_the_strategy(tmp_path: Path) -> None:
         token = assert_type(strategy.get_or_create_access_token(), AccessToken)
     configure: Callable[[SdkConfiguration], None] = strategy.set_configuration
     forget_all: Callable[[], None] = strategy.remove_access_token
-    forget_one: Callable[[AccessToken | str | None], None] = strategy.remove_access_token
+    forget_one: Callable[[AccessToken | None], None] = strategy.remove_access_token
     forget_one(token)
-    forget_one(token.access_token)
     forget_all()
     configure(SdkConfiguration())
     assert strategy.get_access_token() is None
@@ -162,7 +173,6 @@ async def awaited(strategy: AsyncClientCredentialsStrategy) -> AccessToken | Non
     assert_type(await strategy.get_access_token(), AccessToken | None)
     token = assert_type(await strategy.get_or_create_access_token(), AccessToken)
     await strategy.remove_access_token(token)
-    await strategy.remove_access_token(token.access_token)
     await strategy.remove_access_token()
     return await strategy.get_access_token()
 
@@ -260,7 +270,6 @@ def test_clocks() -> None:
 def test_the_fetch() -> None:
     """A fetch is any function from a request to a response."""
     fetch = assert_type(Urllib3Fetch(pool=None, max_body=1024, trust_env=False), Urllib3Fetch)
-    assert_type(fetch.bounded, bool)
     with TokenServer("an-id", "a-secret") as server:
         request = TokenRequest("POST", server.url, {}, b"", 5)
         assert 415 == assert_type(fetch(request), TokenResponse).status
@@ -268,12 +277,13 @@ def test_the_fetch() -> None:
 
 def test_the_test_kit() -> None:
     """What users' own tests are given is typed like the rest."""
-    answer = Answer(status=200, headers={}, body=None, delay=0, lifetime=None, raw=None)
+    answer = Answer(status=200, headers={}, body=None, delay=0, drip=0, lifetime=None, raw=None)
     assert_type(answer, Answer)
     assert_type(answer.status, int)
     assert_type(answer.headers, Mapping[str, str])
     assert_type(answer.body, bytes | Mapping[str, object] | None)
     assert_type(answer.delay, float)
+    assert_type(answer.drip, float)
     assert_type(answer.lifetime, int | None)
     assert_type(answer.raw, bytes | None)
     assert_type(answer.encode(), bytes)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import httpx
+import httpx2
 import requests.auth
 
 from client_credentials import (
@@ -25,7 +27,9 @@ from client_credentials import (
     TokenResponse,
     Urllib3Fetch,
 )
+from client_credentials.integrations import aiohttp as for_aiohttp
 from client_credentials.integrations import httpx as for_httpx
+from client_credentials.integrations import httpx2 as for_httpx2
 from client_credentials.integrations import requests as for_requests
 from client_credentials.testing import FakeClock, TokenServer
 
@@ -102,8 +106,14 @@ def test_bearers() -> None:
     awaited = AsyncClientCredentialsStrategy("an-id", "a-secret")
     for_a_session: requests.auth.AuthBase = for_requests.BearerAuth(blocking)
     for_clients: tuple[httpx.Auth, ...] = (for_httpx.BearerAuth(blocking), for_httpx.BearerAuth(awaited))
+    for_new_clients: tuple[httpx2.Auth, ...] = (for_httpx2.BearerAuth(blocking), for_httpx2.BearerAuth(awaited))
+    for_sessions: tuple[aiohttp.ClientMiddlewareType, ...] = (for_aiohttp.bearer(blocking), for_aiohttp.bearer(awaited))
+    assert all(callable(middleware) for middleware in for_sessions)
     with requests.Session() as session:
         session.auth = for_a_session
+    for each in for_new_clients:
+        with httpx2.Client(auth=each) as new_client:
+            assert each is new_client.auth
     for bearer in for_clients:
         with httpx.Client(auth=bearer) as client:
             assert bearer is client.auth

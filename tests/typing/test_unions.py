@@ -8,9 +8,9 @@ from typing import assert_never
 import pytest
 
 from client_credentials import AccessToken, ClientAuthentication, ClientCredentialsStrategy, TokenError
-from client_credentials._core.lifecycle import EMPTY, Ask, Decision, Fail, Instant, Renew, Serve, decide
-from client_credentials._core.model import Failure, Granted, Malformed, Outcome, Refused, Unreachable
-from client_credentials._shell.flight import Landing
+from client_credentials._core.lifecycle import Ask, Decision, Fail, Renew, Serve, decide
+from client_credentials._core.model import Failure, Granted, HookFailed, Malformed, Outcome, Refused, Unreachable
+from client_credentials._core.state import EMPTY, Instant
 from client_credentials.errors import error_of
 from client_credentials.testing import Answer
 
@@ -18,6 +18,7 @@ TOKEN = AccessToken("a-token", "Bearer", 3600, 1_700_000_000_000)
 UNREACHABLE = Unreachable(reason="why")
 REFUSED = Refused(status=400)
 MALFORMED = Malformed(status=200, reason="why")
+HOOK_FAILED = HookFailed(hook="fetch", kind="raised LookupError")
 
 
 def of_a_look(token: AccessToken | None) -> str:
@@ -40,6 +41,10 @@ def of_an_authentication(way: ClientAuthentication) -> str:
             return "basic-raw"
         case ClientAuthentication.POST:
             return "post"
+        case ClientAuthentication.ASSERTION:
+            return "assertion"
+        case ClientAuthentication.TLS:
+            return "tls"
         case _:
             assert_never(way)
 
@@ -66,6 +71,8 @@ def of_a_failure(failure: Failure) -> str:
             return "InvalidTokenResponse"
         case Unreachable():
             return "TokenEndpointUnreachable"
+        case HookFailed():
+            return "HookError"
         case _:
             assert_never(failure)
 
@@ -75,7 +82,7 @@ def of_an_outcome(outcome: Outcome) -> str:
     match outcome:
         case Granted():
             return "granted"
-        case Refused() | Malformed() | Unreachable():
+        case Refused() | Malformed() | Unreachable() | HookFailed():
             return of_a_failure(outcome)
         case _:
             assert_never(outcome)
@@ -96,17 +103,6 @@ def of_a_decision(decision: Decision) -> str:
             assert_never(decision)
 
 
-def of_a_landing(landing: Landing) -> str:
-    """Name what a flight may bring."""
-    match landing:
-        case AccessToken():
-            return "token"
-        case Fail():
-            return "fail"
-        case _:
-            assert_never(landing)
-
-
 def test_a_look() -> None:
     """There is a good token or there is none, and nothing else to tell."""
     strategy = ClientCredentialsStrategy("an-id", "a-secret")
@@ -114,7 +110,7 @@ def test_a_look() -> None:
 
 
 def test_authentication() -> None:
-    """There are three ways of client authentication, and their values are their names on the command line."""
+    """There are five ways of client authentication, and their values are their names on the command line."""
     assert [way.value for way in ClientAuthentication] == [of_an_authentication(way) for way in ClientAuthentication]
 
 
@@ -124,18 +120,17 @@ def test_bodies() -> None:
     assert ["bytes", "members", "judged"] == [of_a_body(answer.body) for answer in answers]
 
 
-@pytest.mark.parametrize("failure", [REFUSED, MALFORMED, UNREACHABLE])
+@pytest.mark.parametrize("failure", [REFUSED, MALFORMED, UNREACHABLE, HOOK_FAILED])
 def test_failures(failure: Failure) -> None:
-    """Each failure is raised as the leaf of TokenError that has its name, and there is no fourth leaf."""
+    """Each failure is raised as the leaf of TokenError that has its name, and there is no fifth leaf."""
     error = error_of(failure)
     assert of_a_failure(failure) == of_an_outcome(failure) == type(error).__name__
-    assert 3 == len([leaf for leaf in TokenError.__subclasses__() if leaf.__module__ == TokenError.__module__])
+    assert 4 == len([leaf for leaf in TokenError.__subclasses__() if leaf.__module__ == TokenError.__module__])
 
 
 def test_what_may_happen() -> None:
-    """An attempt is granted or fails, whoever asks is served or not, a flight brings a token or why there is none."""
+    """An attempt is granted or fails, and who asks is served, waits or is told why not."""
     assert "granted" == of_an_outcome(Granted(access_token="a-token", expires_in=None, scope=None))
     fail = Fail(UNREACHABLE, 1.0)
     decisions = (Serve(TOKEN, 1.0), Renew(TOKEN), decide(EMPTY, Instant(0.0, 0.0)), fail)
     assert ["serve", "renew", "ask", "fail"] == [of_a_decision(each) for each in decisions]
-    assert ["token", "fail"] == [of_a_landing(TOKEN), of_a_landing(fail)]

@@ -1,6 +1,6 @@
-"""The life of one token, as immutable transitions from a state and the time; the tables here are the rules.
+"""The life of a token as pure transitions from a state and the time; the tables here are the rules.
 
-What is done when a token is asked for:
+What a caller who asks for a token gets:
 
 | token   | gate | decision |
 |---------|------|----------|
@@ -10,30 +10,31 @@ What is done when a token is asked for:
 | fresh   | shut | Serve    |
 | stale   | open | Renew    |
 | stale   | shut | Serve    |
+| overdue | open | Ask      |
+| overdue | shut | Serve    |
 | expired | open | Ask      |
 | expired | shut | Fail     |
 
-A token is fresh until its renewal window, stale within it, expired at its end. A gate is shut for a while after a
-failure. What an event makes of a state:
-
-| event   | token              | gate              |
-|---------|--------------------|-------------------|
-| granted | the new one        | none              |
-| failed  | as it was          | shut, for longer  |
-| removed | none               | as it was         |
-| adopted | the better of both | the later of both |
+A token is fresh until its renewal window, stale within it, and expired at its end. Where the server stated no lifetime
+the end is only assumed: past it the token is overdue, until `max_lifetime`. A gate is the backoff after a failure: no
+request is made while it is shut.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final, TypeAlias
 
 import attrs
 
-from .model import AccessToken, Failure, Granted, RenewalPolicy
+from .model import AccessToken, Failure, Granted, Refused, RenewalPolicy, Unreachable
+from .state import EMPTY, Asked, Gate, Held, Instant, State, elapsed
 
 SHORTEST_LIFETIME: Final = 1.0
 MOST_RETRIES: Final = 2
+_MOST_IN_VAIN: Final = 8
+MOST_HUNG: Final = 8
+"""How many flights of a strategy may hang past their deadline before none is begun any more."""
 
 LONGEST_WAIT: Final = 3600.0
 _SHORTEST_POLL, _LONGEST_POLL = 0.025, 0.25
@@ -42,72 +43,21 @@ LOCKS: Final = (("", 0.5), ("-second", 0.75))
 
 The second is for when the holder of the first has died: one succeeds it.
 """
+REMOVAL_WAITS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.0)  # seconds, try after try for the lock, then without it
+LOCK_MARGIN: Final = 1.0  # seconds for which a lock outlives the deadline of its flight
 
 _SHORTEST_WAIT: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
-_FIRST_BACKOFF: Final = {True: 1.0, False: 5.0}  # by whether the failure is retryable
-_REMEMBERED: Final = 8
-
-
-@attrs.frozen
-class Instant:
-    """A moment by both clocks, in seconds."""
-
-    wall: float
-    monotonic: float
-
-    def earlier(self, seconds: float) -> Instant:
-        """Give the moment so many seconds before."""
-        return Instant(self.wall - seconds, self.monotonic - seconds)
-
-
-def elapsed(since: Instant, now: Instant) -> float:
-    """Measure the time gone by: the larger of what the two clocks say.
-
-    The wall clock may be set back, the monotonic clock may stop while a machine is suspended; hardly both.
-    """
-    return max(now.wall - since.wall, now.monotonic - since.monotonic)
-
-
-@attrs.frozen(kw_only=True)
-class Held:
-    """A token in hand: when it was asked for, and from then on the seconds until its renewal and its end."""
-
-    token: AccessToken
-    asked: Instant
-    renewal: float
-    end: float
-
-
-@attrs.frozen(kw_only=True)
-class Gate:
-    """No request for a while: the failure, when it was, the seconds to wait, and how many there were in a row."""
-
-    failure: Failure
-    since: Instant
-    wait: float
-    streak: int
-
-    def remaining(self, now: Instant) -> float:
-        """Give the seconds until it opens; 0 or less once it is open."""
-        return self.wait - elapsed(self.since, now)
-
-
-@attrs.frozen(kw_only=True)
-class State:
-    """All that is known: the token held, the gate, and the last tokens removed, which must not come back."""
-
-    held: Held | None = None
-    gate: Gate | None = None
-    removed: tuple[str, ...] = attrs.field(default=(), repr=False)
-
-
-EMPTY: Final = State()
+_RENEWAL_SHARE: Final = 3  # renewal begins at a third of the life, but no later than the SDK's two minutes before
+_SDK_RENEWAL: Final = 120.0
+_LOST: Final = 1.0  # seconds by which a flight outlasts its deadline where this machine or process stood still
+_LONGEST_UNREAD: Final = 1.0  # seconds
+_TICK: Final = 1e-6  # seconds; the least by which one request is asked for later than another
 
 
 @attrs.frozen
 class Serve:
-    """Hand the token out; the decision holds for so many seconds more."""
+    """Return the token; the decision holds for `lasts` seconds more."""
 
     token: AccessToken
     lasts: float
@@ -115,19 +65,19 @@ class Serve:
 
 @attrs.frozen
 class Renew:
-    """Hand the token out, and ask for the next one meanwhile."""
+    """Return the token, and ask for the next one meanwhile."""
 
     token: AccessToken
 
 
 @attrs.frozen
 class Ask:
-    """Ask for a token; whoever wants one waits."""
+    """Ask for a token; the caller waits."""
 
 
 @attrs.frozen
 class Fail:
-    """There is no token, and it is too early to ask; the seconds until it is not."""
+    """There is no token, and it is too early to ask for `wait` seconds more."""
 
     failure: Failure
     wait: float
@@ -137,22 +87,103 @@ Decision: TypeAlias = Serve | Renew | Ask | Fail
 
 
 def decide(state: State, now: Instant) -> Decision:
-    """Say what to do for one who asks for a token now."""
-    held, gate = state.held, state.gate
-    age = elapsed(held.asked, now) if held else 0.0
+    """Say what to do for a caller who asks for a token now."""
+    held = state.held
+    gate = max(state.gates, key=lambda gate: gate.remaining(now), default=None)
     wait = gate.remaining(now) if gate else 0.0
-    if held is None or age >= held.end:
+    age = elapsed(held.asked.at, now) if held else 0.0
+    if held is None or age >= held.last:
         return Fail(gate.failure, wait) if gate and wait > 0 else Ask()
     # Not "<": with just the window left the token is still fresh, as in the SDK.
-    if age <= held.renewal:
+    if age <= held.renewal and age < held.end:
         return Serve(held.token, held.renewal - age)
-    return Serve(held.token, min(wait, held.end - age)) if wait > 0 else Renew(held.token)
+    if wait > 0:
+        return Serve(held.token, min(wait, held.last - age))
+    return Renew(held.token) if age < held.end else Ask()
 
 
-def good_token(state: State, now: Instant) -> AccessToken | None:
-    """Give the token in hand, if it is still good."""
-    held = state.held
-    return held.token if held and elapsed(held.asked, now) < held.end else None
+def token_in_hand(state: State, now: Instant) -> AccessToken | None:
+    """Give the token that a caller would get now without waiting for anything."""
+    match decide(state, now):
+        case Serve(token=token) | Renew(token=token):
+            return token
+        case _:
+            return None
+
+
+def answer(
+    state: State, now: Instant, ended: Fail | None, left: float, deadline: float, flights: int = 0
+) -> AccessToken | Fail | None:
+    """Say what a caller gets who has waited for a flight: a token, its failure, or None to go on.
+
+    `ended` is the failure that the flight ended with, if any; `left` are the seconds until the caller's own deadline,
+    which is `deadline` seconds long; after eight `flights` in vain it waits for no other. A good token wins over any
+    failure, and so does an overdue one.
+    """
+    token = token_in_hand(state, now)
+    if token is None and ended is None and (left <= 0 or flights > _MOST_IN_VAIN):
+        dead = Unreachable(reason="each token had expired before it arrived")
+        ended = Fail(timed_out(deadline) if left <= 0 else dead, 0.0)
+    if token is None and ended is not None and state.held and elapsed(state.held.asked.at, now) < state.held.last:
+        token = state.held.token
+    return token or ended
+
+
+def timed_out(deadline: float) -> Failure:
+    """Describe a request that gave nothing within its deadline, in seconds."""
+    return Unreachable(reason=f"nothing came within {deadline:g} s")
+
+
+def pause(*seconds: float) -> float:
+    """Give the seconds until the first of these deadlines, for a wait that takes no less than 0."""
+    return max(min(seconds), 0.0)
+
+
+def unread(lasts: float) -> float:
+    """Give the seconds for which a decision may be kept before the clocks are read again."""
+    return min(lasts, _LONGEST_UNREAD)
+
+
+def is_overdue(left: float) -> bool:
+    """Tell whether a flight has passed its deadline; `left` are the seconds until then."""
+    return left <= 0
+
+
+def too_many_hang(count: int) -> bool:
+    """Tell whether so many flights hang past their deadline that no other is begun."""
+    return count >= MOST_HUNG
+
+
+def given_up(
+    state: State, asked: Instant, now: Instant, dice: float, *, left: float, deadline: float, waited: bool
+) -> tuple[State, Fail]:
+    """Say how an overdue flight ends, for `merge` and for those who waited for it.
+
+    If no caller waited, or time was lost, it counts as no failure and starts no backoff.
+    """
+    failure = timed_out(deadline)
+    if not waited or lost_time(left):
+        return EMPTY, Fail(failure, 0.0)
+    gate = failed(state, failure, asked, now, dice)
+    return State(gates=(gate,)), Fail(failure, gate.wait)
+
+
+def lost_time(left: float) -> bool:
+    """Tell whether a flight outlasts its deadline so far that this machine stood still: that is no failure."""
+    return left < -_LOST
+
+
+def begin(state: State, now: Instant) -> Instant:
+    """Give the moment at which a request is made: now, but later than all that is known.
+
+    A clock that stands still, as in tests, would otherwise leave open what came first.
+    """
+    known = [*(gate.asked for gate in state.gates), *filter(None, (state.granted, state.removed))]
+    youngest = min((elapsed(asked.at, now) for asked in known), default=_TICK)
+    moment = now.earlier(min(youngest - _TICK, 0.0))
+    while any(moment.wall == asked.stamp for asked in known):  # a cache tells all older than it is, but for its stamp
+        moment = Instant(math.nextafter(moment.wall, math.inf), moment.monotonic)
+    return moment
 
 
 def token_of(granted: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple[str, ...]) -> AccessToken:
@@ -163,110 +194,106 @@ def token_of(granted: Granted, asked: Instant, policy: RenewalPolicy, scopes: tu
         access_token=granted.access_token,
         token_type="Bearer",
         expires_in=lifetime,
-        expires=int((asked.wall + lifetime) * 1000),
+        expires=int((asked.wall + lifetime) * 1000) if asked.wall == asked.wall else 0,  # NaN
         # RFC 6749 section 5.1: left out where it is what was asked for.
         scope=granted.scope or " ".join(scopes) or None,
         extra=granted.extra,
     )
 
 
-def hold(token: AccessToken, asked: Instant, policy: RenewalPolicy, draw: float) -> Held:
-    """Fix when a token is renewed and when it ends; `draw`, from 0 to 1, keeps a fleet out of step.
+def hold(
+    token: AccessToken,
+    asked: Asked,
+    policy: RenewalPolicy,
+    dice: float,
+    *,
+    assumed: bool = False,
+    refresh_in: float | None = None,
+) -> Held:
+    """Fix when a token is renewed and when it ends; `dice`, from 0 to 1, keeps a fleet out of step.
 
-    No request follows within a second of the last, however short the life: a renewal has nothing to gain from it.
+    `refresh_in` is the server's own advice, in seconds, and obeyed where it lies within the life. No request follows
+    within a second of the last, however short the life: a renewal has nothing to gain from it.
     """
     # Clamped here too: another strategy, whose policy allows more, may have put the token into the cache.
-    lifetime = float(min(token.expires_in, policy.max_lifetime))
-    window = min(policy.renew_ahead, lifetime / 2) * (1 - policy.jitter * draw)
+    lifetime = min(token.expires_in, max(int(policy.max_lifetime), 1))
+    if lifetime < token.expires_in:
+        expires = token.expires - (token.expires_in - lifetime) * 1000
+        token = attrs.evolve(token, expires_in=lifetime, expires=expires)
+    if refresh_in is not None and 0 < refresh_in < lifetime:
+        window = lifetime - refresh_in
+    elif policy.renew_ahead is None:
+        window = max(lifetime / _RENEWAL_SHARE, min(_SDK_RENEWAL, lifetime / 2))
+    else:
+        window = min(policy.renew_ahead, lifetime / 2)
     end = max(lifetime - min(policy.leeway, lifetime / 10), SHORTEST_LIFETIME)
-    return Held(token=token, asked=asked, renewal=min(max(lifetime - window, SHORTEST_LIFETIME), end), end=end)
+    return Held(
+        token=token,
+        asked=asked,
+        renewal=min(max(lifetime - window * (1 - policy.jitter * dice), SHORTEST_LIFETIME), end),
+        end=end,
+        last=max(policy.max_lifetime, end) if assumed else end,
+        refresh_in=refresh_in,
+    )
 
 
-def granted(state: State, held: Held) -> State:
-    """Take a new token; it was asked for after whatever shut the gate, and opens it."""
-    return attrs.evolve(state, held=held, gate=None)
+def granted(granted: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple[str, ...], dice: float) -> State:
+    """Take down a grant, for `merge`."""
+    token = token_of(granted, asked, policy, scopes)
+    assumed = granted.expires_in is None
+    moment = Asked.here(asked)
+    held = hold(token, moment, policy, dice, assumed=assumed, refresh_in=granted.refresh_in)
+    return State(held=held, granted=moment)
 
 
-def backed_off(gate: Gate | None, failure: Failure, now: Instant, draw: float) -> Gate:
-    """Give the gate after one failure more; `draw`, from 0 to 1, is the jitter of the wait.
+def failed(state: State, failure: Failure, asked: Instant, now: Instant, dice: float) -> Gate:
+    """Give the gate that one failure more shuts; `dice`, from 0 to 1, is the jitter of the wait.
 
     | failure                      | the gate stays shut                |
     |------------------------------|------------------------------------|
     | with a wait that was ordered | for that, 1 s to an hour           |
+    | 429 without one              | 5 s, doubling to 60 s              |
     | retryable                    | full jitter over 1, 2, 4 … 60 s    |
     | any other                    | 5 s, doubling to 60 s              |
     """
-    streak = gate.streak + 1 if gate else 1
+    streak = 1 + max((gate.streak for gate in state.gates), default=0)
+    jittered = failure.retryable and not (isinstance(failure, Refused) and failure.status == 429)
     # The exponent is bounded before the power is taken: a float ends at 2 ** 1023.
-    backoff = min(_FIRST_BACKOFF[failure.retryable] * 2.0 ** min(streak - 1, 10), _LONGEST_BACKOFF)
+    backoff = min((1.0 if jittered else 5.0) * 2.0 ** min(streak - 1, 10), _LONGEST_BACKOFF)
     if failure.retry_after is None:
-        wait = backoff * draw if failure.retryable else backoff
+        wait = backoff * dice if jittered else backoff
     else:
         # In this order, since a comparison with NaN, which a hook's error may hold, is never true.
         wait = min(LONGEST_WAIT, max(_SHORTEST_WAIT, float(failure.retry_after)))
         failure = attrs.evolve(failure, retry_after=wait)
-    return Gate(failure=failure, since=now, wait=wait, streak=streak)
+    return Gate(failure=failure, asked=Asked.here(asked), since=now, wait=wait, streak=streak)
 
 
 def retry_wait(gate: Gate, attempts: int, left: float) -> float | None:
-    """Say how long one who waits for a token waits for the next attempt, in seconds; None: there is none.
+    """Say how long a caller who waits for a token waits for the next attempt, in seconds; None: there is none.
 
-    `attempts` were made, and `left` seconds are left. A wait that the server ordered is for the gate alone.
+    `attempts` were made, and `left` seconds are left. A wait that the server ordered is only for the gate.
     """
-    retried = gate.failure.retryable and gate.failure.retry_after is None and attempts <= MOST_RETRIES
+    retried = gate.failure.retryable and not gate.is_ordered and attempts <= MOST_RETRIES
     return gate.wait if retried and gate.wait < left else None
 
 
-def failed(state: State, gate: Gate) -> State:
-    """Shut the gate; the token held is served on while it is good."""
-    return attrs.evolve(state, gate=gate)
+def removed(state: State, token: AccessToken | None) -> State:
+    """Take down the removal of the token held, or nothing if that is not `token`; for `merge`."""
+    held = state.held
+    if held is None or (token is not None and token.access_token != held.token.access_token):
+        return EMPTY
+    at, before = held.asked.at, (state.removed or held.asked).at
+    # It was granted after the removal before, though a clock may have been set back since.
+    later = Instant(max(at.wall, before.wall), max(at.monotonic, before.monotonic)).earlier(-_TICK)
+    return State(removed=attrs.evolve(held.asked, at=later) if state.removed else held.asked)
 
 
-def removed(state: State, token: str | None) -> State:
-    """Forget the token held, or only if it is `token`; the gate stays as it is."""
-    current = state.held.token.access_token if state.held else None
-    gone = current if token is None else token
-    if gone is None:
-        return state
-    # Also one that is not held here: the cache may still give it.
-    removed = (*(each for each in state.removed if each != gone), gone)[-_REMEMBERED:]
-    return attrs.evolve(state, held=None if gone == current else state.held, removed=removed)
-
-
-def adopted(state: State, cached: State, now: Instant) -> State:
-    """Take from the cache what is better than what is held.
-
-    What is known here about a token outranks what the cache says of the same one: whether it was removed, when it ends.
-    """
-    mine, theirs = state.held, cached.held
-    known = {*state.removed, mine.token.access_token if mine else None}
-    if theirs is None or theirs.token.access_token in known or _left(theirs, now) <= _left(mine, now):
-        theirs = mine
-    return attrs.evolve(state, held=theirs, gate=_later(state.gate, cached.gate, now))
-
-
-def published(cached: State, mine: State, now: Instant) -> State:
-    """Choose what the cache keeps: a late publisher overwrites no token that ends later and no gate that opens later.
-
-    A grant opens the gate for everyone, and what was removed here is not kept.
-    """
-    theirs = cached.held
-    if theirs is None or theirs.token.access_token in mine.removed or _left(theirs, now) <= _left(mine.held, now):
-        theirs = mine.held
-    return State(held=theirs, gate=mine.gate and _later(mine.gate, cached.gate, now))
-
-
-def _left(held: Held | None, now: Instant) -> float:
-    return 0.0 if held is None else max(held.end - elapsed(held.asked, now), 0.0)
-
-
-def poll_wait(draw: float, left: float) -> float:
+def poll_wait(dice: float, left: float) -> float:
     """Give the seconds until another look at a lock that somebody has, of those `left` to wait for it."""
-    return max(min(_SHORTEST_POLL + (_LONGEST_POLL - _SHORTEST_POLL) * draw, left), 0.0)
+    return max(min(_SHORTEST_POLL + (_LONGEST_POLL - _SHORTEST_POLL) * dice, left), 0.0)
 
 
-def _later(mine: Gate | None, theirs: Gate | None, now: Instant) -> Gate | None:
-    """Choose the gate that opens later; an open one is kept only if it is ours, for its streak."""
-    if theirs is None or theirs.remaining(now) <= max(0.0, mine.remaining(now) if mine else 0.0):
-        return mine
-    return theirs
+def reserve(share: float, deadline: float) -> float:
+    """Give the seconds of a deadline that a wait for a lock leaves for the request itself."""
+    return deadline * (1 - share)

@@ -1,11 +1,12 @@
-"""The values of the client-credentials grant, named after RFC 6749; all are frozen and none shows a secret."""
+"""The values of the client credentials grant, named after RFC 6749; all are frozen and none shows a secret."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import attrs
 
@@ -30,51 +31,84 @@ def _count(value: Mapping[str, str]) -> str:
     return f"<{len(value)} headers>"
 
 
+def without_query(url: str) -> str:
+    """The URL as it may be shown: gateways put keys into the query."""
+    return url.partition("?")[0]
+
+
+def _shown_url(value: str) -> str:
+    return repr(without_query(value))
+
+
+def _frozen_headers(value: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(value))
+
+
 class ClientAuthentication(Enum):
-    """How the client proves who it is at the token endpoint (RFC 6749 section 2.3.1)."""
+    """How the client authenticates at the token endpoint (RFC 6749 section 2.3).
+
+    - `BASIC`: HTTP Basic, with only `%`, `+` and a colon in the id percent-encoded. Servers that form-decode id and
+      secret (RFC 6749 section 2.3.1) and servers that do not mostly read the same.
+    - `BASIC_RAW`: HTTP Basic without any encoding, for servers that do not decode.
+    - `POST`: id and secret in the body; the RFC advises against it.
+    - `ASSERTION`: the secret is an assertion, usually a JWT, sent as `client_assertion` (RFC 7523 section 2.2).
+    - `TLS`: the TLS client certificate is the proof, and there is no secret (RFC 8705 section 2).
+    """
 
     BASIC = "basic"
-    """HTTP Basic, id and secret form-encoded first, as the RFC asks."""
     BASIC_RAW = "basic-raw"
-    """HTTP Basic without the form-encoding, for servers that do not decode."""
     POST = "post"
-    """Id and secret in the body; the RFC advises against it."""
+    ASSERTION = "assertion"
+    TLS = "tls"
 
 
 @attrs.frozen(kw_only=True)
 class Client:
-    """All that makes one client's token differ from another's, but for the secret."""
+    """Everything but the secret that makes one client's token differ from another's."""
 
     client_id: str
-    token_url: str
+    token_url: str = attrs.field(repr=_shown_url)
     authentication: ClientAuthentication
     scopes: tuple[str, ...]
     audience: str | None
     resources: tuple[str, ...]
     extra_params: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
 
 
 @attrs.frozen
 class TokenRequest:
     """A token request (RFC 6749 section 4.4.2), ready to be sent by any HTTP client.
 
-    `timeout` is in seconds and bounds the whole exchange, name lookup to last byte.
+    `timeout`, in seconds, bounds the whole exchange, from name lookup to last byte. `headers` is a read-only copy; use
+    `attrs.evolve` to make a request with other headers. The repr shows no secret: no body, no header value, no query.
     """
 
     method: str
-    url: str
-    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False)
+    url: str = attrs.field(repr=_shown_url)
+    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False, converter=_frozen_headers)
     body: bytes = attrs.field(repr=_sizes)
     timeout: float
+
+    def __reduce__(self) -> tuple[type[TokenRequest], tuple[object, ...]]:
+        # A mapping proxy does not pickle.
+        return TokenRequest, (self.method, self.url, dict(self.headers), self.body, self.timeout)
 
 
 @attrs.frozen
 class TokenResponse:
-    """What came back from the token endpoint, whatever it was; header names in any case."""
+    """The HTTP response of the token endpoint: status, a read-only copy of the headers, and the body as bytes.
+
+    Header names may be in any case; `header(name)` looks one up. The repr shows no header and no byte of the body.
+    """
 
     status: int
-    headers: Mapping[str, str] = attrs.field(repr=_count, hash=False)  # their names are a stranger's words, too
+    # Header names are the server's words too, so the repr counts them.
+    headers: Mapping[str, str] = attrs.field(repr=_count, hash=False, converter=_frozen_headers)
     body: bytes = attrs.field(repr=_sizes)
+
+    def __reduce__(self) -> tuple[type[TokenResponse], tuple[object, ...]]:
+        return TokenResponse, (self.status, dict(self.headers), self.body)
 
     def header(self, name: str) -> str | None:
         """Look a header up by name, in any case."""
@@ -82,16 +116,38 @@ class TokenResponse:
 
 
 def _frozen_mapping(value: Mapping[str, object]) -> Mapping[str, object]:
-    return MappingProxyType(dict(value))
+    return MappingProxyType({name: _frozen(member) for name, member in value.items()})
+
+
+def _frozen(value: object) -> object:
+    match value:
+        case Mapping():
+            return _frozen_mapping(cast("Mapping[str, object]", value))
+        case list() | tuple():
+            return tuple(_frozen(member) for member in cast("Sequence[object]", value))
+        case _:
+            return value
+
+
+def thawed(value: object) -> object:
+    """Give the mappings and tuples of a frozen document as the dicts and lists that they were in JSON."""
+    match value:
+        case Mapping():
+            return {name: thawed(member) for name, member in cast("Mapping[str, object]", value).items()}
+        case tuple():
+            return [thawed(member) for member in cast("tuple[object, ...]", value)]
+        case _:
+            return value
 
 
 @attrs.frozen
 class AccessToken:
-    """An access token (RFC 6749 section 5.1) with the moment of its end.
+    """An access token (RFC 6749 section 5.1) with its end; the repr does not show it.
 
-    `expires_in` is the lifetime in seconds from the request, `expires` its end in milliseconds since the epoch.
-    `scope` is what was granted. `refresh_token` is always None for this grant (section 4.4.3).
-    `extra` holds the members of the answer that the RFC does not name.
+    `expires_in` is the lifetime in seconds, counted from the request; `expires` is the end in milliseconds since the
+    epoch, and `expires_at` the same as a datetime. `authorization` is the value of the Authorization header. `scope` is
+    what was granted. `refresh_token` is always None for this grant (section 4.4.3). `extra` holds the members of the
+    answer that the RFC does not name, frozen all the way down: objects as mappings, arrays as tuples.
     """
 
     access_token: str = attrs.field(repr=_redacted)
@@ -109,57 +165,69 @@ class AccessToken:
         """The value of the Authorization header (RFC 6750 section 2.1)."""
         return f"Bearer {self.access_token}"
 
+    @property
+    def expires_at(self) -> datetime:
+        """The end as an aware datetime, in UTC."""
+        return datetime.fromtimestamp(self.expires / 1000, UTC)
+
     def __reduce__(self) -> tuple[type[AccessToken], tuple[object, ...]]:
         # A mapping proxy does not pickle.
         head = (self.access_token, self.token_type, self.expires_in, self.expires, self.scope, self.refresh_token)
-        return AccessToken, (*head, dict(self.extra))
+        return AccessToken, (*head, thawed(self.extra))
 
 
 @attrs.frozen(kw_only=True)
 class RenewalPolicy:
-    """When a token is renewed and how long anybody waits; every value in seconds, but for `jitter`.
+    """When a token is renewed, and how long a caller waits; every value but `jitter` is in seconds.
+
+    - `renew_ahead`: renewal begins this long before the end of the token, or at half of its lifetime if that is later.
+      None: when a third of the lifetime is left, or 120 s (half the lifetime at most) if that is more. In place of
+      either, a `refresh_in` in the answer is obeyed where it lies within the lifetime.
+    - `leeway`: a token counts as expired this long before its end, or at nine tenths of its lifetime if that is later.
+    - `assumed_lifetime`: the lifetime of a token whose answer states none (RFC 6749 section 5.1 allows that).
+    - `max_lifetime`: the longest that a token is kept, whatever the answer states.
+    - `jitter`: the share, from 0 to 1, of the renewal window that is drawn at random for each token; 0 makes it exact.
+    - `deadline`: the longest that a caller waits, retries included.
 
     Raises ValueError for a value that is negative or beyond 1e9, and for values that contradict each other.
     """
 
-    renew_ahead: float = 120.0
-    """Renewal begins this long before the end of the token, or at half of its life if that is later."""
+    renew_ahead: float | None = None
     leeway: float = 10.0
-    """A token counts as expired this long before its end, or at nine tenths of its life if that is later."""
     assumed_lifetime: float = 300.0
-    """The lifetime of a token whose answer names none."""
     max_lifetime: float = 86400.0
-    """No token is kept for longer, whatever the answer says."""
     jitter: float = 0.2
-    """The share of the renewal window that is drawn at random for each token; 0 makes it exact."""
     deadline: float = 10.0
-    """The longest that a caller waits, retries included."""
 
     def __attrs_post_init__(self) -> None:
         for name in ("renew_ahead", "leeway", "assumed_lifetime", "max_lifetime", "jitter", "deadline"):
             value: object = getattr(self, name)
+            if value is None and name == "renew_ahead":
+                continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
-                raise ValueError(f"{name}: a number from 0 to {_LONGEST:g} is needed")
+                raise ValueError(f"{name} must be a number from 0 to {_LONGEST:g}")
         for name in ("assumed_lifetime", "max_lifetime", "deadline"):
             if not getattr(self, name):
-                raise ValueError(f"{name}: must be more than 0 seconds")
+                raise ValueError(f"{name} must be more than 0 seconds")
         if self.jitter > 1:
-            raise ValueError("jitter: a share between 0 and 1 is needed")
-        if self.leeway > self.renew_ahead:
-            raise ValueError("leeway: longer than renew_ahead, so that a token would expire before its renewal begins")
+            raise ValueError("jitter must be a share between 0 and 1")
+        if self.renew_ahead is not None and self.leeway > self.renew_ahead:
+            raise ValueError("leeway must not exceed renew_ahead: a token would expire before its renewal begins")
         if self.assumed_lifetime > self.max_lifetime:
-            raise ValueError("assumed_lifetime: longer than max_lifetime")
+            raise ValueError("assumed_lifetime must not exceed max_lifetime")
 
 
 @attrs.frozen(kw_only=True)
 class Granted:
-    """The server gave a token (RFC 6749 section 5.1); `remarks` say what was odd about the answer."""
+    """The server granted a token (RFC 6749 section 5.1); `remarks` say what was odd about the answer."""
 
     access_token: str = attrs.field(repr=_redacted)
     expires_in: int | None
     scope: str | None
     extra: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=False, hash=False)
     remarks: tuple[str, ...] = ()
+    refresh_in: float | None = None
+    """Seconds after which the server advises a renewal, if it does; not judged against the lifetime yet."""
 
 
 @attrs.frozen(kw_only=True)
@@ -171,13 +239,15 @@ class Refused:
     error_description: str | None = None
     error_uri: str | None = None
     www_authenticate: str | None = None
+    note: str | None = None
+    """Our own words: what kind of body came instead of an error, and what to change."""
     retryable: bool = False
     retry_after: float | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Malformed:
-    """What came back is not a token response."""
+    """The answer is not a token response (RFC 6749 section 5.1)."""
 
     status: int | None
     reason: str
@@ -187,23 +257,33 @@ class Malformed:
 
 @attrs.frozen(kw_only=True)
 class Unreachable:
-    """Nothing (whole) came back, in time."""
+    """No complete answer came back in time."""
 
     reason: str
     retryable: bool = True
     retry_after: float | None = None
 
 
-Failure: TypeAlias = Refused | Malformed | Unreachable
+@attrs.frozen(kw_only=True)
+class HookFailed:
+    """The program's own code (`hook`: fetch, a hook, the secret's callable) raised this kind of error."""
+
+    hook: str
+    kind: str
+    retryable: bool = False
+    retry_after: float | None = None
+
+
+Failure: TypeAlias = Refused | Malformed | Unreachable | HookFailed
 """Why there is no token. `retry_after` is the wait in seconds that the server ordered, if it did."""
 
 Outcome: TypeAlias = Granted | Failure
-"""What an attempt came to."""
+"""The result of one token request."""
 
 
 @attrs.frozen
 class CacheEntry:
-    """What a cache gives for a key: the text that was set, and the seconds that it has left; None: not known."""
+    """What a cache returns for a key: the text that was set, and the seconds it has left (`ttl`; None: unknown)."""
 
     value: str = attrs.field(repr=_redacted)
     ttl: float | None

@@ -1,106 +1,84 @@
-"""Client to token request, client to cache key; what is wrong with a client is said here, before anything is sent."""
+"""Client to token request, client to cache key, client to what must not be shown of it."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
-import ipaddress
 import json
-import re
-from collections.abc import Collection, Mapping
-from typing import Final, cast
-from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
+from collections.abc import Callable, Iterable
+from typing import Final
+from urllib.parse import quote_plus, urlencode
 
-from .model import Client, ClientAuthentication, TokenRequest
+from .client import query_of
+from .model import Client, ClientAuthentication, Refused, TokenRequest, without_query
+from .redaction import Hidden, Needles, needles
+from .secret import Secret
 
 VERSION: Final = "0.1.0"
 
-SPOTIFY_TOKEN_URL: Final = "https://accounts.spotify.com/api/token"
-
-_CONTROL = re.compile(r"[\x00-\x1F\x7F-\x9F\uD800-\uDFFF]")
-_SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
-_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")  # RFC 3986
-_RESERVED = frozenset(
-    # The last two would be a second authentication method in one request (RFC 6749 section 2.3).
-    "grant_type scope client_id client_secret audience resource client_assertion client_assertion_type".split()
-)
-
-
-def make_client(
-    client_id: str,
-    *,
-    token_url: str,
-    scopes: Collection[str],
-    audience: str | None,
-    resources: Collection[str],
-    extra_params: Mapping[str, str],
-    authentication: ClientAuthentication,
-) -> Client:
-    """Check a client's registration; raises ValueError that names the argument to mend."""
-    check_kind("client_authentication", authentication, ClientAuthentication)
-    _text("client_id", client_id)
-    if ":" in client_id and authentication is ClientAuthentication.BASIC_RAW:
-        raise ValueError("client_id: holds a colon, which BASIC_RAW cannot carry")
-    return Client(
-        client_id=client_id,
-        token_url=_endpoint(token_url),
-        authentication=authentication,
-        scopes=tuple(dict.fromkeys(_scope(scope) for scope in _several("scopes", scopes))),
-        audience=None if audience in (None, "") else _text("audience", audience),
-        resources=tuple(dict.fromkeys(_resource(each) for each in _several("resources", resources))),
-        extra_params=tuple(_extra(extra_params)),
-    )
-
-
-def check_kind(name: str, value: object, kind: type[object]) -> None:
-    """Hold an argument to its type; raises ValueError that names it."""
-    if not isinstance(value, kind):
-        raise ValueError(f"{name}: an instance of {kind.__name__} is needed")
-
-
-def check_secret(secret: object) -> str:
-    """Give the secret back if it can be sent; raises ValueError that does not quote it, nor do the frames from here."""
-    try:
-        return _text("client_secret", secret)
-    except ValueError as error:
-        reason = str(error)
-    # Raised anew, with no frame below and no argument in this one: a traceback may show its locals.
-    del secret
-    raise ValueError(reason)
+_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_IN_HEADER: Final = (ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW)
+_OTHER_WAYS: Final = {
+    ClientAuthentication.BASIC: "BASIC_RAW or POST",
+    ClientAuthentication.BASIC_RAW: "BASIC or POST",
+}
 
 
 def token_request(client: Client, secret: str, timeout: float) -> TokenRequest:
-    """Build the request of RFC 6749 section 4.4.2; `timeout` is in seconds, for the whole exchange."""
-    headers = {
-        "Accept": "application/json",
-        "Content-Type": "application/x-www-form-urlencoded",
-        "User-Agent": f"client-credentials/{VERSION}",
-    }
-    form = [("grant_type", "client_credentials")]
-    if client.authentication is ClientAuthentication.POST:
-        form += [("client_id", client.client_id), ("client_secret", secret)]
-    else:
-        headers["Authorization"] = f"Basic {_basic(client, secret)}"
-    if client.scopes:
-        form.append(("scope", " ".join(client.scopes)))
-    if client.audience:
-        form.append(("audience", client.audience))
-    form += [("resource", resource) for resource in client.resources]
-    form += client.extra_params
-    return TokenRequest("POST", client.token_url, headers, urlencode(form).encode("ascii"), timeout)
+    """Build the request of RFC 6749 section 4.4.2; `timeout` is in seconds, for the whole exchange.
+
+    `secret` is the client secret, the assertion with ClientAuthentication.ASSERTION, and empty with TLS.
+    """
+    headers = {"Accept": "application/json", "User-Agent": f"client-credentials/{VERSION}"}
+    for name, value in client.headers:
+        for ours in [ours for ours in headers if ours.lower() == name.lower()]:
+            del headers[ours]
+        headers[name] = value
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
+    if client.authentication in _IN_HEADER:
+        headers["Authorization"] = f"Basic {_credential(client, secret)}"
+    return TokenRequest("POST", client.token_url, headers, _body(client, secret), timeout)
 
 
-def credential(client: Client, secret: str) -> tuple[str, ...]:
-    """Name what a request shows of the secret, for whoever must keep it out of sight."""
-    return secret, _basic(client, secret)
+def credentials_note(client: Client, refusal: Refused, secret: str) -> str | None:
+    """Name the other ways to authenticate, where this one may have been misread by the server."""
+    if client.authentication not in _OTHER_WAYS or not (refusal.error == "invalid_client" or refusal.status == 401):
+        return None
+    if not {"%", "+"} & {*client.client_id, *secret} and ":" not in client.client_id:
+        return None
+    ways = _OTHER_WAYS[client.authentication]
+    return f"client_id or client_secret holds a character that servers decode differently: try {ways}"
+
+
+def hidden_of(client: Client, secret: Secret, tokens: Callable[[], Iterable[str]] = tuple) -> Hidden:
+    """Everything that a text about this client must not show; `tokens` gives those in hand or removed.
+
+    The values are read when there is a text to look at, so no frame that calls a user's code holds them.
+    """
+    return Hidden(lambda: _needles(client, secret.reveal(), tokens()))
+
+
+def _needles(client: Client, secret: str, tokens: Iterable[str]) -> Needles:
+    public = (client.client_id, without_query(client.token_url), *client.scopes, *client.resources)
+    messages = [_body(client, secret).decode("ascii")]
+    if client.authentication not in (ClientAuthentication.ASSERTION, ClientAuthentication.TLS):
+        messages += [f"{client.client_id}:{secret}", f"{quote_plus(client.client_id)}:{quote_plus(secret)}"]
+        messages += [_pair(client, secret), _credential(client, secret)]
+    others = [
+        *(value for name, value in client.extra_params if name != "resource"),  # which is an address
+        *(value for name, value in client.headers if name.lower() not in ("accept", "user-agent")),
+        *(value for name, value in query_of(client.token_url) if name != "resource"),
+        *tokens,
+    ]
+    return needles(secret, others, messages, (*public, client.audience or ""))
 
 
 def cache_key(client: Client, secret: str) -> str:
     """Digest every input that can change the token; the secret is the key of the digest, so none is told by it.
 
-    Two clients share a key only if they are the same client with the same secret.
+    Two clients share a key only if they are the same client with the same secret. An assertion is left out: it is
+    another one each time.
     """
     identity = (
         client.token_url,
@@ -110,91 +88,47 @@ def cache_key(client: Client, secret: str) -> str:
         client.audience,
         sorted(client.resources),
         sorted(client.extra_params),
+        sorted((name.lower(), value) for name, value in client.headers),
     )
     # Hashed first: HMAC pads its key with zeros and shortens a long one, so two secrets could share a digest.
-    key = hashlib.sha256(secret.encode()).digest()
+    lasting = "" if client.authentication is ClientAuthentication.ASSERTION else secret
+    key = hashlib.sha256(lasting.encode()).digest()
     return "client-credentials-1-" + hmac.new(key, json.dumps(identity).encode(), hashlib.sha256).hexdigest()
 
 
-def _basic(client: Client, secret: str) -> str:
-    pair = (client.client_id, secret)
+def _body(client: Client, secret: str) -> bytes:
+    form = [("grant_type", "client_credentials")]
+    match client.authentication:
+        case ClientAuthentication.POST:
+            form += [("client_id", client.client_id), ("client_secret", secret)]
+        case ClientAuthentication.ASSERTION:
+            form += [
+                ("client_id", client.client_id),
+                ("client_assertion_type", _ASSERTION_TYPE),
+                ("client_assertion", secret),
+            ]
+        case ClientAuthentication.TLS:
+            form.append(("client_id", client.client_id))
+        case _:
+            pass
+    if client.scopes:
+        form.append(("scope", " ".join(client.scopes)))
+    if client.audience:
+        form.append(("audience", client.audience))
+    form += [("resource", resource) for resource in client.resources]
+    form += client.extra_params
+    return urlencode(form).encode("ascii")
+
+
+def _credential(client: Client, secret: str) -> str:
+    return base64.b64encode(_pair(client, secret).encode()).decode("ascii")
+
+
+def _pair(client: Client, secret: str) -> str:
+    """Id and secret as HTTP Basic carries them."""
+    user = client.client_id
     if client.authentication is ClientAuthentication.BASIC:
-        pair = (quote_plus(client.client_id), quote_plus(secret))
-    return base64.b64encode(":".join(pair).encode()).decode("ascii")
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name}: a string that is not empty is needed")
-    if _CONTROL.search(value):
-        raise ValueError(f"{name}: holds a control character (the end of a line, perhaps) or half a surrogate pair")
-    return value
-
-
-def _several(name: str, values: object) -> Collection[object]:
-    if isinstance(values, str | bytes) or not isinstance(values, Collection):
-        raise ValueError(f"{name}: a collection of strings is needed, not one string")
-    return cast("Collection[object]", values)
-
-
-def _scope(scope: object) -> str:
-    if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
-        raise ValueError("scopes: each is a word of the characters that RFC 6749 section 3.3 allows")
-    return scope
-
-
-def _resource(resource: object) -> str:
-    text = _text("resources", resource)
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        parts = None
-    if parts is None or not (parts.netloc or parts.path) or not _URI.fullmatch(text):
-        raise ValueError("resources: each is an absolute URI without a fragment (RFC 8707 section 2)")
-    return text
-
-
-def _extra(params: object) -> list[tuple[str, str]]:
-    if not isinstance(params, Mapping):
-        raise ValueError("extra_params: a mapping of strings to strings is needed")
-    given: list[tuple[str, str]] = []
-    for name, value in cast("Mapping[object, object]", params).items():
-        word = _text("extra_params", name)
-        if word in _RESERVED:
-            raise ValueError(f"extra_params: {word} is not for here: it has an argument of its own")
-        if value != "":  # RFC 6749 section 3.2: a parameter without a value counts as left out.
-            given.append((word, _text("extra_params", value)))
-    return given
-
-
-def _endpoint(url: object) -> str:
-    """Hold a token endpoint's URL to RFC 6749 section 3.2, so strictly that no two parsers can read it differently."""
-    text = _text("token_url", url)
-    if not (text.isascii() and text.isprintable()) or " " in text or "\\" in text:
-        raise ValueError("token_url: printable ASCII alone, please; an international host name goes in as punycode")
-    if "#" in text:
-        raise ValueError("token_url: must not have a fragment (RFC 6749 section 3.2)")
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port = "", None
-        parts = urlsplit("")
-    if "@" in parts.netloc:
-        raise ValueError("token_url: must not hold a user name or a password")
-    if not _AUTHORITY.fullmatch(parts.netloc) or not host or port == 0:
-        raise ValueError("token_url: https://host[:port]/path is needed")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
-        raise ValueError("token_url: https is needed, but for a loopback host (RFC 6749 section 3.2)")
-    if any(name in _RESERVED for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise ValueError("token_url: its query names a parameter that has an argument of its own")
-    return text
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        # What a form decoder would change, and nothing else: many servers do not decode (RFC 6749 section 2.3.1).
+        user, secret = (text.replace("%", "%25").replace("+", "%2B") for text in (user, secret))
+        user = user.replace(":", "%3A")
+    return f"{user}:{secret}"

@@ -1,58 +1,93 @@
-"""The proxy that the environment names for an https endpoint, and the way through it (RFC 9110 section 9.3.6)."""
+"""The proxy that the environment names for an https endpoint, read as requests and curl read it."""
 
 from __future__ import annotations
 
 import base64
-from http.client import HTTPResponse
-from urllib.parse import SplitResult, unquote, urlsplit
+import ipaddress
+import re
+import socket
+from contextlib import closing
+from typing import Final, cast
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
 from .._core.model import Unreachable
-from .wire import DeadlineSocket, Fault
+from .response import FinalResponse
+from .verdict import tunnel_refused
+from .wire import Exchange, ExchangeFailed, Host, Wire
+
+# A bare IPv6 address has more than one colon, none of which begins a port.
+_EXCEPTION: Final = re.compile(r"(?:\[(?P<address>.*)\]|(?P<name>[^:]*|.*:.*:.*))(?::(?P<port>[0-9]+))?")
 
 
 @attrs.frozen
 class Proxy:
-    """An http proxy; its credentials are in `authorization` alone."""
+    """An http proxy; its credentials are in `authorization` only."""
 
-    host: str
-    port: int
+    host: Host
     authorization: str | None = attrs.field(repr=False)
 
+    @property
+    def url(self) -> str:
+        """Its address, without credentials."""
+        return f"http://{bracketed(self.host)}"
 
-def proxy_from_environment(endpoint: SplitResult) -> Proxy | None:
-    """Read HTTPS_PROXY, ALL_PROXY and NO_PROXY as urllib does; raises Fault for a proxy that does not speak http."""
-    proxies = getproxies()
+
+def proxy_from_environment(endpoint: Host) -> Proxy | None:
+    """Read HTTPS_PROXY, ALL_PROXY and NO_PROXY; raises ExchangeFailed for a proxy that is not spoken to here."""
+    proxies = getproxies()  # of the environment, or else of the system
     address = proxies.get("https") or proxies.get("all")
-    if not address or proxy_bypass(endpoint.netloc):
+    if not address or _is_excepted(endpoint, proxies.get("no", "")) or proxy_bypass(f"{endpoint.name}:{endpoint.port}"):
         return None
-    parts = urlsplit(address if "://" in address else f"http://{address}")
-    if parts.scheme != "http" or not parts.hostname:
-        reason = "the environment names a proxy that is not http://host:port: pass a pool that speaks to it"
-        raise Fault(Unreachable(reason=reason, retryable=False))
-    authorization = None
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
-    return Proxy(parts.hostname, parts.port or 80, authorization)
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        host = Host(parts.hostname or "", parts.port or 80, "proxy ")
+    except ValueError:
+        raise _not_spoken_to() from None
+    if parts.scheme != "http" or not host.name:
+        raise _not_spoken_to()
+    if parts.username is None:
+        return Proxy(host, None)
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return Proxy(host, f"Basic {base64.b64encode(pair.encode()).decode('ascii')}")
 
 
-def tunnel(sock: DeadlineSocket, proxy: Proxy, host: str, port: int) -> None:
-    """Ask the proxy at the other end of a socket for a way to the endpoint; raises Fault if it refuses."""
-    name = f"proxy {proxy.host}:{proxy.port}"
-    sock.exchange.stage = f"CONNECT through {name}"
-    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def open_tunnel(wire: Wire, proxy: Proxy, exchange: Exchange) -> None:
+    """Ask the proxy at the other end for a way to the endpoint (RFC 9110 section 9.3.6); raises ExchangeFailed."""
+    target = bracketed(exchange.host)
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.authorization is not None:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-    answer = HTTPResponse(sock, method="CONNECT")
-    try:
+    wire.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+    with closing(FinalResponse(cast("socket.socket", wire), method="CONNECT")) as answer:
         answer.begin()
-    finally:
-        answer.close()
-    if answer.status != 200:
-        reason = f"{name} refused to connect, with status {answer.status}"
-        raise Fault(Unreachable(reason=reason, retryable=answer.status >= 500))
+    if not 200 <= answer.status < 300:
+        raise ExchangeFailed(tunnel_refused(proxy.host, answer.status))
+
+
+def bracketed(host: Host) -> str:
+    """Write host and port as a URL does (RFC 3986 section 3.2.2)."""
+    return f"[{host.name}]:{host.port}" if ":" in host.name else f"{host.name}:{host.port}"
+
+
+def _not_spoken_to() -> ExchangeFailed:
+    reason = "HTTPS_PROXY or ALL_PROXY must be http://host:port: for another kind of proxy, pass a pool that uses it"
+    return ExchangeFailed(Unreachable(reason=reason, retryable=False))
+
+
+def _is_excepted(endpoint: Host, exceptions: str) -> bool:
+    return any(_matches(endpoint, each.lower()) for each in exceptions.replace(",", " ").split())
+
+
+def _matches(endpoint: Host, exception: str) -> bool:
+    """Compare with one entry of NO_PROXY: *, a name with its subdomains, an address or a network, each with a port."""
+    found = _EXCEPTION.fullmatch(exception)
+    if found is None or int(found["port"] or endpoint.port) != endpoint.port:
+        return False
+    host, name = endpoint.name.lower().strip("."), found["address"] or found["name"].removeprefix("*").strip(".")
+    try:
+        return exception == "*" or ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return f".{host}".endswith(f".{name}") and name != ""

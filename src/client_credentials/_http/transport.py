@@ -1,76 +1,102 @@
-"""A token request becomes a response or the value of a failure, over a connection of our own or a user's pool."""
+"""A token request becomes a response or the value of a failure, over our own connection or a user's pool."""
 
 from __future__ import annotations
 
-import errno
+import http.client
 import io
+import os
 import socket
 import ssl
-import time
-from contextlib import closing
-from http.client import HTTPConnection as StandardConnection
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
+from contextlib import closing, suppress
 from typing import Final, cast
-from urllib.parse import SplitResult, urlsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import EmptyPoolError, InvalidHeader, ProtocolError
+import urllib3.connection
+from urllib3.exceptions import ProtocolError
+from urllib3.util import Url, parse_url
 
-from .._core.model import Failure, Malformed, TokenRequest, TokenResponse, Unreachable
-from .proxy import Proxy, proxy_from_environment, tunnel
-from .wire import Exchange, Fault, dial, secure, tls_context
+from .._core.model import Failure, TokenRequest, TokenResponse, Unreachable
+from .proxy import Proxy, open_tunnel, proxy_from_environment
+from .response import FinalResponse, token_response
+from .verdict import failure_of, pool_failure_of, root_of
+from .wire import Exchange, ExchangeFailed, Host, addresses, connect
 
 HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
-"""The most that may come up to the end of the headers, proxy's answer and interim responses included.
+"""The most that may come up to the end of the headers, the proxy's answer and interim responses included.
 
 The buffer that the headers are read through may hold the beginning of the body.
 """
 
-_STEP: Final = 16384
-_DIED_IDLE: Final = (RemoteDisconnected, ConnectionResetError, BrokenPipeError)
-_YEAR_2025: Final = 1_735_689_600.0
+_DIED_IDLE: Final = (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 
 
 class OwnConnection:
-    """Sends each request over a connection of its own, which keeps the deadline by itself and is closed after it."""
+    """Sends each request over its own connection, which keeps the deadline and is closed after it."""
 
-    def __init__(self, max_body: int, *, trust_env: bool) -> None:
+    def __init__(self, max_body: int, context: ssl.SSLContext | None, *, trust_env: bool) -> None:
         self._max_body = max_body
+        self._given = context
         self._trust_env = trust_env
-        self._context: ssl.SSLContext | None = None
+        self._default: ssl.SSLContext | None = None
 
     def __call__(self, request: TokenRequest) -> TokenResponse | Failure:
-        exchange = Exchange(time.monotonic() + request.timeout, HEAD_BYTES)
+        exchange = Exchange.begin(request.url, request.timeout, HEAD_BYTES)
         try:
-            return self._exchange(request, exchange)
+            return self._send(request, exchange)
         except Exception as error:
-            return _diagnosed(error, exchange)
+            store_is_empty = False
+            if isinstance(root_of(error), ssl.SSLCertVerificationError):
+                store_is_empty = _holds_nothing(self._context()) and (bool(self._given) or _folder_is_empty())
+                self._default = None  # read anew for the next attempt
+            return failure_of(error, exchange, store_is_empty=store_is_empty)
 
-    def _exchange(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
-        parts = urlsplit(request.url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection = self._connection(parts, exchange)
+    def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse | Failure:
+        proxy = proxy_from_environment(exchange.host) if self._trust_env and not exchange.is_plain else None
+        kind = urllib3.connection.HTTPConnection if exchange.is_plain else urllib3.connection.HTTPSConnection
+        if not _is_genuine(kind):
+            return self._send_through_pool(request, proxy)
+        exchange.proxy = proxy.host if proxy else None
+        wire = connect(exchange.proxy or exchange.host, exchange)
         try:
-            connection.connect()
-            exchange.stage = f"request to {parts.hostname}"
-            connection.request(request.method, target, request.body, {**request.headers, "Connection": "close"})
-            connection.flush()
-            with closing(connection.response()) as response:
+            exchange.await_response()
+            if proxy is not None:
+                open_tunnel(wire, proxy, exchange)
+            if not exchange.is_plain:
+                wire.start_tls(self._context())
+            connection = kind(exchange.host.name, exchange.host.port)
+            connection.response_class = FinalResponse
+            connection.sock = cast("socket.socket", wire)
+            headers = {**request.headers, "Connection": "close"}
+            connection.request(request.method, exchange.target, request.body, headers)
+            with closing(_response(connection)) as response:
                 exchange.allowance = 8 * self._max_body + HEAD_BYTES  # chunks of one byte are six times as long
-                return _received(response, exchange, self._max_body)
+                return token_response(response, exchange, self._max_body)
         finally:
-            connection.close()
+            wire.hang_up()
 
-    def _connection(self, parts: SplitResult, exchange: Exchange) -> _Connection:
-        host = parts.hostname or ""
-        if parts.scheme == "http":
-            return _Connection(host, parts.port or 80, exchange)
-        # Made once, as it reads the whole trust store.
-        self._context = self._context or tls_context()
-        exchange.stage = "proxy settings of the environment"
-        proxy = proxy_from_environment(parts) if self._trust_env else None
-        return _SecureConnection(host, parts.port or 443, exchange, self._context, proxy)
+    def _send_through_pool(self, request: TokenRequest, proxy: Proxy | None) -> TokenResponse | Failure:
+        """Send where urllib3's connections are not urllib3's (vcrpy, urllib3-future): its pools work with them."""
+        if proxy is None:
+            pool = urllib3.PoolManager(ssl_context=self._context())
+        else:
+            headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+            pool = urllib3.ProxyManager(proxy.url, proxy_headers=headers, ssl_context=self._context())
+        try:
+            return UsersPool(pool, self._max_body)(request)
+        finally:
+            pool.clear()
+            self._default = None  # only the pool knows whether it failed to verify
+
+    def _context(self) -> ssl.SSLContext:
+        context = self._given or self._default
+        if context is None:
+            # It reads the default trust store, SSL_CERT_FILE and SSL_CERT_DIR included, and is as strict as urllib3's.
+            context = ssl.create_default_context()
+            context.hostname_checks_common_name = False
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.set_alpn_protocols(["http/1.1"])
+            self._default = context
+        return context
 
 
 class UsersPool:
@@ -79,28 +105,35 @@ class UsersPool:
     def __init__(self, pool: urllib3.PoolManager, max_body: int) -> None:
         self._pool = pool
         self._max_body = max_body
+        self._pid = os.getpid()
 
     def __call__(self, request: TokenRequest) -> TokenResponse | Failure:
-        stage = f"exchange with {urlsplit(request.url).hostname} through the pool"
-        exchange = Exchange(time.monotonic() + request.timeout, 0, stage)
+        exchange = Exchange.begin(request.url, request.timeout)
+        exchange.proxy = _proxy_of(self._pool)
         try:
+            if self._pid != os.getpid():  # forked: its connections are the parent's, whose answers they would bring
+                self._pool.clear()
+                self._pid = os.getpid()
+            if exchange.is_plain:
+                _stay_on_loopback(exchange)
+            exchange.await_response()
             response = self._sent(request, exchange)
             try:
-                return _received(response, exchange, self._max_body)
+                return token_response(response, exchange, self._max_body)
             finally:
                 # What was read to its end is back in the pool by now; the rest is closed, and its place given back.
                 response.close()
                 response.release_conn()
         except Exception as error:
-            return _diagnosed(error, exchange)
+            return pool_failure_of(error, exchange)
 
     def _sent(self, request: TokenRequest, exchange: Exchange) -> urllib3.BaseHTTPResponse:
-        before = self._dialled(request)
+        before = self._opened(request)
         try:
             return self._post(request, exchange)
         except ProtocolError as error:
             # A connection that was kept alive, and whose death shows only now, deserves another; a new one does not.
-            if not isinstance(_root(error), _DIED_IDLE) or self._dialled(request) != before:
+            if not isinstance(root_of(error), _DIED_IDLE) or self._opened(request) != before:
                 raise
         return self._post(request, exchange)
 
@@ -119,126 +152,56 @@ class UsersPool:
             pool_timeout=left,
         )
 
-    def _dialled(self, request: TokenRequest) -> int:
+    def _opened(self, request: TokenRequest) -> int:
         return self._pool.connection_from_url(request.url).num_connections
 
 
-class _Connection(HTTPConnection):
-    def __init__(self, host: str, port: int, exchange: Exchange) -> None:
-        super().__init__(host, port)
-        self._exchange = exchange
-        self._outgoing = bytearray()
-
-    def connect(self) -> None:
-        self.sock = dial(self._dns_host, self.port, self._exchange)
-
-    def send(self, data: object) -> None:
-        # http.client hands over head and body apart: kept, so that they go out as one packet.
-        self._outgoing += cast("bytes", data)
-
-    def flush(self) -> None:
-        self.sock.sendall(self._outgoing)
-
-    def response(self) -> urllib3.HTTPResponse:
-        self._exchange.stage = f"response headers from {self.host}"
-        # urllib3's getresponse logs what it cannot parse: a stranger's text, and who knows what is in it.
-        raw = StandardConnection.getresponse(self)
-        response = urllib3.HTTPResponse(
-            raw,
-            urllib3.HTTPHeaderDict(raw.headers.items()),
-            raw.status,
-            preload_content=False,
-            decode_content=False,
-            original_response=raw,
-            request_method="POST",
-        )
-        if self._exchange.ended:  # http.client takes an early end for the end of the headers
-            response.close()
-            raise IncompleteRead(b"")
-        return response
+def _is_genuine(kind: type[object]) -> bool:
+    """Tell whether this is the real urllib3: test doubles and urllib3-future replace it."""
+    sends = urllib3.HTTPConnectionPool.urlopen
+    modules = kind.__module__, sends.__module__
+    return modules == ("urllib3.connection", "urllib3.connectionpool") and http.client.HTTPConnection in kind.__mro__
 
 
-class _SecureConnection(_Connection, HTTPSConnection):
-    def __init__(self, host: str, port: int, exchange: Exchange, context: ssl.SSLContext, proxy: Proxy | None) -> None:
-        super().__init__(host, port, exchange)
-        self._context = context
-        self._proxy = proxy
-
-    def connect(self) -> None:
-        if self._proxy is None:
-            sock = dial(self._dns_host, self.port, self._exchange)
-        else:
-            sock = dial(self._proxy.host, self._proxy.port, self._exchange, peer="proxy ")
-        self.sock = sock
-        if self._proxy is not None:
-            tunnel(sock, self._proxy, self.host, self.port)
-        self.sock = secure(sock, self._context, self.host)
+def verifies(context: ssl.SSLContext) -> bool:
+    """Tell whether a context refuses a certificate that does not verify (RFC 6749 section 10.9)."""
+    return context.verify_mode == ssl.CERT_REQUIRED
 
 
-def _received(response: urllib3.BaseHTTPResponse, exchange: Exchange, max_body: int) -> TokenResponse:
-    status = exchange.status = response.status
-    exchange.stage = f"body of the response with status {status}"
-    if response.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
-        raise Fault(Malformed(status=status, reason="content-encoding refused: nothing but identity was asked for"))
-    body = bytearray()
-    while piece := _piece(response, exchange):
-        body += piece
-        if len(body) > max_body:
-            raise Fault(Malformed(status=status, reason=f"larger than {max_body} bytes"))
-    return TokenResponse(status, dict(response.headers), bytes(body))
+def _holds_nothing(context: ssl.SSLContext) -> bool:
+    with suppress(NotImplementedError):  # truststore, whose store is the operating system's
+        return not context.cert_store_stats()["x509"]
+    return False
 
 
-def _piece(response: urllib3.BaseHTTPResponse, exchange: Exchange) -> bytes:
-    left = exchange.left()
-    sock: socket.socket | None = getattr(response.connection, "sock", None)
-    if sock is not None:  # a pool's, which would begin its timeout anew
-        sock.settimeout(left)
-    return response.read1(_STEP)
+def _folder_is_empty() -> bool:
+    # Of a folder of certificates (SSL_CERT_DIR), a context reads only those that it has been asked for.
+    folder: str | None = ssl.get_default_verify_paths().capath
+    return not folder or not os.listdir(folder)  # noqa: PTH208
 
 
-def _diagnosed(error: BaseException, exchange: Exchange) -> Failure:
-    """Say what an exception means, in words of our own: libraries quote what they were given."""
-    stage, status = exchange.stage, exchange.status
-    match root := _root(error):
-        case Fault(failure=failure):
-            return failure
-        case ssl.SSLError():
-            return Unreachable(reason=f"{stage}: {_tls_reason(root)}", retryable=False)
-        case TimeoutError() | EmptyPoolError():
-            return Unreachable(reason=f"{stage}: timed out")
-        case socket.gaierror():
-            return Unreachable(reason=f"{stage}: {root.strerror}")
-        case RemoteDisconnected():
-            return Unreachable(reason=f"{stage}: closed without an answer")
-        case IncompleteRead() if not _is_bad_chunk(root):
-            return Unreachable(reason=f"{stage}: truncated")
-        case HTTPException() | InvalidHeader():
-            return Malformed(status=status, reason=f"{stage}: not HTTP ({type(root).__name__})")
-        case OSError():
-            name = errno.errorcode.get(root.errno or 0, type(error).__name__)
-            return Unreachable(reason=f"{stage}: {name if status is None else f'truncated ({name})'}")
-        case _:
-            return Unreachable(reason=f"{stage}: {type(root).__name__}", retryable=False)
+def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
+    # urllib3's getresponse logs what it cannot parse: the server's text, which may repeat a secret.
+    raw = http.client.HTTPConnection.getresponse(connection)
+    return urllib3.HTTPResponse(
+        raw,
+        urllib3.HTTPHeaderDict(raw.headers.items()),
+        raw.status,
+        preload_content=False,
+        decode_content=False,
+        original_response=raw,
+        request_method="POST",
+    )
 
 
-def _root(error: BaseException) -> BaseException:
-    """Unwrap what urllib3 wraps. Not by `__context__`: that leads out to whatever our caller is handling."""
-    inner = error.__cause__ or next((arg for arg in error.args if isinstance(arg, BaseException)), None)
-    return error if inner is None else _root(inner)
+def _proxy_of(pool: urllib3.PoolManager) -> Host | None:
+    # A ProxyManager has it parsed, a SOCKSProxyManager as text.
+    proxy: Url = getattr(pool, "proxy", None) or parse_url(getattr(pool, "proxy_url", ""))
+    return Host(proxy.host, proxy.port or 1080, "proxy ") if proxy.host else None
 
 
-def _is_bad_chunk(error: IncompleteRead) -> bool:
-    # http.client hides a chunk size that is no number behind the error for one that is missing. Any other context,
-    # raised elsewhere, is what our caller is handling.
-    hidden = error.__context__
-    trace = None if hidden is None else hidden.__traceback__
-    if trace is None or trace.tb_frame.f_globals.get("__name__") != IncompleteRead.__module__:
-        return False
-    return not str(hidden).endswith("b''")
-
-
-def _tls_reason(error: BaseException) -> str:
-    reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or type(error).__name__
-    if time.time() < _YEAR_2025:
-        return f"{reason}; the clock of this machine shows a time before 2025, check it"
-    return str(reason)
+def _stay_on_loopback(exchange: Exchange) -> None:
+    if exchange.proxy is not None:
+        reason = f"plain http never goes through a proxy, and the pool has {exchange.proxy}"
+        raise ExchangeFailed(Unreachable(reason=reason, retryable=False))
+    addresses(exchange.host, exchange)

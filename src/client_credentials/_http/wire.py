@@ -1,47 +1,68 @@
-"""One exchange's deadline, kept by the sockets themselves: no lookup, dial, handshake, send or read outlasts it."""
+"""The deadline and byte limit of one exchange, around any socket: a Wire has a socket, but is not one."""
 
 from __future__ import annotations
 
-# getaddrinfo would import it in the middle of the request.
+# getaddrinfo would import it in the middle of a request.
 import encodings.idna  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import errno
+import io
 import ipaddress
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 
-from .._core.model import Failure, Malformed
+from .._core.model import Failure, Malformed, Unreachable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 CONNECT_SECONDS: Final = 5.0
-"""The longest that dialling may take, all addresses together."""
+"""The longest that connecting may take, all addresses together."""
+
+_RECORD: Final = 16384
+"""As many bytes are sent under one timeout: what TLS puts into one record."""
 
 _Address: TypeAlias = tuple[
     socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 ]
 
 
-class Fault(Exception):
-    """A failure that we found ourselves, on its way to whoever makes a value of it; never leaves the transport."""
+class ExchangeFailed(Exception):
+    """A failure found by this package; the transport returns it as a value."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__()
         self.failure = failure
 
 
+@attrs.frozen
+class Host:
+    """A host to connect to: the token endpoint, or the proxy before it."""
+
+    name: str
+    port: int
+    role: str = ""
+    """Comes before its name in a text: "proxy "."""
+
+    def __str__(self) -> str:
+        return f"{self.role}{self.name}:{self.port}"
+
+
 @attrs.define
 class Exchange:
-    """One exchange under way: when it must be over, what it may still receive, and how far it has come."""
+    """One exchange under way: where it goes, when it must be over, what it may still receive, how far it has come."""
 
+    host: Host
+    is_plain: bool
+    """Whether it goes over plain http."""
+    target: str = attrs.field(repr=False)
+    """Path and query."""
     ends: float
     """The deadline, in seconds of `time.monotonic`."""
     allowance: int
@@ -52,6 +73,22 @@ class Exchange:
     """The status of the response, once there is one."""
     ended: bool = False
     """Whether the peer has closed its side."""
+    proxy: Host | None = None
+    """What it goes through."""
+
+    @classmethod
+    def begin(cls, url: str, timeout: float, allowance: int = 0) -> Self:
+        """Begin an exchange with a URL, whose deadline is `timeout` seconds from now."""
+        ends = time.monotonic() + timeout
+        parts = urlsplit(url)
+        is_plain = parts.scheme == "http"
+        host = Host(parts.hostname or "", parts.port or (80 if is_plain else 443))
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return cls(host, is_plain, target, ends, allowance)
+
+    def await_response(self) -> None:
+        """Note that host and proxy are connected to: of what comes next, not every carrier can tell who failed."""
+        self.stage = f"response of {self.host.name}" + (f" through {self.proxy}" if self.proxy else "")
 
     def left(self) -> float:
         """Seconds until the deadline; raises TimeoutError when none are left."""
@@ -61,95 +98,116 @@ class Exchange:
         return left
 
     def received(self, count: int) -> None:
-        """Take what was received off the allowance; raises Fault when that is used up."""
+        """Take what was received off the allowance; raises ExchangeFailed when that is used up."""
         self.ended = count == 0
         self.allowance -= count
         if self.allowance < 0:
-            raise Fault(Malformed(status=self.status, reason=f"{self.stage}: too many bytes"))
+            raise ExchangeFailed(Malformed(status=self.status, reason=f"{self.stage}: too many bytes"))
 
 
-class DeadlineSocket(socket.socket):
-    """A TCP socket that gives each call only what is left of its exchange.
+class Wire(io.RawIOBase):
+    """What http.client takes for a socket: sends and receives on any socket, until the exchange's deadline.
 
-    A timeout of the standard kind starts anew with every read, so that dripping bytes keep it waiting for ever.
+    A timeout starts anew with every read, so that dripping bytes keep it waiting for ever: before each call the socket
+    gets what is left. Head and body of a request are sent together, at the first read. Closing it leaves the socket
+    open, as http.client closes a connection while its response is still being read.
     """
 
-    exchange: Exchange
+    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+        self._sock = sock
+        self._exchange = exchange
+        self._outgoing = bytearray()
+        self._incoming: io.RawIOBase | None = None
 
-    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
-        self.settimeout(self.exchange.left())
-        count = super().recv_into(buffer, nbytes, flags)
-        self.exchange.received(count)
+    def readable(self) -> bool:
+        """Tell io.BufferedReader that this can be read."""
+        return True
+
+    def settimeout(self, _: object) -> None:
+        """Ignore urllib3's timeout: the deadline is all there is."""
+
+    def sendall(self, data: ReadableBuffer) -> None:
+        """Keep data to be sent."""
+        self._outgoing += data
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        """Open what http.client reads a response from."""
+        return io.BufferedReader(self)
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Send what was kept, then receive some bytes; 0 at the end."""
+        self._flush()
+        self._sock.settimeout(self._exchange.left())
+        # By its file, and only now: that is all which every stand-in for a socket can do.
+        self._incoming = self._incoming or self._sock.makefile("rb", 0)
+        count = self._incoming.readinto(buffer) or 0
+        self._exchange.received(count)
         return count
 
-    def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
-        self.settimeout(self.exchange.left())
-        super().sendall(data, flags)
+    def close(self) -> None:
+        """Leave the socket open."""
 
+    def hang_up(self) -> None:
+        """Close the socket."""
+        if self._incoming is not None:
+            self._incoming.close()
+        self._sock.close()
 
-class DeadlineTLSSocket(ssl.SSLSocket):
-    """The same above TLS. The handshake keeps the timeout that it begins with as a whole."""
-
-    exchange: Exchange
-
-    def getpeername(self) -> object:
-        # wrap_socket asks this first, and would leave the socket open for a peer that has gone already.
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Shake hands with the endpoint; raises OSError. A handshake keeps the timeout that it begins with."""
+        host = self._exchange.host.name
+        self._sock.settimeout(self._exchange.left())
         try:
-            return super().getpeername()
-        except OSError:
-            self.close()
+            self._sock.getpeername()
+        except OSError:  # wrap_socket would take it for a socket that is yet to be connected
             raise ConnectionResetError(errno.ECONNRESET, "gone before the handshake") from None
+        self._sock, self._incoming = context.wrap_socket(self._sock, server_hostname=host.rstrip(".")), None
+        self._sock.getpeercert(binary_form=True)  # raises where there was no handshake after all
 
-    def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
-        self.settimeout(self.exchange.left())
-        count = super().recv_into(buffer, nbytes, flags)
-        self.exchange.received(count)
-        return count
-
-    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        self.settimeout(self.exchange.left())
-        return super().send(data, flags)
+    def _flush(self) -> None:
+        while self._outgoing:
+            self._sock.settimeout(self._exchange.left())
+            self._sock.sendall(self._outgoing[:_RECORD])
+            del self._outgoing[:_RECORD]
 
 
-def tls_context() -> ssl.SSLContext:
-    """Verify against the system's trust store (SSL_CERT_FILE and SSL_CERT_DIR are honoured), TLS 1.2 or later."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.sslsocket_class = DeadlineTLSSocket
-    return context
-
-
-def secure(sock: DeadlineSocket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
-    """Shake hands with a host over a connected socket, which is used up by that."""
-    exchange = sock.exchange
-    exchange.stage = f"TLS handshake with {host}"
-    sock.settimeout(exchange.left())
-    secured = cast("DeadlineTLSSocket", context.wrap_socket(sock, server_hostname=host))
-    secured.exchange = exchange
-    return secured
-
-
-def dial(host: str, port: int, exchange: Exchange, *, peer: str = "") -> DeadlineSocket:
-    """Connect to the first address that answers; each gets its share of the time. `peer` says who the host is.
-
-    Raises OSError, as the last address failed.
-    """
-    exchange.stage = f"lookup of {peer}{host}"
-    *spare, last = _addresses(host, port, exchange)
-    exchange.stage = f"connect to {peer}{host}:{port}"
+def connect(host: Host, exchange: Exchange) -> Wire:
+    """Connect to the first address that answers, each within its share of the time; raises the last one's OSError."""
+    *spare, last = addresses(host, exchange)
+    exchange.stage = f"connect to {host}"
     ends = time.monotonic() + min(CONNECT_SECONDS, exchange.left())
     for nth, address in enumerate(spare):
         with suppress(OSError):
-            return _connect(address, (ends - time.monotonic()) / (len(spare) + 1 - nth), exchange)
-    return _connect(last, ends - time.monotonic(), exchange)
+            return Wire(_connected(address, (ends - time.monotonic()) / (len(spare) + 1 - nth)), exchange)
+    return Wire(_connected(last, ends - time.monotonic()), exchange)
 
 
-def _connect(address: _Address, seconds: float, exchange: Exchange) -> DeadlineSocket:
-    family, kind, protocol, _, where = address
-    sock = DeadlineSocket(family, kind, protocol)
+def addresses(host: Host, exchange: Exchange) -> Sequence[_Address]:
+    """Look a host up; raises OSError, and ExchangeFailed where plain http would leave this machine."""
+    exchange.stage = f"lookup of {host.role}{host.name}"
+    if exchange.is_plain and not is_loopback(host.name):
+        raise _not_loopback(host.name)
+    # It knows no timeout. Callers do not wait for it: they wait for the flight, until their own deadline.
+    found = socket.getaddrinfo(host.name, host.port, 0, socket.SOCK_STREAM)
+    exchange.left()
+    for address in found if exchange.is_plain else ():
+        if not is_loopback(str(address[4][0])):  # what a hosts file makes of localhost
+            raise _not_loopback(f"{host.name} at {address[4][0]}")
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or address stands for this machine by itself."""
     try:
-        sock.exchange = exchange
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _connected(address: _Address, seconds: float) -> socket.socket:
+    family, kind, protocol, _, where = address
+    sock = socket.socket(family, kind, protocol)
+    try:
         sock.settimeout(max(seconds, 0.001))
         sock.connect(where)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -159,30 +217,6 @@ def _connect(address: _Address, seconds: float, exchange: Exchange) -> DeadlineS
     return sock
 
 
-def _addresses(host: str, port: int, exchange: Exchange) -> Sequence[_Address]:
-    if _needs_no_server(host):
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    found: Future[Sequence[_Address]] = Future()
-
-    def look_up() -> None:
-        try:
-            found.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except Exception as error:
-            found.set_exception(error)
-
-    # getaddrinfo knows no timeout: it may hang on a thread that nobody waits for.
-    try:
-        threading.Thread(target=look_up, name="client-credentials-lookup", daemon=True).start()
-    except RuntimeError:  # no thread is to be had: better a lookup that may hang than none
-        look_up()
-    return found.result(timeout=exchange.left())
-
-
-def _needs_no_server(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+def _not_loopback(what: str) -> ExchangeFailed:
+    reason = f"plain http is for loopback only, and {what} is not loopback: use https"
+    return ExchangeFailed(Unreachable(reason=reason, retryable=False))

@@ -1,1 +1,1 @@
-"""What waits, locks, calls out and reads a clock; it has no rule of its own."""
+"""The imperative shell: what waits, locks, calls out and reads a clock; the rules are in the core."""

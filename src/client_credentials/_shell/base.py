@@ -1,82 +1,86 @@
-"""What both strategies are made of: the state in one slot, the flight in another, and the door between them."""
+"""The base of both strategies: a call is served from memory, or joins a flight and waits."""
 
 from __future__ import annotations
 
-import math
-import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Final, NoReturn, assert_never
+from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
-from .._core.lifecycle import EMPTY, Ask, Fail, Renew, Serve, State, adopted, decide, good_token, removed
-from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable
-from .._core.request import SPOTIFY_TOKEN_URL, check_kind, check_secret, make_client
-from .._core.secret import Secret
-from ..configuration import SdkConfiguration, is_plain
-from ..errors import TokenEndpointUnreachable, error_of
-from .clock import SystemClock
-from .flight import Flight, Landing, Setup
-from .fork import survive_fork
-from .journey import Traveller, draw
-from .state_cache import Vault
-from .threads import run_aside
+from .._core.client import SPOTIFY_TOKEN_URL, check_kind, make_client
+from .._core.lifecycle import (
+    MOST_HUNG,
+    Ask,
+    Fail,
+    Renew,
+    Serve,
+    answer,
+    decide,
+    given_up,
+    is_overdue,
+    removed,
+    token_in_hand,
+    too_many_hang,
+)
+from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable, without_query
+from .._core.secret import NO_SECRET, Secret
+from .._core.state import EMPTY, State
+from ..configuration import SdkConfiguration, is_coroutine_function
+from ..errors import error_of
+from . import threads
+from .active import ActiveConfiguration, Lease
+from .dice import dice
+from .driver import fly, tell
+from .flight import Flight
+from .identity import Identity, wrapped
+from .state_cache import StateCache
 
-_LONGEST_UNREAD = 1.0  # seconds for which the wall clock may go unread
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+_MOST_GONE: Final = 8
 _NO_PARAMS: Final[Mapping[str, str]] = {}
-_USUAL_POLICY: Final = RenewalPolicy()
-_NO_TOKEN = AccessToken("", "Bearer", 0, 0)
+_DEFAULT_POLICY: Final = RenewalPolicy()
+_WITHIN_ITSELF: Final = Fail(Unreachable(reason="asked for within its own token request", retryable=False), 0.0)
+_TOO_MANY_HANG: Final = Fail(Unreachable(reason=f"{MOST_HUNG} earlier requests still hang past their deadline"), 0.0)
 
 
-class Lease:
-    """A state, and until when its token is served without a second look; nobody may change a state.
+class BaseStrategy:
+    """The state, the flights and the arguments of a strategy.
 
-    `until` is by the `ticks` of SystemClock; with any other clock it never comes, so that both are read on every call.
-    """
-
-    __slots__ = ("setup", "state", "token", "until")
-
-    def __init__(self, setup: Setup, state: State) -> None:
-        self.setup = setup
-        self.state = state
-        self.token: AccessToken = state.held.token if state.held else _NO_TOKEN
-        self.until = -math.inf
-
-    def extend(self, monotonic: float, lasts: float) -> None:
-        """Serve the token so many seconds more."""
-        if type(self.setup.configuration.clock) is SystemClock:
-            self.until = monotonic + min(lasts, _LONGEST_UNREAD)
-
-
-class Keeper:
-    """Keeps the token of one client. The mutex guards the two slots, and is never held while calling out.
-
-    A signal handler or a finalizer may yet come in between, in the same thread: so it is reentrant.
+    A caller's thread or event loop only decides, joins a flight and waits. It takes no lock of ours, so an interrupt at
+    any bytecode affects no other caller.
     """
 
     def __init__(
         self,
         client_id: str,
-        client_secret: str | Callable[[], str],
+        client_secret: str | Callable[[], str] | Sequence[str] | None,
         *,
         token_url: str = SPOTIFY_TOKEN_URL,
         scopes: Collection[str] = (),
         audience: str | None = None,
         resources: Collection[str] = (),
         extra_params: Mapping[str, str] = _NO_PARAMS,
+        headers: Mapping[str, str] = _NO_PARAMS,
         client_authentication: ClientAuthentication = ClientAuthentication.BASIC,
-        policy: RenewalPolicy = _USUAL_POLICY,
+        policy: RenewalPolicy = _DEFAULT_POLICY,
     ) -> None:
-        """Check a client's registration; nothing is sent, opened or started.
+        """Check the arguments; nothing is sent or started. Raises a ValueError that names the argument.
 
-        `client_secret` may be a callable, which is read anew for each token request. Raises ValueError that names the
-        argument to mend.
+        What a token request needs is imported here, and nothing later: make a strategy before a chroot, for example.
+
+        - `client_id`: RFC 6749 section 2.2. `token_url`: the token endpoint; https, unless the host is loopback.
+        - `client_secret`: a string; or a callable that returns it, called for each token request; or several strings,
+          of which the next is tried at `invalid_client`; or None with `ClientAuthentication.TLS`.
+        - `scopes`, `audience`, `resources`: what the token is for (RFC 6749 section 3.3; as Auth0 has it; RFC 8707).
+        - `extra_params`, `headers`: further parameters and headers of the token request; their values are secrets.
+        - `client_authentication`: RFC 6749 section 2.3. `policy`: when to renew a token, how long a caller waits.
         """
-        is_text = not callable(client_secret)
-        is_awaited = not is_text and not is_plain(client_secret)
-        secret = Secret(client_secret)
-        # A traceback may show the locals of this frame, whichever argument is to blame.
+        # A traceback may show the locals of a frame, whichever argument is wrong.
+        given = [client_secret]
         del client_secret
+        secrets = wrapped(given)
         client = make_client(
             client_id,
             token_url=token_url,
@@ -84,199 +88,212 @@ class Keeper:
             audience=audience,
             resources=resources,
             extra_params=extra_params,
+            headers=headers,
             authentication=client_authentication,
+            has_secret=secrets != (NO_SECRET,),
         )
-        if is_text:
-            check_secret(secret.reveal())
-        if is_awaited:
-            raise ValueError("client_secret: a callable is needed, no coroutine function")
         check_kind("policy", policy, RenewalPolicy)
-        self._traveller = Traveller(client, secret, policy)
-        self._secret_is_text = is_text
-        self._mutex = threading.RLock()
-        self._flight: Flight | None = None
-        self._departed = 0
-        self._newest = 0
-        self.set_configuration(SdkConfiguration())
-        survive_fork(self)
+        self._identity = Identity(client, secrets, policy)
+        self._hung: dict[int, Flight] = {}
+        self._active = ActiveConfiguration(client, SdkConfiguration(), None)  # no other strategy has that cache
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
-        """Use these collaborators from now on; may be called again.
+        """Use these collaborators from now on; may be called again. Raises ValueError.
 
-        What is remembered under the old configuration is forgotten, but not deleted from its cache.
+        The token in memory is forgotten, but not deleted from the old cache; a request under the old configuration
+        gives no token under the new one.
         """
         check_kind("configuration", configuration, SdkConfiguration)
-        vault = Vault(configuration.caching_strategy, self._traveller.policy)
-        with self._mutex:
-            self._lease = Lease(Setup(configuration, vault), EMPTY)
-            self._flight = None
+        if is_coroutine_function(configuration.fetch) and not self._takes_coroutines:
+            raise ValueError("fetch must be synchronous, or take AsyncClientCredentialsStrategy")
+        cache = StateCache.of(configuration.caching_strategy, self._identity.policy)
+        self._active = ActiveConfiguration(self._identity.client, configuration, cache)
 
-    def _board(self) -> AccessToken | tuple[Flight, bool]:
-        """Give a good token, or a seat in the flight that brings one, and whether it is the leader's.
+    _takes_coroutines = False
 
-        Raises TokenError while the gate is shut.
+    @property
+    def _lease(self) -> Lease:
+        return self._active.known()
+
+    @property
+    def _deadline(self) -> float:
+        return self._identity.policy.deadline
+
+    def _serve_or_join(self, until: float) -> AccessToken | Flight:
+        """Give a good token, or the flight to wait for until a moment in real time; raises TokenError for neither."""
+        active = self._active
+        lease = active.known()
+        now = active.now()
+        decision = decide(lease.state, now)
+        match decision:
+            case Serve(token=token, lasts=lasts):
+                active.extend(lease, now, lasts)
+                return token
+            case Renew(token=token):
+                flight = self._flight_under_way(active)
+                if flight.is_gone and not self._is_full():
+                    self._begin(flight, time.monotonic() + self._deadline, None, waits=False)
+                return token
+            case Ask():
+                return self._join(self._flight_under_way(active), until, None)
+            case Fail() if active.cache is not None and self._identity.keys:
+                # Another host may have put a token into the cache.
+                return self._join(self._flight_under_way(active), until, self._identity.keys[0])
+            case Fail(failure=failure, wait=wait):
+                raise error_of(failure, wait, self._identity.client)
+            case _:
+                assert_never(decision)
+
+    def _flight_under_way(self, active: ActiveConfiguration) -> Flight:
+        """Give the newest flight; one that is overdue is given up first."""
+        flight = active.flight.latest()
+        if not flight.is_gone and is_overdue(flight.left):
+            self._give_up(flight)
+        return flight
+
+    def _join(self, flight: Flight, until: float, shut: str | None) -> AccessToken | Flight:
+        """Give the flight to wait for: this one, or where it is gone, a new one.
+
+        `shut` is the cache key where the gate is shut, so that there is only the cache to look in.
         """
-        while True:
-            lease = self._lease
-            now = lease.setup.now()
-            decision = decide(lease.state, now)
-            match decision:
-                case Serve(token=token, lasts=lasts):
-                    lease.extend(now.monotonic, lasts)
-                    return token
-                case Fail(failure=failure, wait=wait):
-                    raise error_of(failure, wait)
-                case Renew(token=token):
-                    if self._flight is None or self._flight.left < 0:
-                        renewal = self._take_seat(lease, waiters=0)
-                        if renewal and renewal[1]:
-                            self._start(renewal[0])
-                    return token
-                case Ask():
-                    if seat := self._take_seat(lease, waiters=1):
-                        return seat
-                case _:
-                    assert_never(decision)
+        if Flight.is_engaged(self._identity.client):
+            return self._without_request(flight.active, _WITHIN_ITSELF)
+        if not flight.is_gone:
+            if flight.has_asked and flight.active.cache is not None:
+                self._look_meanwhile(flight)
+            return flight
+        if self._is_full():
+            return self._without_request(flight.active, _TOO_MANY_HANG)
+        return self._begin(flight, until, shut, waits=True)
 
-    def _take_seat(self, lease: Lease, *, waiters: int) -> tuple[Flight, bool] | None:
-        """Join the flight under way, or begin one; None: the state has moved on, so decide again."""
-        with self._mutex:
-            if lease is not self._lease:
-                return None
-            flight = self._flight
-            leads = flight is None
-            if flight is None:
-                self._departed += 1
-                deadline = time.monotonic() + self._traveller.policy.deadline
-                flight = self._flight = Flight(self._departed, lease.setup, deadline)
-            overdue = flight.left < 0
-            if not overdue:
-                flight.waiters += waiters
-        if overdue:
-            self._give_up(flight)
-            return None
-        if flight.is_led_here:
-            flight.waiters -= waiters
-            raise TokenEndpointUnreachable("asked for by a hook of the request that is to bring it", retryable=False)
-        return flight, leads
+    def _without_request(self, active: ActiveConfiguration, ended: Fail) -> AccessToken:
+        """Give a token whose end was only assumed, where there is one, or raise why none is asked for."""
+        got = answer(active.known().state, active.now(), ended, 0.0, self._deadline)
+        if isinstance(got, AccessToken):
+            return got
+        raise error_of(ended.failure, ended.wait, self._identity.client)
 
-    def _leave_seat(self, flight: Flight) -> None:
-        with self._mutex:
-            flight.waiters -= 1
-
-    def _claim(self, flight: Flight, *, leads: bool, until: float) -> AccessToken | None:
-        """Give what a flight brought, or raise it; None: nothing yet, so board again. `until` is in real time."""
-        landing = flight.landing
-        if isinstance(landing, AccessToken):
-            return landing
-        if landing is not None:
-            raise error_of(landing.failure, landing.wait) from flight.cause if leads else None
-        if not flight.is_over and flight.left <= 0:
-            self._give_up(flight)
-        if time.monotonic() < until:
-            return None
-        if good := self._look():
-            return good
-        raise TokenEndpointUnreachable(self._in_vain())
-
-    def _give_up(self, flight: Flight) -> None:
-        """Take an overdue flight out of its slot; what it brings yet counts if nothing newer does."""
-        with self._mutex:
-            if flight is not self._flight:
-                return
-            self._flight = None
-        self._traveller.abandon(flight, self._record, Unreachable(reason=self._in_vain()))
-
-    def _in_vain(self) -> str:
-        return f"nothing came within {self._traveller.policy.deadline:g} s"
-
-    def _start(self, flight: Flight) -> None:
-        """Let a flight go, without waiting for it."""
-        run_aside(partial(self._fly_alone, flight))
-
-    def _fly_alone(self, flight: Flight) -> None:
-        flight.lead()
+    def _begin(self, last: Flight, until: float, shut: str | None, *, waits: bool) -> Flight:
+        """Begin a flight, or give the one begun meanwhile; where there is no thread, a caller who waits makes it."""
+        active = last.active
+        flight = Flight(active, self._identity.client, active.now(), until)
+        flight.loop = self._running_loop()
+        flight.shut = shut
+        start = partial(threads.start, partial(self._fly, flight))
         try:
-            self._fly(flight)
-        except BaseException as error:  # a user's code that wants to exit: there is nothing to exit from
-            failure = Unreachable(reason=f"the request was ended by {type(error).__name__}")
-            self._land(flight, self._traveller.abandon(flight, self._record, failure))
+            begun = last.succeed(flight)
+            if begun is flight and not start():
+                flight.is_unmanned = waits
+                if not waits:
+                    flight.settle(None)
+        except BaseException:
+            # An interrupt of this caller must not affect the others.
+            if last.latest() is flight:
+                start()
+            raise
+        active.flight = begun
+        return begun
 
     def _fly(self, flight: Flight) -> None:
-        self._land(flight, *self._traveller.travel(flight, self._record))
+        if flight.claim():
+            fly(self._identity, flight)
 
-    def _land(self, flight: Flight, landing: Landing | None, cause: Exception | None = None) -> None:
-        with self._mutex:
-            if self._flight is flight:
-                self._flight = None
-        flight.land(landing, cause)
+    def _look_meanwhile(self, flight: Flight) -> None:
+        """See whether the cache has a token for those who wait for the endpoint; one look at a time."""
+        looks, mark = flight.active.looks, object()
+        try:
+            if looks.setdefault(None, mark) is mark and not threads.start(partial(self._look_for, flight)):
+                looks.clear()
+        except BaseException:
+            looks.clear()
+            raise
 
-    def _record(self, flight: Flight, change: Callable[[State], State], *, grants: bool = False) -> State:
-        """Change the state for a flight, if it still counts: nothing newer was granted, the setup is the same."""
-        with self._mutex:
-            lease = self._lease
-            same = lease.setup is flight.setup
-            state = change(lease.state if same else EMPTY)
-            if same and flight.number > self._newest:
-                self._newest = flight.number if grants else self._newest
-                self._lease = Lease(lease.setup, state)
-            return state
+    def _look_for(self, flight: Flight) -> None:
+        try:
+            found = self._look_in_cache(flight.active)
+        finally:
+            flight.active.looks.clear()
+        if found:
+            flight.wake()
 
-    def _change(self, setup: Setup, change: Callable[[State], State]) -> State:
-        with self._mutex:
-            if self._lease.setup is not setup:
-                return EMPTY
-            self._lease = Lease(setup, change(self._lease.state))
-            return self._lease.state
+    def _give_up(self, flight: Flight) -> None:
+        """End an overdue flight for its callers; a later result still counts, by when it was asked for."""
+        active = flight.active
+        fact, ended = given_up(
+            active.known().state,
+            flight.asked,
+            active.now(),
+            dice(),
+            left=flight.left,
+            deadline=self._deadline,
+            waited=flight.is_waited,
+        )
+        active.record(fact)
+        if flight.settle(ended):
+            self._hung[id(flight)] = flight
+            if fact != EMPTY:
+                threads.run_aside(partial(self._tell, flight, ended))
+
+    def _tell(self, flight: Flight, ended: Fail) -> None:
+        flight.engage()
+        tell(self._identity.client, flight.active.configuration, ended.failure, ended.wait)
+
+    def _is_full(self) -> bool:
+        """Whether so many flights hang past their deadline that no other is begun."""
+        for number, flight in tuple(self._hung.items()):
+            if flight.is_over or flight.is_left_behind:
+                self._hung.pop(number, None)
+        return too_many_hang(len(self._hung))
+
+    def _result(self, flight: Flight, until: float, flights: int) -> AccessToken | None:
+        """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""
+        if not flight.is_gone and is_overdue(flight.left):
+            self._give_up(flight)
+        # The configuration may have changed: a flight under the old one gives no token under the new one.
+        active = self._active
+        ended = flight.ended if flight.active is active else None
+        left = until - time.monotonic()
+        got = answer(active.known().state, active.now(), ended, left, self._deadline, flights)
+        if isinstance(got, Fail):
+            raise error_of(got.failure, got.wait, self._identity.client) from (flight.cause if got is ended else None)
+        return got
 
     def _look(self) -> AccessToken | None:
         """Give the good token in memory."""
-        lease = self._lease
-        return good_token(lease.state, lease.setup.now())
+        return token_in_hand(self._active.known().state, self._active.now())
 
-    def _look_in_cache(self) -> AccessToken | None:
+    def _look_in_cache(self, active: ActiveConfiguration | None = None) -> AccessToken | None:
         """Give the good token in the cache, and remember it."""
-        setup = self._lease.setup
-        key, _ = self._traveller.known_key()
-        if key is None:
-            return None
-        now = setup.now()
-        cached = setup.vault.load(key, now, draw())
-        return good_token(self._change(setup, partial(adopted, cached=cached, now=now)), now)
+        active = active or self._active
+        key = self._identity.key() if active.cache is not None else None
+        return None if key is None else token_in_hand(active.look(key), active.now())
 
-    def _forget(self, token: AccessToken | str | None) -> str | None:
-        """Forget the token in memory, or only if it is this one; gives what the cache is to forget."""
-        value = token.access_token if isinstance(token, AccessToken) else token
-        if value is not None:
-            check_kind("token", value, str)
-        lease = self._lease
-        if value is None and lease.state.held:
-            value = lease.state.held.token.access_token
-        self._change(lease.setup, partial(removed, token=value))
-        return value
+    def _forget(self, token: AccessToken | None) -> Callable[[], None]:
+        """Forget the token in memory, or only if it is this one; gives what makes the cache forget it."""
+        if token is not None:
+            check_kind("token", token, AccessToken)
+        active = self._active
+        held = active.known().state.held
+        token = token or (held.token if held else None)
+        fact = removed(active.known().state, token)
+        active.record(fact)
+        if token:
+            active.gone = (*active.gone, Secret(token.access_token))[-_MOST_GONE:]
+        return partial(self._forget_in_cache, active, token, fact)
 
-    def _forget_in_cache(self, value: str | None) -> None:
-        """Rewrite the entry without that token; None: without any. The gate stays."""
-        setup = self._lease.setup
-        key, _ = self._traveller.known_key()
-        if key is None:
-            return
-        now = setup.now()
-        cached = setup.vault.load(key, now, draw())
-        kept = cached.held.token.access_token if cached.held else None
-        if kept is not None and value in (None, kept):
-            setup.vault.store(key, removed(cached, kept), now)
-            self._change(setup, partial(removed, token=kept))
+    def _forget_in_cache(self, active: ActiveConfiguration, token: AccessToken | None, fact: State) -> None:
+        key = None if active.cache is None else self._identity.key()
+        if active.cache is not None and key is not None:
+            active.forget(active.cache, key, token, fact)
 
-    def _after_fork(self) -> None:
-        self._mutex = threading.RLock()
-        self._flight = None
+    def _running_loop(self) -> AbstractEventLoop | None:
+        return None
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_traveller"):  # seen in the traceback of its own constructor
+        if not hasattr(self, "_identity"):  # seen in the traceback of its own constructor
             return f"{type(self).__name__}()"
-        client = self._traveller.client
-        return f"{type(self).__name__}(client_id={client.client_id!r}, token_url={client.token_url!r})"
+        client = self._identity.client
+        return f"{type(self).__name__}(client_id={client.client_id!r}, token_url={without_query(client.token_url)!r})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds a client secret, so it cannot be pickled or copied; make another")

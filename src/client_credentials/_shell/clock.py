@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-_gettime: Any = getattr(time, "clock_gettime", None)
-# CLOCK_BOOTTIME is Linux's; on macOS CLOCK_MONOTONIC goes on while the machine sleeps; elsewhere there is only one.
-_ID: Any = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+from .._core.state import Instant
 
-ticks: Final[Callable[[], float]] = partial(_gettime, _ID) if _gettime else time.monotonic
-"""The monotonic clock of SystemClock as a bare callable, for the path that is taken at every call."""
+if TYPE_CHECKING:
+    from ..protocols import Clock
+
+
+def _answering() -> Callable[[], float]:
+    """The first clock that really answers: some systems name CLOCK_BOOTTIME and refuse it."""
+    for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
+        gettime: Any = getattr(time, "clock_gettime", None)
+        number: Any = getattr(time, name, None)
+        if gettime is not None and number is not None:
+            with suppress(OSError):
+                gettime(number)
+                return partial(gettime, number)
+    return time.monotonic
+
+
+_ticks: Final = _answering()
 
 
 class SystemClock:
@@ -26,7 +41,22 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Give the seconds since some point; they never go back, and go on while the machine is suspended."""
-        return ticks()
+        return _ticks()
 
     def __repr__(self) -> str:
         return "SystemClock()"
+
+
+def read(clock: Clock) -> Instant:
+    """Read both clocks; one that raises gives NaN, and where neither gives a time the system's do."""
+    instant = Instant(_read(clock.wall), _read(clock.monotonic))
+    if math.isnan(instant.wall) and math.isnan(instant.monotonic):
+        return Instant(time.time(), _ticks())
+    return instant
+
+
+def _read(hand: Callable[[], float]) -> float:
+    try:
+        return float(hand())
+    except Exception:  # a user's clock
+        return math.nan

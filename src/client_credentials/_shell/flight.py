@@ -1,62 +1,87 @@
-"""Single flight: one request under way, and everyone who waits for what it brings."""
+"""Single flight: one token request under way, and the callers who wait for what it brings."""
 
 from __future__ import annotations
 
-import threading
+import atexit
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from .._core.lifecycle import Fail, Instant
-from .._core.model import AccessToken
-from ..configuration import SdkConfiguration
-from .state_cache import Vault
+from .._core.lifecycle import Fail
+from .._core.model import Client
+from .._core.state import Instant
+from .chain import Link
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Event
 
-Landing: TypeAlias = AccessToken | Fail
-"""What a flight brought, for all who waited."""
+    from .active import ActiveConfiguration
+
+_LONGEST_AT_EXIT: Final = 100  # milliseconds
+
+_engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
 
 
-_led: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
+class Flight(Link):
+    """A request under way, made in a thread of ours; it ends once, and its callers decide again by what is known then.
 
-
-@attrs.frozen(eq=False)
-class Setup:
-    """A configuration in use, with what is remembered of its cache; setting it again makes another one."""
-
-    configuration: SdkConfiguration
-    vault: Vault
-
-    def now(self) -> Instant:
-        """Read both clocks."""
-        clock = self.configuration.clock
-        return Instant(clock.wall(), clock.monotonic())
-
-
-@attrs.define(eq=False)
-class Flight:
-    """A request under way. It lands once; with None where its leader was interrupted, and whoever waits goes on.
-
-    `deadline` is in seconds of `time.monotonic`, whatever clock the strategy was given. `waiters` counts those for
-    whom a retry is worth it. `cause` is for the caller who led alone.
+    `deadline` is in seconds of `time.monotonic`, whatever clock the strategy was given; `asked` is when its latest
+    request was made. `loop` is the event loop of the task that began it, for a fetch that needs one.
     """
 
-    number: int
-    setup: Setup
-    deadline: float
-    waiters: int = 0
-    landing: Landing | None = None
-    cause: Exception | None = None
-    rooms: dict[AbstractEventLoop, Event] = attrs.field(factory=dict["AbstractEventLoop", "Event"], init=False)
-    """Where the tasks of each event loop wait; each room is used by the thread of its loop alone."""
-    _landed: threading.Event = attrs.field(factory=threading.Event, init=False)
-    _listeners: list[Callable[[], object]] = attrs.field(factory=list[Callable[[], object]], init=False)
-    _mutex: threading.RLock = attrs.field(factory=threading.RLock, init=False)
+    __slots__ = (
+        "_claimed",
+        "_process",
+        "_settled",
+        "_waiting",
+        "active",
+        "asked",
+        "cause",
+        "client",
+        "deadline",
+        "ended",
+        "events",
+        "has_asked",
+        "is_over",
+        "is_settled",
+        "is_unmanned",
+        "is_waited",
+        "loop",
+        "shut",
+    )
+
+    def __init__(self, active: ActiveConfiguration, client: Client, asked: Instant, deadline: float) -> None:
+        super().__init__()
+        self.active = active
+        self.client = client
+        self.asked = asked
+        self.deadline = deadline
+        self.loop: AbstractEventLoop | None = None
+        self.shut: str | None = None
+        """The cache key, where it was begun to look in the cache alone."""
+        self.cause: BaseException | None = None
+        """What the program's own code raised."""
+        self.ended: Fail | None = None
+        """The failure that it ended with."""
+        self.has_asked = False
+        """Whether a request was sent."""
+        self.is_waited = False
+        """Whether any caller waits, or did."""
+        self.is_settled = False
+        """Whether callers have their answer."""
+        self.is_over = False
+        """Whether all of it has ended."""
+        self.is_unmanned = False
+        """Whether no thread could be started for it."""
+        self.events: dict[AbstractEventLoop, Event] = {}
+        """What the tasks of each event loop wait for; each is used only by the thread of its loop."""
+        self._waiting: list[Callable[[], object]] = []
+        self._claimed: dict[None, object] = {}
+        self._settled: dict[None, object] = {}
+        self._process = os.getpid()
 
     @property
     def left(self) -> float:
@@ -64,37 +89,73 @@ class Flight:
         return self.deadline - time.monotonic()
 
     @property
-    def is_over(self) -> bool:
-        """Whether it has landed."""
-        return self._landed.is_set()
-
-    def lead(self) -> None:
-        """Note, in the context of whoever makes the request, that what it calls is part of it."""
-        _led.set((*_led.get(), self))
+    def is_gone(self) -> bool:
+        """Whether there is nothing to wait for: it is settled, or was left behind in the parent of a forked child."""
+        return self.is_settled or self.is_left_behind
 
     @property
-    def is_led_here(self) -> bool:
-        """Whether this code is called by a hook of it; unlike a thread, a context goes along into tasks."""
-        return self in _led.get()
+    def is_left_behind(self) -> bool:
+        """Whether this is a forked child, and the flight its parent's."""
+        return self._process != os.getpid()
 
-    def wait(self, seconds: float) -> None:
-        """Wait until it lands, for so many seconds at the most."""
-        self._landed.wait(max(seconds, 0.0))
+    def claim(self) -> bool:
+        """Claim it; True only the first time, so that it may be started twice and runs once."""
+        mark = object()
+        return self._claimed.setdefault(None, mark) is mark
 
-    def listen(self, listener: Callable[[], object]) -> None:
-        """Have `listener` called when it lands, in whatever thread; at once if it has landed."""
-        with self._mutex:
-            if not self.is_over:
-                self._listeners.append(listener)
-                return
-        listener()
+    def wait(self, wake: Callable[[], object]) -> None:
+        """Have `wake` called, in whatever thread, when there is reason to decide again."""
+        self.is_waited = True
+        self._waiting.append(wake)
+        if self.is_settled:
+            self.wake()
 
-    def land(self, landing: Landing | None, cause: Exception | None = None) -> None:
-        """Tell everyone what it brought."""
-        with self._mutex:
-            self.landing = landing
-            self.cause = cause
-            self._landed.set()
-            listeners, self._listeners = self._listeners, []
-        for listener in listeners:
-            listener()
+    def wake(self) -> None:
+        """Let all who wait decide again."""
+        with suppress(IndexError):
+            while True:
+                self._waiting.pop()()
+
+    def settle(self, ended: Fail | None, cause: BaseException | None = None) -> bool:
+        """Give all who wait their answer; False: it was settled before."""
+        mark = object()
+        if self._settled.setdefault(None, mark) is not mark:
+            return False
+        self.ended = ended
+        self.cause = cause
+        self.is_settled = True
+        self.wake()
+        return True
+
+    def hold_exit(self) -> None:
+        """Have the exit of this process wait until the cache has what callers got: the next process is to find it."""
+        _holding_exit[id(self)] = self
+
+    def let_exit(self) -> None:
+        """Have the exit of this process wait for this flight no longer."""
+        _holding_exit.pop(id(self), None)
+
+    def engage(self) -> None:
+        """Note in this context that what it calls is part of the flight, or waits for it."""
+        _engaged.set((*_engaged.get(), self))
+
+    @staticmethod
+    def is_engaged(client: Client) -> bool:
+        """Tell whether this code is called by a flight for that client, or interrupts a caller who waits for one.
+
+        Unlike a thread, a context goes along into tasks; and unlike a lock, it is no obstacle once the flight is over.
+        """
+        return any(
+            not flight.is_over and flight.client == client and not flight.is_left_behind for flight in _engaged.get()
+        )
+
+
+_holding_exit: Final[dict[int, Flight]] = {}
+
+
+@atexit.register
+def _wait_for_publications() -> None:
+    for _ in range(_LONGEST_AT_EXIT):
+        if all(flight.is_left_behind for flight in tuple(_holding_exit.values())):
+            break
+        time.sleep(0.001)

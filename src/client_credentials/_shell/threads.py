@@ -1,4 +1,4 @@
-"""Calls beside the caller's: in a thread that nobody waits for, and that does not delay the exit."""
+"""Daemon threads: they are never joined, and do not delay the exit."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ from collections.abc import Callable
 from contextvars import copy_context
 
 
-def run_aside(call: Callable[[], object]) -> None:
-    """Run a call that raises nothing in a thread, in the caller's context; here and now where no thread is to be had.
+def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
+    """Start a call that raises nothing in a thread, in a copy of the caller's context; False: there is no thread.
 
-    There is none when a limit is reached, or the interpreter is about to exit.
+    So it is where a limit is reached, the interpreter is about to exit, or a sub-interpreter allows none.
     """
-    thread = threading.Thread(target=copy_context().run, args=(call,), daemon=True)
     try:
-        # Thread.start waits for the new thread to run: milliseconds, where hundreds of others are busy.
+        thread = threading.Thread(target=copy_context().run, args=(call,), name=name, daemon=True)
+        # Thread.start waits for the new thread to run: milliseconds, where hundreds of others are busy. And an
+        # interrupt within it, which is Python code, would end that thread before it has begun.
         _thread.start_new_thread(_begin, (thread,))
     except RuntimeError:
-        _begin(thread)
+        return False
+    return True
+
+
+def run_aside(call: Callable[[], object], name: str = "client-credentials") -> None:
+    """The same, but here and now where there is no thread."""
+    if not start(call, name):
+        copy_context().run(call)
 
 
 def _begin(thread: threading.Thread) -> None:

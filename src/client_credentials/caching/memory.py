@@ -4,55 +4,76 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from .._core.model import CacheEntry
-from .._shell.clock import SystemClock
+from .._core.state import Instant, elapsed
+from .._shell.clock import SystemClock, read
 from .._shell.fork import survive_fork
+from .bounded import bounds_itself
 
 if TYPE_CHECKING:
     from ..protocols import Clock
 
+_CHECKED_PER_WRITE: Final = 2
+"""Entries that each write checks for their end: twice what it adds, so that what has expired does not pile up."""
+
 
 @attrs.frozen
 class _Kept:
-    """A value, which holds a token, and when its time is up by the clock of the cache."""
+    """A value, which holds a token, and when it expires by the clock of the cache."""
 
     value: str = attrs.field(repr=False)
-    end: float
+    since: Instant
+    ttl: float
+
+    def left(self, now: Instant) -> float:
+        """Give the seconds until it expires, as whichever of the two clocks has gone further says."""
+        return self.ttl - elapsed(self.since, now)
 
 
-_NOTHING = _Kept("", -math.inf)
+_NOTHING = _Kept("", Instant(0.0, 0.0), -math.inf)
 
 
+@bounds_itself
 class InMemoryCachingStrategy:
-    """Keeps entries until their time is up by its own clock, and nothing longer than the process."""
+    """Keeps entries until they expire by its own clock, and no longer than the process; it never waits or raises.
+
+    A write takes the same time with one entry or 50,000.
+    """
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock: Clock = SystemClock() if clock is None else clock
         self._entries: dict[str, _Kept] = {}
+        self._unchecked: Iterator[str] = iter(())
         # Real time, whatever the clock: a lease is for a request, and that takes real time.
         self._leases: dict[str, float] = {}
         self._mutex = RLock()
         survive_fork(self)
 
     def get(self, key: str) -> CacheEntry | None:
-        """Give what was set under the key, if its time is not up."""
+        """Return what was set under the key, unless it has expired."""
         kept = self._entries.get(key, _NOTHING)
-        left = kept.end - self._clock.monotonic()
+        left = kept.left(read(self._clock))
         return CacheEntry(kept.value, left) if left > 0 else None
 
     def set(self, key: str, value: str, ttl: float) -> None:
         """Keep a value for `ttl` seconds."""
-        now = self._clock.monotonic()
+        now = read(self._clock)
         with self._mutex:
-            self._entries = {name: kept for name, kept in self._entries.items() if kept.end > now}
-            self._entries[key] = _Kept(value, now + ttl)
+            self._entries[key] = _Kept(value, now, ttl)
+            checked = list(islice(self._unchecked, _CHECKED_PER_WRITE))
+            for name in checked:
+                if self._entries.get(name, _NOTHING).left(now) <= 0:
+                    self._entries.pop(name, None)
+            if not checked:
+                self._unchecked = iter(list(self._entries))
 
     def remove(self, key: str) -> None:
         """Forget a key, whether it is there or not."""
@@ -61,7 +82,7 @@ class InMemoryCachingStrategy:
 
     @contextmanager
     def lock(self, key: str, ttl: float) -> Generator[bool]:
-        """Try once, without waiting, to be the one who asks; the lock is lost after `ttl` seconds."""
+        """Try once to take the lock, without waiting; it is lost after `ttl` seconds."""
         now = time.monotonic()
         with self._mutex:
             mine = self._leases.get(key, now) <= now

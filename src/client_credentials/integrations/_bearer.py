@@ -1,69 +1,39 @@
-"""What a bearer token's use demands whatever the HTTP library: when it is to be renewed, where it may go (RFC 6750)."""
+"""Rules for sending bearer tokens with any HTTP library: where they may go, and when they are replaced (RFC 6750)."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, TypeVar, cast
+from urllib.parse import urlsplit
+
+from .._http.wire import is_loopback
 
 if TYPE_CHECKING:
+    from anyio import CapacityLimiter
+    from anyio.lowlevel import RunVar
+
     from .._core.model import AccessToken
+    from ..protocols import AsyncAuthStrategy, AuthStrategy
+
+T = TypeVar("T")
 
 Origin: TypeAlias = tuple[str, str | None, int | None]
 """Scheme, host and port (RFC 6454 section 4)."""
+
+REFUSED_BODY: Final = 65536
+"""How many bytes of a refused response are kept for the caller's history."""
 
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 # Quoted strings are taken whole, so that nothing inside one passes for a parameter; a name begins where a word does,
 # so that the longest header is read in one pass.
 _PARAMETER: Final = re.compile(rf'(?<!{_WORD})({_WORD}+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|({_WORD}*))')
 _PORTS: Final = {"http": 80, "https": 443}
-
-
-class Renewing(Protocol):
-    """The half of an AuthStrategy that a bearer needs, with a removal that is told which token is dead.
-
-    The SDK's interface removes whatever is in hand. A hundred callers who come back with one dead token would then
-    throw away each other's new ones; so a strategy whose removal takes no token is refused by the type checkers, and
-    when the bearer is made.
-    """
-
-    def get_or_create_access_token(self) -> AccessToken:
-        """Give a token that is good now; raises TokenError."""
-        ...
-
-    def remove_access_token(self, token: AccessToken, /) -> object:
-        """Forget this token, if it is still the one in hand."""
-        ...
-
-
-class AsyncRenewing(Protocol):
-    """The same for an event loop."""
-
-    async def get_or_create_access_token(self) -> AccessToken:
-        """Give a token that is good now; raises TokenError."""
-        ...
-
-    async def remove_access_token(self, token: AccessToken, /) -> object:
-        """Forget this token, if it is still the one in hand."""
-        ...
-
-
-S = TypeVar("S", bound=Renewing | AsyncRenewing)
-
-
-def checked(strategy: S) -> S:
-    """Give the strategy back if it can be used; raises ValueError."""
-    try:
-        inspect.signature(strategy.get_or_create_access_token).bind()
-        inspect.signature(strategy.remove_access_token).bind("token")
-    except (AttributeError, TypeError):
-        raise ValueError("strategy: an auth strategy is needed whose remove_access_token takes the token") from None
-    return strategy
-
-
-def is_asynchronous(strategy: Renewing | AsyncRenewing) -> bool:
-    """Tell which of the two a strategy is: its methods are coroutine functions, or they are not."""
-    return inspect.iscoroutinefunction(strategy.get_or_create_access_token)
+_YOUNG: Final = 10.0  # seconds
+_THREADS: Final = 40
 
 
 def asks_for_new_token(status: int, challenge: str | None) -> bool:
@@ -78,9 +48,152 @@ def asks_for_new_token(status: int, challenge: str | None) -> bool:
     return not errors or "invalid_token" in errors
 
 
+def may_replace(age: float, since_last: float | None) -> bool:
+    """Tell whether a refused token is worth replacing: not if it is new, since its successor would be refused too.
+
+    `age` is in seconds since the grant, `since_last` since a token was last replaced. The second holds where the first
+    says nothing, as the strategy's clock may be a fake one: an API that always says 401 costs at most one token
+    request in ten seconds.
+    """
+    return not 0 <= age < _YOUNG and (since_last is None or since_last >= _YOUNG)
+
+
 def origin_of(url: str) -> Origin:
     """Read the origin of an http or https URL."""
-    from urllib.parse import urlsplit
-
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+class Bearer:
+    """A strategy's tokens, for requests to one API; shared by the threads, tasks and event loops that send them.
+
+    Raises ValueError for a strategy that lacks a method, and for an `origin` that is none.
+    """
+
+    def __init__(self, strategy: AuthStrategy | AsyncAuthStrategy, origin: str | None, *, allow_http: bool) -> None:
+        for name in ("get_or_create_access_token", "remove_access_token"):
+            if not callable(getattr(strategy, name, None)):
+                raise ValueError(f"strategy: must be an auth strategy, with a method {name}")
+        self._strategy = strategy
+        self._removal_is_told = _takes_token(strategy.remove_access_token)
+        self._allow_http = allow_http
+        self._origin = None if origin is None else _checked_origin(origin)
+        if self._origin is not None:
+            self._require_safe(self._origin)
+        self._replaced: tuple[AccessToken, float] | None = None
+        self._limiter: RunVar[CapacityLimiter] | None = None
+
+    def admits(self, url: str) -> bool:
+        """Tell whether a request to a URL carries a token; raises ValueError where anyone could read it on the way."""
+        here = origin_of(url)
+        if self._origin is not None:
+            return here == self._origin
+        self._require_safe(here)
+        return True
+
+    def get(self) -> AccessToken:
+        """Give a token that is good now; raises TokenError, and ValueError for an asynchronous strategy."""
+        return cast("AccessToken", _finished(self._strategy.get_or_create_access_token()))
+
+    def report(self, token: AccessToken) -> None:
+        """Remove a token that was refused, unless it is too new for that to help."""
+        if not self._is_to_be_replaced(token):
+            return
+        if self._removal_is_told:
+            _finished(self._strategy.remove_access_token(token))
+        elif _finished(self._strategy.get_access_token()) == token:
+            _finished(self._strategy.remove_access_token())
+
+    async def get_async(self) -> AccessToken:
+        """Give a token that is good now; raises TokenError."""
+        return cast("AccessToken", await self._call(self._strategy.get_or_create_access_token))
+
+    async def report_async(self, token: AccessToken) -> None:
+        """Remove a token that was refused, unless it is too new for that to help."""
+        if not self._is_to_be_replaced(token):
+            return
+        if self._removal_is_told:
+            await self._call(self._strategy.remove_access_token, token)
+        elif await self._call(self._strategy.get_access_token) == token:
+            await self._call(self._strategy.remove_access_token)
+
+    def _require_safe(self, origin: Origin) -> None:
+        scheme, host, _ = origin
+        if scheme != "https" and not self._allow_http and not is_loopback(host or ""):
+            raise ValueError(
+                f"{scheme}://{host}: a token is sent over https or to a loopback host only (RFC 6750 section 5.3); "
+                "allow_http=True permits plain http"
+            )
+
+    def _is_to_be_replaced(self, token: AccessToken) -> bool:
+        # Without a lock, which a fork could leave taken: at worst, two refused tokens are replaced at once.
+        now = time.monotonic()
+        last, at = self._replaced or (None, None)
+        if last is not None and last.access_token == token.access_token:
+            return True
+        age = time.time() - (token.expires / 1000 - token.expires_in)
+        if not may_replace(age, None if at is None else now - at):
+            return False
+        self._replaced = token, now
+        return True
+
+    async def _call(self, method: Callable[..., object], *arguments: object) -> object:
+        """Call a method of the strategy, and await what it gives if that is to be awaited.
+
+        Anything but a coroutine function may block, so it is called in a thread, even where the token is in memory:
+        only the strategy knows whether it is.
+        """
+        # A mock of a synchronous method passes for a coroutine function, and blocks as little.
+        call = partial(method, *arguments)
+        given = call() if inspect.iscoroutinefunction(method) else await self._in_thread(call)
+        return await cast("Awaitable[object]", given) if inspect.isawaitable(given) else given
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        # anyio, since httpx runs under trio too; only asynchronous clients pay for its import.
+        from anyio import CapacityLimiter, to_thread
+        from anyio.lowlevel import RunVar
+
+        # Threads of its own: with anyio's default limiter, the endpoints of a web framework that hold all of its
+        # threads and wait for an asynchronous client would wait for each other.
+        if self._limiter is None:
+            self._limiter = RunVar("client_credentials.limiter")
+        limiter = self._limiter.get(None)
+        if limiter is None:
+            limiter = CapacityLimiter(_THREADS)
+            self._limiter.set(limiter)
+        return await to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
+
+
+def _takes_token(remove: Callable[..., object]) -> bool:
+    """Tell whether a removal can be told which token; that of the SDK's interface cannot."""
+    try:
+        inspect.signature(remove).bind("token")
+    except TypeError:
+        return False
+    return True
+
+
+def _finished(value: object) -> object:
+    """Give back what a synchronous method returned; raises ValueError for what would have to be awaited."""
+    if inspect.isawaitable(value):
+        _refuse(value)
+    return value
+
+
+def _refuse(value: object) -> NoReturn:
+    if inspect.iscoroutine(value):
+        value.close()
+    raise ValueError("strategy: must be a synchronous one for a synchronous client, such as ClientCredentialsStrategy")
+
+
+def _checked_origin(origin: str) -> Origin:
+    parts = urlsplit(origin)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in _PORTS or not parts.hostname or port == 0 or parts._replace(scheme="", netloc="").geturl():
+        raise ValueError("origin: must be https://host[:port], without a path")
+    if "@" in parts.netloc:
+        raise ValueError("origin: must not hold a user name or a password")
+    return origin_of(origin)

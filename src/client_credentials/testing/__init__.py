@@ -1,4 +1,7 @@
-"""What the tests of a program that uses access tokens need: a token endpoint on loopback and a clock that obeys."""
+"""Test doubles for programs that use access tokens: a token endpoint on loopback and a fake clock.
+
+`drills` tests token holders, `contracts` caches and strategies, `strategies` draws values with hypothesis.
+"""
 
 from __future__ import annotations
 

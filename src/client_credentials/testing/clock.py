@@ -6,7 +6,7 @@ import threading
 
 
 class FakeClock:
-    """A `Clock` whose two hands move together, or apart as they do on real machines; safe to use from any thread.
+    """A `Clock` whose two clocks move together, or apart as on real machines; safe to use from any thread.
 
     `wall` is in seconds since the epoch, `monotonic` in seconds since some point.
     """
@@ -21,15 +21,15 @@ class FakeClock:
         return self._wall
 
     def monotonic(self) -> float:
-        """Give the seconds of the hand that never goes back."""
+        """Give the seconds of the clock that never goes back."""
         return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Let time pass on both hands; raises ValueError for less than 0 seconds, as time does not go back."""
+        """Let time pass on both clocks; raises ValueError for less than 0 seconds, as time does not go back."""
         self._move(wall=seconds, monotonic=_elapsed(seconds))
 
     def step_wall(self, seconds: float) -> None:
-        """Set the wall clock alone, forwards or (with less than 0 seconds) back, as an operator or NTP does."""
+        """Set only the wall clock, forwards or (with less than 0 seconds) back, as an operator or NTP does."""
         self._move(wall=seconds, monotonic=0.0)
 
     def suspend(self, seconds: float) -> None:

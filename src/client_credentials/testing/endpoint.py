@@ -41,6 +41,8 @@ class Answer:
     """Bytes are sent as they are, with no Content-Type but yours; a mapping is sent as JSON."""
     delay: float = 0.0
     """Seconds before the first byte; the end of the server cuts them short."""
+    drip: float = 0.0
+    """Seconds after each byte, so that the answer is always under way; the end of the server cuts them short."""
     lifetime: int | None = None
     """The `expires_in` of a granted token, in seconds; None: the server's own."""
     raw: bytes | None = attrs.field(default=None, repr=_size)

@@ -22,7 +22,7 @@ _BACKLOG: Final = 4096
 
 
 class TokenServer:
-    """The token endpoint of one client, on a port of its own at 127.0.0.1, served by daemon threads.
+    """The token endpoint of one client, on a free port of 127.0.0.1, served by daemon threads.
 
     A context manager. Started again after its end it has the same `url`, as an endpoint has after an outage.
     `lifetime` is the `expires_in` of the tokens, in seconds. With an `ssl_context` the host in `url` is localhost.
@@ -57,7 +57,7 @@ class TokenServer:
         listener = socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG)
         self._port = listener.getsockname()[1]
         if self._ssl_context is not None:
-            # Each handshake is left to its connection's thread: a client that stalls in it stops nobody else.
+            # Each handshake is left to its connection's thread: a client that stalls in it stops no other.
             listener = self._ssl_context.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
         self._closing.clear()
         waker, woken = socket.socketpair()
@@ -157,25 +157,35 @@ class TokenServer:
             with contextlib.suppress(OSError), connection:
                 connection.setblocking(True)  # some systems let it inherit the listener's mode
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection.sendall(self._respond(connection))
+                self._send(connection, self._answer_to(connection))
         finally:
             with self._lock:
                 del self._conversations[connection]
 
-    def _respond(self, connection: socket.socket) -> bytes:
+    def _send(self, connection: socket.socket, answer: Answer) -> None:
+        sent = answer.encode()
+        if not answer.drip:
+            connection.sendall(sent)
+            return
+        for byte in sent:
+            connection.sendall(bytes((byte,)))
+            if self._closing.wait(answer.drip):
+                return
+
+    def _answer_to(self, connection: socket.socket) -> Answer:
         try:
             request, verdict = judge(*_receive(connection), self._client)
         except ValueError:
-            return Answer(status=400).encode()
+            return Answer(status=400)
         with self._lock:
             self._requests.append(request)
             answer = self._script.popleft() if self._script else self._default
         if self._closing.wait(answer.delay):
-            return b""
+            return Answer(raw=b"")
         if answer.raw is None and answer.body is None and answer.status == 200:
             said = self._grant(request, answer.lifetime) if verdict is None else refusal(*verdict)
             answer = attrs.evolve(answer, status=said.status, body=said.body)
-        return answer.encode()
+        return answer
 
     def _grant(self, request: ReceivedRequest, lifetime: int | None) -> Answer:
         with self._lock:

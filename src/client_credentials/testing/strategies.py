@@ -11,8 +11,9 @@ from typing import Final, Literal, TypeAlias, cast
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from .._core.client import make_client
 from .._core.entry import dump
-from .._core.lifecycle import Instant, State, backed_off, hold
+from .._core.lifecycle import failed, hold
 from .._core.model import (
     AccessToken,
     CacheEntry,
@@ -23,9 +24,19 @@ from .._core.model import (
     TokenRequest,
     TokenResponse,
 )
-from .._core.request import make_client, token_request
-from .._core.response import decode, interpret, objection, ordered
-from ..errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused, error_of, failure_of
+from .._core.refusal import with_retry_after
+from .._core.request import token_request
+from .._core.response import decode, parse_document, status_failure
+from .._core.state import EMPTY, Asked, Instant, State
+from ..errors import (
+    HookError,
+    InvalidTokenResponse,
+    TokenEndpointUnreachable,
+    TokenError,
+    TokenRefused,
+    error_of,
+    failure_of,
+)
 
 Member: TypeAlias = Literal["access_token", "token_type", "expires_in", "scope"]
 """A member of a token response that can be wrong (RFC 6749 section 5.1)."""
@@ -37,7 +48,7 @@ _texts: Final = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size
 _texts_without_colon: Final = _texts.map(lambda text: text.replace(":", "."))
 _token_texts: Final = st.text(_VISIBLE, min_size=1, max_size=40)
 _invisible: Final = st.characters(exclude_characters=_VISIBLE, exclude_categories=["Cs"])
-# Short, since the same text is often drawn twice: whoever looks for a leaked token should not find a scope.
+# Short, since the same text is often drawn twice: a search for a leaked token should not find a scope.
 _words: Final = st.text(_VISIBLE.replace('"', "").replace("\\", ""), min_size=1, max_size=5)
 _scopes: Final = st.lists(_words, min_size=1, max_size=3).map(" ".join)
 _numbers: Final = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -74,8 +85,10 @@ def token_requests(draw: DrawFn) -> TokenRequest:
         resources=draw(st.lists(st.sampled_from(("https://api.example/", "urn:example:orders")), max_size=2)),
         extra_params=draw(st.dictionaries(_texts.map("x-{}".format), _texts, max_size=2)),
         authentication=authentication,
+        has_secret=authentication is not ClientAuthentication.TLS,
     )
-    return token_request(client, draw(_texts), draw(st.floats(0.125, 60)))
+    secret = draw(_texts) if authentication is not ClientAuthentication.TLS else ""
+    return token_request(client, secret, draw(st.floats(0.125, 60)))
 
 
 @st.composite
@@ -100,6 +113,10 @@ def token_responses(draw: DrawFn, *, spoiled: Member | Literal["any"] | None = N
     return TokenResponse(200, {"Content-Type": draw(types)}, json.dumps(present).encode())
 
 
+def _is_no_list(value: object) -> bool:
+    return not isinstance(value, list)
+
+
 def _holding(bad: SearchStrategy[str]) -> SearchStrategy[str]:
     return st.tuples(st.text(_VISIBLE, max_size=8), bad, st.text(_VISIBLE, max_size=8)).map("".join)
 
@@ -111,10 +128,10 @@ _SPOILED: Final[dict[Member, SearchStrategy[object]]] = {
         st.booleans(),
         st.integers(max_value=-1),
         st.floats(-1e9, -0.001),
-        st.sampled_from(("", " 60", "60s", "+1", "-1", "1e3", "0x10", "1_000", "3599.5", "٣٦٠٠", "1" * 41)),
+        st.sampled_from((" 60", "60s", "+1", "-1", "1e3", "0x10", "1_000", "3599.5", "٣٦٠٠", "1" * 41)),
         _structures,
     ),
-    "scope": _not_texts | _holding(st.characters(categories=["Cc"])),
+    "scope": _not_texts.filter(_is_no_list) | _holding(st.characters(categories=["Cc"])),
 }
 
 
@@ -150,16 +167,22 @@ def unreachable_endpoints(draw: DrawFn) -> TokenEndpointUnreachable:
     return TokenEndpointUnreachable(reason, retryable=reasons[reason], retry_after=wait)
 
 
+def hook_errors() -> SearchStrategy[HookError]:
+    """Errors of code that the program itself brought."""
+    hooks = ("fetch", "before_request", "after_request", "response_validator", "deserializer", "client_secret")
+    return st.builds(HookError, st.sampled_from(hooks), st.sampled_from(("raised KeyError", "raised OSError")))
+
+
 def token_errors() -> SearchStrategy[TokenError]:
-    """Errors of all three kinds, as a caller may get them."""
-    return st.one_of(token_refusals(), invalid_token_responses(), unreachable_endpoints())
+    """Errors of every kind, as a caller may get them."""
+    return st.one_of(token_refusals(), invalid_token_responses(), unreachable_endpoints(), hook_errors())
 
 
 def _judged(response: TokenResponse) -> TokenError:
     """Make the error that a caller gets of an answer without a token."""
     document = decode(response)
-    outcome = document if isinstance(document, Malformed) else interpret(response, document)
-    failure = ordered(objection(response) or cast("Failure", outcome), response, wall=0.0)
+    outcome = document if isinstance(document, Malformed) else parse_document(response, document)
+    failure = with_retry_after(status_failure(response) or cast("Failure", outcome), response, wall=0.0)
     return error_of(failure, failure.retry_after)
 
 
@@ -190,8 +213,12 @@ def cache_entries(draw: DrawFn) -> CacheEntry:
     asked = Instant(token.expires / 1000 - token.expires_in, 0.0)
     age = draw(st.floats(0, 0.9)) * token.expires_in
     now = Instant(asked.wall + age, age)
-    held = hold(token, asked, RenewalPolicy(), draw(st.floats(0, 1)))
-    gate = backed_off(None, failure_of(draw(token_errors())), now, draw(st.floats(0.125, 1)))
-    state = draw(st.sampled_from((State(held=held), State(gate=gate), State(held=held, gate=gate))))
-    entry = cast("CacheEntry", dump(state, now))
+    held = hold(token, Asked.here(asked), RenewalPolicy(), draw(st.floats(0, 1)))
+    gates = (
+        failed(
+            EMPTY, failure_of(draw(token_refusals() | invalid_token_responses())), now, now, draw(st.floats(0.125, 1))
+        ),
+    )
+    state = draw(st.sampled_from((State(held=held), State(gates=gates), State(held=held, gates=gates))))
+    entry = cast("CacheEntry", dump(state, "my-key", now, RenewalPolicy()))
     return CacheEntry(entry.value, draw(st.sampled_from((entry.ttl, None))))

@@ -173,7 +173,10 @@ class Msal:
 
     def get(self) -> object:
         """Acquire a token; a failure is an answer without one."""
-        return self._acquire()["access_token"]
+        answer = self._acquire()
+        if "access_token" not in answer:
+            raise LookupError(answer.get("error"))
+        return answer["access_token"]
 
 
 class _Directory:

@@ -1,0 +1,287 @@
+"""How a token is obtained where memory has none: a pure coroutine, each of whose awaits is a command and its result.
+
+Read from top to bottom: read the secrets; look in the cache and try the lock until one of them gives something; look
+again; send, and try again while a caller waits; record, settle, publish, unlock, tell. The driver in the shell performs
+the commands, and so do the simulated fleet and the explorer of interleavings in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Final, Generic, TypeAlias, TypeVar, assert_never
+
+import attrs
+
+from .lifecycle import (
+    LOCK_MARGIN,
+    LOCKS,
+    Ask,
+    Fail,
+    Renew,
+    Serve,
+    begin,
+    decide,
+    failed,
+    granted,
+    is_overdue,
+    lost_time,
+    poll_wait,
+    reserve,
+    retry_wait,
+    timed_out,
+)
+from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
+from .request import cache_key
+from .secret import Secret
+from .state import EMPTY, Instant, State, is_shared, merge
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Done(Generic[T]):
+    """What came of a command: its value, and the time, randomness and company in which the next step is decided."""
+
+    value: T
+    now: Instant
+    """When it was done, by the two clocks."""
+    left: float
+    """The seconds until the flight's deadline, in real time; less than 0 once it has passed."""
+    dice: float
+    """A random number from 0 to 1."""
+    waited: bool
+    """Whether any caller waits."""
+    current: bool
+    """Whether no newer flight has read other secrets since."""
+
+
+class _Command(Generic[T]):
+    """Something for the driver to do."""
+
+    def __await__(self) -> Generator[Command, Done[T], Done[T]]:
+        return (yield self)
+
+
+@attrs.frozen
+class ReadSecrets(_Command[tuple[Secret, ...] | Failure]):
+    """Read the client secrets, the one to try first in front."""
+
+
+@attrs.frozen
+class LookUp(_Command[State]):
+    """Merge into memory what the cache keeps under the key, and give what is known then."""
+
+    key: str
+
+
+@attrs.frozen
+class TryLock(_Command[bool]):
+    """Try once to take a lock of the cache, for so many seconds; True too where the cache has none."""
+
+    name: str
+    ttl: float
+
+
+@attrs.frozen
+class Sleep(_Command[None]):
+    """Let so many seconds pass."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Send(_Command[Outcome]):
+    """Make the token request, with its hooks; `asked` is the moment that it counts from."""
+
+    secret: Secret
+    asked: Instant
+
+
+@attrs.frozen
+class Record(_Command[State]):
+    """Merge a fact into memory, and give what is known then."""
+
+    fact: State
+
+
+@attrs.frozen
+class Wake(_Command[None]):
+    """Let the callers who wait decide again; the flight goes on without them."""
+
+
+@attrs.frozen
+class Settle(_Command[None]):
+    """End the flight for all callers: who waits decides again, and without a token gets this failure."""
+
+    ended: Fail | None = None
+
+
+@attrs.frozen
+class Publish(_Command[None]):
+    """Merge a fact into the cache."""
+
+    key: str
+    fact: State
+
+
+@attrs.frozen
+class Unlock(_Command[None]):
+    """Give back the lock, if any was taken."""
+
+
+@attrs.frozen
+class Tell(_Command[None]):
+    """Log what was odd, and tell the log and the error handler of each failure and its wait in seconds."""
+
+    remarks: tuple[str, ...]
+    failures: tuple[tuple[Failure, float], ...]
+
+
+Command: TypeAlias = _Command[Any]
+
+_Told: TypeAlias = tuple[tuple[Failure, float], ...]
+
+_SECOND_CHOICE: Final = "the first client secret is refused (invalid_client); another of them is in use"
+
+
+async def acquire(client: Client, policy: RenewalPolicy, shut: str | None = None) -> None:
+    """Obtain a token for a client, once; whatever comes of it is in memory, in the cache, and told.
+
+    `shut` is the cache key where the gate is shut, so that there is only the cache to look in.
+    """
+    if shut is not None and await _is_served(await LookUp(shut)):
+        return
+    read = await ReadSecrets()
+    secrets = read.value
+    if not isinstance(secrets, tuple):
+        await _give_up(_Failed(secrets, begin(EMPTY, read.now), EMPTY, read), None, ())
+        return
+    told: _Told = ()
+    spare = iter(secrets[1:])
+    secret: Secret | None = secrets[0]
+    while secret is not None:
+        key = cache_key(client, secret.reveal())
+        look = await _look_and_lock(key, policy)
+        if look is None:
+            return
+        if is_overdue(look.left):  # this thread did not run for so long that no caller waits any more
+            await Settle(Fail(timed_out(policy.deadline), 0.0))
+            await Unlock()
+            return
+        sent, tried = await _send(secret, look)
+        told += tried
+        if not isinstance(sent, _Failed):
+            fact = granted(sent.value, sent.asked, policy, client.scopes, sent.done.dice)
+            await Record(fact)
+            await Settle()
+            await Publish(key, fact)
+            await Unlock()
+            remarks = sent.value.remarks if secret is secrets[0] else (*sent.value.remarks, _SECOND_CHOICE)
+            await Tell(remarks, told)
+            return
+        secret = next(spare, None) if _is_refused_secret(sent.value) else None
+        if secret is None:
+            await _give_up(sent, key, told)
+        else:
+            told += ((sent.value, 0.0),)
+            await Unlock()
+
+
+async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:
+    """Look in the cache until the lock is ours, or it is time to ask without it; None: there is nothing to ask for."""
+    look: Done[State] | None = None
+    for suffix, share in LOCKS:
+        kept_back = reserve(share, policy.deadline)
+        while not await _is_served(look := await LookUp(key)):
+            if look.left <= kept_back:
+                break
+            lock = await TryLock(key + suffix, policy.deadline + LOCK_MARGIN)
+            if lock.value:
+                # The holder before us may have published before it was free.
+                if not await _is_served(look := await LookUp(key)):
+                    return look
+                await Unlock()
+                return None
+            await Sleep(poll_wait(lock.dice, lock.left - kept_back))
+        else:
+            return None
+    return look
+
+
+async def _is_served(look: Done[State]) -> bool:
+    """Tell whether what is known leaves nothing to ask for; a token to be renewed goes to those who wait at once."""
+    decision = decide(look.value, look.now)
+    match decision:
+        case Ask():
+            return False
+        case Renew():
+            await Wake()
+            return False
+        case Serve():
+            await Settle()
+        case Fail():
+            await Settle(decision)
+        case _:
+            assert_never(decision)
+    return True
+
+
+@attrs.frozen
+class _Granted:
+    """A grant, with the moment at which it was asked for."""
+
+    value: Granted
+    asked: Instant
+    done: Done[Outcome]
+
+
+@attrs.frozen
+class _Failed:
+    """A failure, with the moment at which it was asked for, and what was known before it."""
+
+    value: Failure
+    asked: Instant
+    known: State
+    done: Done[Any]
+
+
+async def _send(secret: Secret, look: Done[State]) -> tuple[_Granted | _Failed, _Told]:
+    """Make the request, and retry it while a caller waits; gives the failures that were retried, too."""
+    known, now = look.value, look.now
+    told: _Told = ()
+    while True:
+        asked = begin(known, now)
+        done = await Send(secret, asked)
+        outcome = done.value
+        if isinstance(outcome, Granted):
+            return _Granted(outcome, asked, done), told
+        gate = failed(known, outcome, asked, done.now, done.dice)
+        wait = retry_wait(gate, len(told) + 1, done.left) if done.waited else None
+        if wait is None:
+            return _Failed(outcome, asked, known, done), told
+        known = merge(known, State(gates=(gate,)), done.now)
+        told = (*told, (outcome, gate.wait))
+        now = (await Sleep(wait)).now
+
+
+async def _give_up(failure: _Failed, key: str | None, told: _Told) -> None:
+    """Shut the gate for all who come now, here and, where the server said no, for all who share the cache."""
+    done = failure.done
+    if lost_time(done.left):
+        await Settle(Fail(failure.value, 0.0))
+        await Unlock()
+        return
+    gate = failed(failure.known, failure.value, failure.asked, done.now, done.dice)
+    # The refusal of a secret that is no longer in use says nothing of the one that is.
+    counts = done.current or not _is_refused_secret(failure.value)
+    fact = State(gates=(gate,) if counts else ())
+    await Record(fact)
+    await Settle(Fail(gate.failure, gate.wait))
+    if key is not None and counts and is_shared(gate.failure):
+        await Publish(key, fact)
+    await Unlock()
+    await Tell((), (*told, (gate.failure, gate.wait)))
+
+
+def _is_refused_secret(failure: Failure) -> bool:
+    return isinstance(failure, Refused) and failure.error == "invalid_client"

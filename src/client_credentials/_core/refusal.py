@@ -1,0 +1,147 @@
+"""What a server says when it grants no token: its code, its words, and how long it asks us to wait."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
+from typing import Final, assert_never, cast
+
+import attrs
+
+from .model import Failure, HookFailed, Malformed, Refused, TokenResponse, Unreachable
+from .redaction import Hidden, is_code
+
+SECRET_MEMBERS: Final = ("access_token", "refresh_token", "id_token")
+
+_EPOCH: Final = 1e9  # a larger number of seconds is a date
+_MOST_LOOKED_AT: Final = 64
+_DIGITS = re.compile(r"[0-9]{1,40}")
+_SECONDS = re.compile(r"[0-9]{1,40}(?:\.[0-9]{0,40})?")
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}(?![^;\s])", re.ASCII)  # never the half of one
+_TRANSIENT_CODES: Final = frozenset(("temporarily_unavailable", "server_error", "slow_down"))
+_TRANSIENT_STATUSES: Final = frozenset((408, 421, 425, 429))
+# Where servers put their words, without case and underscores: RFC 6749, Okta, Spring, FastAPI, RFC 9457, aioauth,
+# WeChat, Apigee.
+_CODES: Final = ("error", "errorcode", "errcode", "code")
+_WORDS: Final = tuple("errordescription errorsummary message detail title description msg errmsg faultstring".split())
+_RESETS: Final = ("X-RateLimit-Reset", "X-Rate-Limit-Reset", "RateLimit-Reset")
+
+
+def refusal(response: TokenResponse, said: Mapping[str, object], hidden: Hidden) -> Refused:
+    """A refusal with the server's words, wherever they stand; without any, with the kind and size of the body."""
+    hidden = hidden.beside(said.get(name) for name in SECRET_MEMBERS)
+    code, words = words_of(said)
+    uri, challenge = said.get("error_uri"), response.header("WWW-Authenticate")
+    return Refused(
+        status=response.status,
+        error=(code and hidden.shown_code(code)) or None,
+        error_description=(words and hidden.shown(words)) or None,
+        error_uri=hidden.shown(uri) or None if isinstance(uri, str) else None,
+        www_authenticate=(challenge and hidden.shown_header(challenge)) or None,
+        note=None if code or words else f"the body is {kind_of(response, hidden)}",
+        retryable=response.status >= 500 or response.status in _TRANSIENT_STATUSES or code in _TRANSIENT_CODES,
+    )
+
+
+def words_of(said: Mapping[str, object]) -> tuple[str | None, str | None]:
+    """An error's code and what is said of it, wherever they stand, one level deep."""
+    top = _plain_names(said)
+    inner = [*top.values()]
+    errors = top.get("errors")
+    if isinstance(errors, list):
+        inner += cast("list[object]", errors)[:1]
+    levels = [top, *(_plain_names(cast("Mapping[str, object]", each)) for each in inner if isinstance(each, Mapping))]
+    codes = [text for level in levels for text in _texts(level, _CODES)]
+    error = said.get("error")
+    code = error if isinstance(error, str) and error else next(filter(is_code, codes), codes[0] if codes else None)
+    words = [text for level in levels for text in _texts(level, _WORDS)]
+    words += [each for each in inner[len(top) :] if isinstance(each, str)]
+    # A sentence where a code should be is the server's words, too.
+    words += [text for text in codes if text != code]
+    return code, words[0] if words else None
+
+
+def _plain_names(members: Mapping[str, object]) -> dict[str, object]:
+    """The first members by their names, whatever the style: errorSummary and error_summary are the same."""
+    named = list(islice(members.items(), _MOST_LOOKED_AT))
+    return {str(name)[:40].lower().replace("_", "").replace("-", ""): value for name, value in reversed(named)}
+
+
+def _texts(members: Mapping[str, object], names: Collection[str]) -> Iterator[str]:
+    return (value for value in map(members.get, names) if isinstance(value, str) and value.strip())
+
+
+def kind_of(response: TokenResponse, hidden: Hidden) -> str:
+    """Size and media type of a body that cannot be quoted."""
+    kind = _MEDIA_TYPE.match(response.header("Content-Type") or "")
+    return f"{len(response.body)} bytes of {hidden.shown(kind[0]) if kind else 'no type'}"
+
+
+def with_retry_after(failure: Failure, response: TokenResponse, wall: float) -> Failure:
+    """Add the wait that the server ordered (RFC 9110 section 10.2.3); `wall` is in seconds since the epoch."""
+    wait = _retry_after(response, wall)
+    if wait is None:
+        wait = _reset(response, wall)
+    return failure if wait is None else attrs.evolve(failure, retryable=True, retry_after=max(wait, 0.0))
+
+
+def redacted_failure(failure: Failure, hidden: Hidden) -> Failure:
+    """A failure that a hook described, or that a cache kept, with every text fit to be shown."""
+
+    def fit(text: str | None) -> str | None:
+        return (text and hidden.shown(text)) or None
+
+    match failure:
+        case Refused():
+            return attrs.evolve(
+                failure,
+                error=(failure.error and hidden.shown_code(failure.error)) or None,
+                error_description=fit(failure.error_description),
+                error_uri=fit(failure.error_uri),
+                www_authenticate=(failure.www_authenticate and hidden.shown_header(failure.www_authenticate)) or None,
+                note=fit(failure.note),
+            )
+        case Malformed() | Unreachable():
+            return attrs.evolve(failure, reason=fit(failure.reason) or "")
+        case HookFailed():
+            return attrs.evolve(failure, hook=fit(failure.hook) or "", kind=fit(failure.kind) or "")
+        case _:
+            assert_never(failure)
+
+
+def _retry_after(response: TokenResponse, wall: float) -> float | None:
+    text = (response.header("Retry-After") or "").strip()
+    return float(text) if _DIGITS.fullmatch(text) else _from_now(_date(text), response, wall)
+
+
+def _reset(response: TokenResponse, wall: float) -> float | None:
+    """When the limit starts anew: seconds from now, or seconds or milliseconds since the epoch, or a date."""
+    for name in _RESETS:
+        text = (response.header(name) or "").strip()
+        # Many servers send these with every answer; the limit is reached only where nothing remains.
+        if not text or (response.status != 429 and response.header(name.replace("Reset", "Remaining")) != "0"):
+            continue
+        if not _SECONDS.fullmatch(text):
+            return _from_now(_date(text), response, wall)
+        moment = float(text)
+        return moment if moment < _EPOCH else _from_now(moment / (1000 if moment > 100 * _EPOCH else 1), response, wall)
+    return None
+
+
+def _from_now(moment: float | None, response: TokenResponse, wall: float) -> float | None:
+    """Count a moment from the answer's own Date, or by the wall clock where it has none."""
+    if moment is None:
+        return None
+    asked = _date(response.header("Date") or "")
+    return moment - (wall if asked is None else asked)
+
+
+def _date(text: str) -> float | None:
+    """Read an HTTP date (RFC 9110 section 5.6.7) as seconds since the epoch."""
+    parts = email.utils.parsedate_tz(text[:64])
+    try:
+        return None if parts is None else float(email.utils.mktime_tz(parts))
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,205 @@
+"""What is known of one client's token, and `merge`, which combines two such states.
+
+Everything known was asked for at some moment, and that moment orders it, not the moment at which it arrived. What
+`merge` makes of a state and one fact:
+
+| fact    | token                        | gates                                             |
+|---------|------------------------------|---------------------------------------------------|
+| granted | the newer one                | those that were asked for after it                |
+| failed  | as it was                    | the newest, and each ordered wait that still runs |
+| removed | none, if it is as old as it  | as they were                                      |
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from .model import AccessToken, Failure, Malformed, Refused
+
+_MOST_GATES: Final = 8
+
+
+@attrs.frozen
+class Instant:
+    """A moment by both clocks, in seconds; NaN where a clock gave none."""
+
+    wall: float
+    monotonic: float
+
+    def earlier(self, seconds: float) -> Instant:
+        """Give the moment so many seconds before."""
+        return Instant(self.wall - seconds, self.monotonic - seconds)
+
+
+def elapsed(since: Instant, now: Instant) -> float:
+    """Measure the time gone by: the larger of what the two clocks say; infinite if neither says anything.
+
+    The wall clock may be set back, the monotonic clock may stop while a machine is suspended; hardly both.
+    """
+    deltas = (now.wall - since.wall, now.monotonic - since.monotonic)
+    return max((delta for delta in deltas if delta == delta), default=float("inf"))  # NaN is not itself
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """When a request was made, which tells what came of it from what came of any other.
+
+    `stamp` is the wall clock of the host that made it, in seconds since the epoch; the same moment by the clocks of
+    this host is `at`, which may be off by what a cache rounds.
+    """
+
+    stamp: float
+    at: Instant
+
+    @classmethod
+    def here(cls, at: Instant) -> Asked:
+        """Describe a request of this host."""
+        return cls(stamp=at.wall, at=at)
+
+
+@attrs.frozen(kw_only=True)
+class Held:
+    """A token in hand, and the seconds from its request until its renewal and its end."""
+
+    token: AccessToken
+    asked: Asked
+    renewal: float
+    end: float
+    last: float
+    """The end where the server stated it; where it is assumed, the longest that the token may be served."""
+    refresh_in: float | None = None
+    """When to renew it, in seconds from its request, where the server said so."""
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether the end is assumed, since the server stated none."""
+        return self.last != self.end
+
+
+@attrs.frozen(kw_only=True)
+class Gate:
+    """The backoff after a failure: no request until `wait` seconds after `since`."""
+
+    failure: Failure
+    asked: Asked
+    since: Instant
+    wait: float
+    streak: int
+    """How many failures there were in a row, this one included."""
+
+    def remaining(self, now: Instant) -> float:
+        """Give the seconds until it opens; 0 or less once it is open."""
+        return self.wait - elapsed(self.since, now)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the server ordered this wait."""
+        return self.failure.retry_after is not None
+
+
+@attrs.frozen(kw_only=True)
+class State:
+    """All that is known of one client's token."""
+
+    held: Held | None = None
+    granted: Asked | None = None
+    """When the newest grant was asked for, though its token may be gone."""
+    gates: tuple[Gate, ...] = ()
+    removed: Asked | None = None
+    """When the newest token that was removed was asked for; it and what is older never come back."""
+
+
+EMPTY: Final = State()
+
+
+def merge(one: State, other: State, now: Instant) -> State:
+    """Put together what is known, whichever part was learnt first: commutative, associative, idempotent.
+
+    A newer grant outranks an older one while it is good, and settles every failure asked for before it. Of the gates
+    the newest stays, and each wait that the server ordered until it is over. Of one fact told with two ages, as caches
+    round, the older is taken.
+    """
+    granted = _newest(one.granted, other.granted, now)
+    removed = _newest(one.removed, other.removed, now)
+    told = [_as_old_as(granted, held, now) for held in _present(one.held, other.held)]
+    helds = {held.asked.stamp: held for held in sorted(told, key=lambda each: _age(each, now))}
+    good = [held for held in helds.values() if _age(held, now) < held.last and not _is_gone(held, removed, now)]
+    return State(
+        held=min(good, key=lambda each: (_age(each, now), *_tie(each)), default=None),
+        granted=granted,
+        gates=_gates(one.gates + other.gates, granted, now),
+        removed=removed,
+    )
+
+
+def tells_more(one: State, other: State) -> bool:
+    """Tell whether one state holds other facts than the other; not whether they are told with other ages."""
+    return _facts(one) != _facts(other)
+
+
+def publishable(state: State) -> State:
+    """Leave out what concerns only this process: failures of its network, trust store, proxy, hooks and clocks."""
+    return attrs.evolve(state, gates=tuple(gate for gate in state.gates if is_shared(gate.failure)))
+
+
+def is_shared(failure: Failure) -> bool:
+    """Tell whether the server said it, so that it concerns all who share the cache."""
+    return isinstance(failure, Refused | Malformed)
+
+
+def _facts(state: State) -> tuple[Any, ...]:
+    gates = tuple((gate.asked.stamp, gate.failure) for gate in state.gates)
+    return *(asked and asked.stamp for asked in (state.held and state.held.asked, state.granted, state.removed)), gates
+
+
+def _present(*helds: Held | None) -> list[Held]:
+    return [held for held in helds if held is not None]
+
+
+def _as_old_as(granted: Asked | None, held: Held, now: Instant) -> Held:
+    """Take a token for as old as its grant is known to be: a cache may tell it younger once memory has dropped it."""
+    if granted is None or granted.stamp != held.asked.stamp or _age(held, now) >= elapsed(granted.at, now):
+        return held
+    return attrs.evolve(held, asked=granted)
+
+
+def _age(fact: Held | Gate, now: Instant) -> float:
+    return elapsed(fact.asked.at, now)
+
+
+def _tie(held: Held) -> tuple[Any, ...]:
+    return held.asked.stamp, held.last, held.renewal, held.token.access_token
+
+
+def _is_gone(held: Held, removed: Asked | None, now: Instant) -> bool:
+    if removed is None:
+        return False
+    return held.asked.stamp == removed.stamp or _age(held, now) >= elapsed(removed.at, now)
+
+
+def _newest(one: Asked | None, other: Asked | None, now: Instant) -> Asked | None:
+    if one is None or other is None:
+        return one or other
+    older, newer = sorted((one, other), key=lambda asked: (-elapsed(asked.at, now), asked.stamp))
+    return older if older.stamp == newer.stamp else newer
+
+
+def _gates(gates: tuple[Gate, ...], granted: Asked | None, now: Instant) -> tuple[Gate, ...]:
+    def rank(gate: Gate) -> tuple[Any, ...]:
+        return -_age(gate, now), gate.remaining(now), gate.streak, gate.asked.stamp, repr(gate.failure)
+
+    newest_first = sorted(gates, key=rank, reverse=True)
+    facts = {(gate.asked.stamp, repr(gate.failure)): gate for gate in newest_first}  # of one fact the oldest is last
+    settled = float("inf") if granted is None else elapsed(granted.at, now)
+    newest: list[Gate] = []
+    longest = 0.0
+    for gate in sorted(facts.values(), key=rank, reverse=True):
+        if _age(gate, now) >= settled or (granted is not None and gate.asked.stamp == granted.stamp):
+            continue
+        left = gate.remaining(now) if gate.is_ordered else 0.0
+        if not newest or left > longest:
+            newest.append(gate)
+        longest = max(longest, left)
+    return tuple(newest[:_MOST_GATES])

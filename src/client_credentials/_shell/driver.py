@@ -1,0 +1,210 @@
+"""The driver of a flight: performs the commands of an acquisition, and reads the clocks after each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import CancelledError
+from inspect import isawaitable, iscoroutine
+from typing import Any, Final, TypeVar, cast
+
+from .._core.acquisition import (
+    Command,
+    Done,
+    LookUp,
+    Publish,
+    ReadSecrets,
+    Record,
+    Send,
+    Settle,
+    Sleep,
+    Tell,
+    TryLock,
+    Unlock,
+    Wake,
+    acquire,
+)
+from .._core.model import Client, Failure, Granted, HookFailed, Outcome, TokenRequest, without_query
+from .._core.secret import Secret
+from ..configuration import SdkConfiguration, is_coroutine_function
+from ..errors import TokenEndpointUnreachable, error_of
+from . import log
+from .dice import dice
+from .flight import Flight
+from .identity import Identity
+from .request import Attempted, Fetch, attempt
+
+T = TypeVar("T")
+
+
+_NO_LOOP: Final = "no event loop is left to run fetch in"
+_SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clients
+
+
+def fly(identity: Identity, flight: Flight) -> None:
+    """Make a flight in a thread of ours."""
+    driver = _Driver(identity, flight, BaseException)  # there is nothing to exit from
+    run(driver.drive(driver.fetch_in_thread))
+
+
+async def fly_here(identity: Identity, flight: Flight) -> None:
+    """Make a flight in the caller's thread, since there is no other; only what interrupts it is raised."""
+    driver = _Driver(identity, flight, Exception)
+    await driver.drive(flight.active.configuration.fetch)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that waits for nothing; a fetch that does wait gets an error: there is no loop."""
+    try:
+        coroutine.send(None)
+        while True:
+            coroutine.throw(TokenEndpointUnreachable(_NO_LOOP))
+    except StopIteration as stop:
+        return cast("T", stop.value)
+
+
+def tell(client: Client, configuration: SdkConfiguration, failure: Failure, wait: float) -> None:
+    """Log a failure and call the error handler; what either raises goes no further."""
+    error = error_of(failure, wait, client)
+    log.warn("%s", error)
+    try:
+        configuration.error_handler(error)
+    except BaseException as raised:  # the program's code, in a thread of ours
+        log.warn("error_handler raised %s", type(raised).__name__)
+
+
+class _Driver:
+    """The world of one flight."""
+
+    def __init__(self, identity: Identity, flight: Flight, caught: type[BaseException]) -> None:
+        self._identity = identity
+        self._flight = flight
+        self._caught = caught
+        self._keys: tuple[str, ...] = ()
+        self._cause: BaseException | None = None
+        self._unlock: Callable[[], object] | None = None
+
+    async def drive(self, fetch: Fetch) -> None:
+        """Perform one command after the other, until there is none."""
+        flight, active = self._flight, self._flight.active
+        flight.engage()
+        machine = acquire(self._identity.client, self._identity.policy, flight.shut)
+        done: Done[Any] | None = None
+        try:
+            while True:
+                command = cast("Command", machine.send(done))
+                value = await self._send(command, fetch) if isinstance(command, Send) else self._perform(command)
+                current = set(self._identity.keys) == set(self._keys)
+                done = Done(value, active.now(), flight.left, dice(), flight.is_waited, current)
+        except StopIteration:
+            pass
+        finally:
+            flight.settle(None)
+            self._give_back()
+            flight.is_over = True
+
+    def _perform(self, command: Command) -> object:
+        active = self._flight.active
+        match command:
+            case ReadSecrets():
+                return self._read_secrets()
+            case LookUp(key=key):
+                return active.look(key)
+            case TryLock(name=name, ttl=ttl):
+                self._unlock = active.cache.try_lock(name, ttl) if active.cache else _nothing
+                return self._unlock is not None
+            case Sleep(seconds=seconds):
+                time.sleep(seconds)
+            case Record(fact=fact):
+                return active.record(fact)
+            case Wake():
+                self._flight.wake()
+            case Settle(ended=ended):
+                self._flight.hold_exit()
+                return self._flight.settle(ended, self._cause)
+            case Publish(key=key, fact=fact):
+                active.publish(key, fact)
+            case Unlock():
+                self._give_back()
+            case Tell(remarks=remarks, failures=failures):
+                self._tell(remarks, failures)
+            case _:
+                raise TypeError(command)
+        return None
+
+    def _read_secrets(self) -> tuple[Secret, ...] | Failure:
+        try:
+            read = self._identity.read_secrets()
+        except self._caught as error:
+            read = Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
+        self._keys = self._identity.keys
+        if isinstance(read, tuple):
+            return read
+        self._cause = read.cause
+        return cast("Failure", read.outcome)
+
+    async def _send(self, command: Send, fetch: Fetch) -> Outcome:
+        flight, active = self._flight, self._flight.active
+        flight.asked = command.asked
+        flight.has_asked = True
+        attempted = await attempt(
+            self._identity.client,
+            command.secret,
+            active.configuration,
+            fetch,
+            max(flight.left, _SHORTEST_TIMEOUT),
+            active.tokens,
+            self._caught,
+        )
+        self._cause = attempted.cause
+        if isinstance(attempted.outcome, Granted):
+            self._identity.prefer(command.secret)
+        return attempted.outcome
+
+    def fetch_in_thread(self, request: TokenRequest) -> object:
+        """Call the fetch; what it awaits runs in the event loop of a task that waits, while this thread waits too."""
+        fetch = self._flight.active.configuration.fetch
+        if not is_coroutine_function(fetch):
+            fetched = fetch(request)
+            if not isawaitable(fetched):
+                return fetched
+        else:
+            fetched = None
+        loops = (self._flight.loop, *self._flight.events)
+        loop = next((loop for loop in loops if loop is not None and loop.is_running()), None)
+        if loop is None:
+            if iscoroutine(fetched):
+                fetched.close()
+            raise TokenEndpointUnreachable(_NO_LOOP)
+        from asyncio import run_coroutine_threadsafe  # imported already where there is an event loop
+
+        future = run_coroutine_threadsafe(_awaited(fetch, request, fetched), loop)
+        try:
+            return future.result(max(self._flight.left, 0.0))
+        except (TimeoutError, CancelledError):
+            if future.done() and not future.cancelled():
+                raise
+            future.cancel()
+            raise TokenEndpointUnreachable("fetch was cancelled or timed out") from None
+
+    def _tell(self, remarks: tuple[str, ...], failures: tuple[tuple[Failure, float], ...]) -> None:
+        client = self._identity.client
+        for remark in self._identity.news(remarks):
+            log.warn("%s: %s", without_query(client.token_url), remark)
+        for failure, wait in failures:
+            tell(client, self._flight.active.configuration, failure, wait)
+
+    def _give_back(self) -> None:
+        unlock, self._unlock = self._unlock, None
+        if unlock is not None:
+            unlock()
+        self._flight.let_exit()
+
+
+async def _awaited(fetch: Fetch, request: TokenRequest, fetched: object) -> object:
+    fetched = fetch(request) if fetched is None else fetched
+    return await cast("Awaitable[object]", fetched) if isawaitable(fetched) else fetched
+
+
+def _nothing() -> None:
+    pass

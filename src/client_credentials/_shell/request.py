@@ -1,0 +1,143 @@
+"""One token request with its hooks, as an outcome: what hooks raise and servers do becomes a value."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from inspect import isawaitable
+from typing import TypeAlias, cast
+
+import attrs
+
+from .._core.client import check_secret
+from .._core.model import (
+    Client,
+    Failure,
+    HookFailed,
+    Malformed,
+    Outcome,
+    Refused,
+    TokenRequest,
+    TokenResponse,
+    Unreachable,
+)
+from .._core.redaction import NOTHING, Hidden
+from .._core.refusal import redacted_failure, with_retry_after
+from .._core.request import credentials_note, hidden_of, token_request
+from .._core.response import decode, parse_document, status_failure
+from .._core.secret import NO_SECRET, Secret
+from .._http.fetch import Urllib3Fetch
+from ..configuration import HIDDEN, SdkConfiguration, accept_success, json_object
+from ..errors import TokenError, failure_of
+from .clock import read
+
+codecs.lookup("utf-8-sig")  # imported on its first use, which must not be within a request
+
+Fetch: TypeAlias = Callable[[TokenRequest], object | Awaitable[object]]
+
+
+@attrs.frozen
+class Attempted:
+    """The outcome of a request, and the exception of the program's code that caused it."""
+
+    outcome: Outcome
+    cause: BaseException | None = None
+
+
+def read_secret(source: Secret) -> Secret | Attempted:
+    """Read the current secret; a callable that fails, or gives what cannot be sent, makes a failed attempt."""
+    if source is NO_SECRET:
+        return source
+    try:
+        value = source.reveal()
+    except TokenError as error:
+        return Attempted(redacted_failure(failure_of(error), NOTHING))
+    except Exception as error:  # the program's code
+        return Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
+    try:
+        return Secret(check_secret(value))
+    except ValueError as error:
+        return Attempted(HookFailed(hook="client_secret", kind=str(error).removeprefix("client_secret ")))
+
+
+async def attempt(
+    client: Client,
+    secret: Secret,
+    configuration: SdkConfiguration,
+    fetch: Fetch,
+    seconds: float,
+    tokens: Callable[[], Iterable[str]],
+    caught: type[BaseException] = Exception,
+) -> Attempted:
+    """Make one token request, in so many seconds; an error repeats neither the secret nor one of these tokens.
+
+    `fetch` is the configuration's, or what brings it into the event loop that it needs. Of what the program's code
+    raises, `caught` is a failure.
+    """
+    # No frame that calls the program's code has a bare secret among its locals: tracebacks may show them.
+    request = token_request(client, secret.reveal(), seconds)
+    hidden = hidden_of(client, secret, tokens)
+    response: TokenResponse | None = None
+    outcome: Outcome
+    cause: BaseException | None = None
+    stage = "before_request"
+    context = HIDDEN.set(hidden)
+    try:
+        configuration.before_request(request)
+        stage = "fetch"
+        fetched = fetch(request)
+        fetched = await cast("Awaitable[object]", fetched) if isawaitable(fetched) else fetched
+        if not isinstance(fetched, TokenResponse):
+            return Attempted(
+                HookFailed(hook="fetch", kind=f"returned {type(fetched).__name__}, expected TokenResponse")
+            )
+        response = fetched
+        stage = "after_request"
+        configuration.after_request(request, response)
+        stage = "response_validator"
+        failure = _validated(response, configuration, hidden)
+        stage = "deserializer"
+        outcome = failure or _read(response, configuration, client.scopes, hidden)
+    except TokenError as error:
+        # What our own fetch says is made of constants.
+        constant = stage == "fetch" and isinstance(configuration.fetch, Urllib3Fetch)
+        outcome = failure_of(error) if constant else _described(error, response, hidden)
+    except caught as error:  # the program's code
+        outcome = HookFailed(hook=stage, kind=f"raised {type(error).__name__}")
+        cause = error
+    finally:
+        HIDDEN.reset(context)
+    if response is None:
+        return Attempted(outcome, cause)
+    if response.status >= 400 and (isinstance(outcome, Malformed) or stage == "deserializer"):
+        # The program's validator let it pass, and there was no token in it, or none that its deserializer could read.
+        outcome = status_failure(response, hidden) or outcome
+    if isinstance(outcome, Refused) and (note := credentials_note(client, outcome, secret.reveal())):
+        outcome = attrs.evolve(outcome, note="; ".join(filter(None, (outcome.note, note))))
+    if isinstance(outcome, Refused | Malformed | Unreachable):
+        outcome = with_retry_after(outcome, response, read(configuration.clock).wall)
+    return Attempted(outcome, cause)
+
+
+# What the default collaborators find wrong is taken as a value, since their exceptions quote the server as it is.
+
+
+def _validated(response: TokenResponse, configuration: SdkConfiguration, hidden: Hidden) -> Failure | None:
+    if configuration.response_validator is accept_success:
+        return status_failure(response, hidden)
+    configuration.response_validator(response)
+    return None
+
+
+def _read(response: TokenResponse, configuration: SdkConfiguration, asked: Collection[str], hidden: Hidden) -> Outcome:
+    if configuration.deserializer is not json_object:
+        return parse_document(response, configuration.deserializer(response), asked, hidden)
+    document = decode(response, hidden)
+    return document if isinstance(document, Malformed) else parse_document(response, document, asked, hidden)
+
+
+def _described(error: TokenError, response: TokenResponse | None, hidden: Hidden) -> Failure:
+    """The failure that a hook's exception describes; our own words stay, where one of the defaults raised it."""
+    failure = failure_of(error)
+    ours = response is not None and failure in (status_failure(response, hidden), decode(response, hidden))
+    return failure if ours else redacted_failure(failure, hidden)

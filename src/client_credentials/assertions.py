@@ -1,0 +1,102 @@
+"""Assertions in place of a client secret (RFC 7523 section 2.2), for `client_authentication=ASSERTION`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from ._core.secret import Secret
+
+_LONGEST: Final = 65536
+
+
+class AssertionFile:
+    """The assertion in a file that the platform renews: the token of a Kubernetes service account, or of a CI job.
+
+    Given as `client_secret`, it reads the file for each token request. Raises OSError where the file cannot be read,
+    and ValueError where it is empty, longer than 64 KiB or not ASCII; both name the path, neither shows what it holds.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+
+    def __call__(self) -> str:
+        """Read the assertion."""
+        return _read(self._path, "assertion")
+
+    def __repr__(self) -> str:
+        return f"AssertionFile({str(self._path)!r})"
+
+
+class PrivateKeyJwt:
+    """Signs a new assertion for each token request (RFC 7523 section 3; `private_key_jwt` in OpenID Connect).
+
+    Given as `client_secret`. `key` is a private key as PEM text, or the path of a PEM file, which is read for each
+    request, so that it may be rotated. `audience` is the URL of the token endpoint, or of the issuer where the server
+    wants that. `algorithm` is the server's choice, such as "RS256", "PS256" or "ES256". `key_id` goes into the header
+    `kid`, by which the server finds the public key. An assertion is good for `lifetime` seconds, and used once.
+
+    Needs the extra `jwt` (PyJWT with cryptography). Raises ValueError for a key that is none or does not fit the
+    algorithm, when it is made where the key is text, else at the request; no error shows the key.
+    """
+
+    def __init__(
+        self,
+        key: str | os.PathLike[str],
+        *,
+        client_id: str,
+        audience: str,
+        algorithm: str,
+        key_id: str | None = None,
+        lifetime: float = 60.0,
+    ) -> None:
+        is_text = isinstance(key, str) and "-----BEGIN" in key
+        self._key = Secret(str(key) if is_text else partial(_read, Path(key), "key"))
+        del key  # a traceback may show it
+        import jwt
+
+        self._jwt = jwt
+        if not lifetime > 0:
+            raise ValueError("lifetime: must be more than 0 seconds")
+        self._claims = {"iss": client_id, "sub": client_id, "aud": audience}
+        self._algorithm = algorithm
+        self._headers = None if key_id is None else {"kid": key_id}
+        self._lifetime = lifetime
+        if is_text:
+            self()
+
+    def __call__(self) -> str:
+        """Sign an assertion."""
+        now = time.time()
+        claims = {**self._claims, "iat": int(now), "exp": int(now + self._lifetime), "jti": secrets.token_urlsafe(16)}
+        key = self._key.reveal()
+        try:
+            return self._jwt.encode(claims, key, self._algorithm, self._headers)
+        except Exception as error:  # PyJWT's, cryptography's; some quote what they were given
+            kind = type(error).__name__
+        finally:
+            del key
+        raise ValueError(f"key: must be a private key in PEM that fits {self._algorithm} ({kind})")
+
+    def __repr__(self) -> str:
+        return f"PrivateKeyJwt(client_id={self._claims['sub']!r}, algorithm={self._algorithm!r})"
+
+
+def _read(path: Path, what: str) -> str:
+    with path.open("rb") as file:
+        content = file.read(_LONGEST + 1)
+    text = content.decode("utf-8", "replace").strip()
+    if not text:
+        problem = "is empty"
+    elif len(content) > _LONGEST:
+        problem = f"is longer than {_LONGEST} bytes"
+    elif not text.isascii():
+        problem = "is not ASCII text"
+    else:
+        return text
+    del content, text  # a traceback may show them
+    raise ValueError(f"{path}: the {what} in it {problem}")

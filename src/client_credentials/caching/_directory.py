@@ -1,0 +1,138 @@
+"""A private directory of this user: opened once, without following a link; all else is relative to it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+# Never through a link, never waiting for the other end of a pipe; a platform without a flag has no such danger.
+_CAREFUL: Final[int] = sum(getattr(os, flag, 0) for flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+_DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0)
+_IS_RELATIVE: Final = os.open in os.supports_dir_fd
+"""Whether files can be named relative to an open directory; not on Windows, where paths have to do."""
+
+_GROUP_OR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_THEIR_WRITING = stat.S_IWGRP | stat.S_IWOTH
+_PAUSES = (0.01, 0.05)  # seconds before another try to replace a file that somebody has open, on Windows
+
+
+class UnsafeDirectory(PermissionError):
+    """Other users may change the directory."""
+
+
+@attrs.frozen
+class Directory:
+    """An open directory, or one by its path where there are no open ones."""
+
+    _path: str
+    _descriptor: int | None
+
+    def open(self, name: str, flags: int) -> int:
+        """Open or make a file, never a link; what is made is private to this user. Raises OSError."""
+        return os.open(self._at(name), flags | _CAREFUL, 0o600, dir_fd=self._descriptor)
+
+    def open_own(self, name: str, flags: int) -> int | None:
+        """The same; None: what is there is no file, or not private to this user."""
+        descriptor = self.open(name, flags)
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and _is_ours(status, _GROUP_OR_OTHERS):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def status(self, name: str) -> os.stat_result:
+        """Look at a file, or at the link that is there."""
+        return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+
+    def is_own(self, status: os.stat_result) -> bool:
+        """Tell whether this is a regular file of this user's."""
+        return stat.S_ISREG(status.st_mode) and _is_ours(status, 0)
+
+    def needed_until(self, name: str, moment: float) -> None:
+        """Note on a file until when it is needed, in seconds since the epoch."""
+        os.utime(self._at(name), (moment, moment), dir_fd=self._descriptor)
+
+    def replace(self, source: str, target: str) -> None:
+        """Give a file another's name; readers find the one or the other."""
+        for pause in _PAUSES:
+            try:
+                self._replace(source, target)
+            except PermissionError:
+                time.sleep(pause)
+            else:
+                return
+        self._replace(source, target)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._at(name), dir_fd=self._descriptor)
+
+    def names(self, most: int) -> list[str]:
+        """List what is there, but no more than so many names."""
+        with os.scandir(self._path if self._descriptor is None else self._descriptor) as found:
+            return [each.name for each in islice(found, most)]
+
+    def _replace(self, source: str, target: str) -> None:
+        descriptor = self._descriptor
+        os.replace(self._at(source), self._at(target), src_dir_fd=descriptor, dst_dir_fd=descriptor)
+
+    def _at(self, name: str) -> str:
+        return os.path.join(self._path, name) if self._descriptor is None else name  # noqa: PTH118
+
+
+@contextmanager
+def opened(path: Path) -> Generator[Directory]:
+    """Open a directory; raises UnsafeDirectory if it is not fit for secrets."""
+    descriptor = _open(path) if _IS_RELATIVE else None
+    try:
+        status = path.lstat() if descriptor is None else os.fstat(descriptor)
+        if not stat.S_ISDIR(status.st_mode):
+            raise _not_a_directory(path)
+        if not _is_ours(status, _THEIR_WRITING):
+            raise UnsafeDirectory(errno.EPERM, "another user owns it, or others may write to it", str(path))
+        yield Directory(str(path), descriptor)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def make(path: Path) -> None:
+    """Make a directory and its missing parents, each private to this user."""
+    try:
+        path.mkdir(0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        make(path.parent)
+        path.mkdir(0o700, exist_ok=True)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | _DIRECTORY | _CAREFUL)
+    except NotADirectoryError:
+        # Something on the way to it may be a file as well; then there is no directory that could be unsafe.
+        if os.path.lexists(path):
+            raise _not_a_directory(path) from None
+        raise
+
+
+def _not_a_directory(path: Path) -> UnsafeDirectory:
+    return UnsafeDirectory(errno.ENOTDIR, "not a directory, or a link to one", str(path))
+
+
+def _is_ours(status: os.stat_result, forbidden: int) -> bool:
+    """Tell whether it is this user's, and no other user has these rights to it; Windows has no such rights."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return status.st_uid == os.geteuid() and not status.st_mode & forbidden

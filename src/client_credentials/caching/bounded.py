@@ -1,0 +1,177 @@
+"""A bound around every cache: its failures and delays are misses, and cost half a second at most."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from typing import Final, TypeVar, cast
+
+import attrs
+
+from .._core.model import CacheEntry
+from .._shell.circuit_breaker import BUDGET, CircuitBreaker, Future, start, taken_lock
+from .._shell.fork import survive_fork
+from ..protocols import CachingStrategy, LockingCachingStrategy
+
+TypeT = TypeVar("TypeT", bound=type)
+
+
+@attrs.define(eq=False)
+class _Hold:
+    """A lock of a cache, taken and given back in one thread, as locks of threads and many locks of files must be."""
+
+    _open: Callable[[], AbstractContextManager[bool]]
+    taken: Future[bool]
+    given_back: Future[None] = attrs.field(factory=lambda: Future[None](0.0, is_probe=False))
+    _caller: int = attrs.field(factory=threading.get_ident, init=False)
+    _process: int = attrs.field(factory=os.getpid, init=False)
+    _is_wanted: threading.Lock = attrs.field(factory=taken_lock, init=False)
+    """Released when the lock is no longer wanted."""
+    _lock: list[AbstractContextManager[bool]] = attrs.field(factory=list[AbstractContextManager[bool]], init=False)
+
+    def run(self) -> None:
+        """Take the lock, and keep it until it is no longer wanted; where there is no thread, `give_back` does that."""
+        self.taken.run(self._take)
+        if self.taken.result and self._is_inline:
+            return
+        if self.taken.result:
+            self._is_wanted.acquire()
+        self.given_back.run(self._leave)
+
+    def give_back(self, future: Future[None]) -> None:
+        """Give the lock back, now or when it comes at last; the future tells how that went."""
+        self.given_back = future
+        self._is_wanted.release()
+        if self.taken.result and self._is_inline:
+            future.run(self._leave)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child, and the lock is its parent's."""
+        return self._process != os.getpid()
+
+    @property
+    def _is_inline(self) -> bool:
+        return self.taken.thread == self._caller
+
+    def _take(self) -> bool:
+        lock = self._open()
+        mine = bool(lock.__enter__())
+        self._lock.append(lock)
+        return mine
+
+    def _leave(self) -> None:
+        for lock in self._lock:
+            lock.__exit__(None, None, None)
+
+
+@attrs.frozen(eq=False)
+class BoundedCache:
+    """A cache whose failures and delays are misses, and whose lock is free while it fails."""
+
+    _cache: CachingStrategy = attrs.field(repr=False)
+    _breaker: CircuitBreaker
+
+    def get(self, key: str) -> CacheEntry | None:
+        """Return what is kept under the key; None where that cannot be had in time."""
+        return self._breaker.call("get", partial(_checked_entry, self._cache, key), None)
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        """Keep a value for `ttl` seconds, if the cache can."""
+        self._breaker.call("set", partial(_set_in_time, self._cache, key, value, ttl), None)
+
+    def remove(self, key: str) -> None:
+        """Forget a key, if the cache can."""
+        self._breaker.call("remove", partial(self._cache.remove, key), None)
+
+    @contextmanager
+    def lock(self, key: str, ttl: float) -> Generator[bool]:
+        """Try once to take the lock; True where the cache has none or fails: a token matters more than a request."""
+        # isinstance would ask for every method of the protocol, which takes longer than all else here.
+        taken = self._breaker.admit() if hasattr(self._cache, "lock") else None
+        if taken is None:
+            yield True
+            return
+        hold = _Hold(partial(cast("LockingCachingStrategy", self._cache).lock, key, ttl), taken)
+        start(hold.run)
+        is_known = False
+        try:
+            is_known = self._breaker.settle("lock", taken)
+            yield taken.result is True or not is_known
+        finally:
+            if not hold.is_inherited:
+                self._give_back(hold, is_known and taken.result is True)
+
+    def _give_back(self, hold: _Hold, is_mine: bool) -> None:
+        future = self._breaker.admit() if is_mine else None
+        hold.give_back(future or hold.given_back)
+        if future is not None:
+            self._breaker.settle("lock", future)
+
+
+def _set_in_time(cache: CachingStrategy, key: str, value: str, ttl: float) -> None:
+    began = time.monotonic()
+    cache.set(key, value, ttl)
+    if (
+        time.monotonic() - began > BUDGET
+    ):  # the entry may have been kept late, and would be taken for younger than it is
+        cache.remove(key)
+
+
+def _checked_entry(cache: CachingStrategy, key: str) -> CacheEntry | None:
+    found = cast("object", cache.get(key))
+    if found is None or (isinstance(found, CacheEntry) and type(found.value) is str):
+        return found
+    raise TypeError("get must return a CacheEntry or None")
+
+
+class _Breakers:
+    """The breaker of each cache object, by its identity: it may be unhashable, or equal to another one."""
+
+    def __init__(self) -> None:
+        self._by_id = weakref.WeakValueDictionary[int, CircuitBreaker]()
+        self._mutex = threading.RLock()
+        survive_fork(self)
+
+    def of(self, cache: CachingStrategy) -> CircuitBreaker:
+        """Return the breaker that all who use this object share."""
+        with self._mutex:
+            breaker = self._by_id.get(id(cache))
+            if breaker is None:
+                breaker = self._by_id[id(cache)] = self._make(cache)
+            return breaker
+
+    def _make(self, cache: CachingStrategy) -> CircuitBreaker:
+        breaker = CircuitBreaker(type(cache).__name__)
+        # It lives as long as the cache; where there are no weak references to one, as long as a strategy that uses it.
+        with suppress(TypeError):
+            weakref.finalize(cache, self._by_id.pop, id(cache), breaker).atexit = False
+        return breaker
+
+    def _after_fork(self) -> None:
+        self._mutex = threading.RLock()
+
+
+_breakers: Final = _Breakers()
+_bounded_types: Final[set[type]] = set()
+
+
+def bounds_itself(cls: TypeT) -> TypeT:
+    """Mark a class, but not those derived from it, as one whose methods neither raise nor hang."""
+    _bounded_types.add(cls)
+    return cls
+
+
+def bounded(cache: CachingStrategy) -> LockingCachingStrategy:
+    """Wrap a cache so that whatever it does costs half a second once in a while, and never an error.
+
+    All who wrap the same object share its circuit breaker.
+    """
+    if type(cache) in _bounded_types:
+        return cast("LockingCachingStrategy", cache)
+    return BoundedCache(cache, _breakers.of(cache))

@@ -1,0 +1,127 @@
+"""What the fetches over other HTTP libraries share: the deadline, the bounded body, and one verdict for one event."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from http.client import IncompleteRead
+from socket import gaierror
+from ssl import SSLError
+from typing import TYPE_CHECKING, Final, cast
+
+from .._core.model import Failure, Malformed, TokenResponse
+from .._http.response import token_response
+from .._http.verdict import failure_of
+from .._http.wire import ExchangeFailed
+from ..errors import error_of
+
+if TYPE_CHECKING:
+    import urllib3
+
+    from .._http.wire import Exchange
+
+MAX_BODY: Final = 1048576
+"""How many bytes of a response are read."""
+
+
+def unwrapped(outcome: TokenResponse | Failure) -> TokenResponse:
+    """Give the response; raises the TokenError of a failure, without a cause or a context."""
+    if isinstance(outcome, TokenResponse):
+        return outcome
+    raise error_of(outcome)
+
+
+def received(status: int, headers: Mapping[str, str], pieces: Iterator[bytes], exchange: Exchange) -> TokenResponse:
+    """Read a response to its end; raises what `pieces` raises, and ExchangeFailed, for one that grants a token."""
+    return token_response(cast("urllib3.BaseHTTPResponse", _Recorded(status, headers, pieces)), exchange, MAX_BODY)
+
+
+async def received_async(
+    status: int, headers: Mapping[str, str], pieces: AsyncIterator[bytes], exchange: Exchange
+) -> TokenResponse:
+    """Read a response to its end, in an event loop."""
+    received(status, headers, iter(()), exchange)  # the headers may say enough
+    body, failure = io.BytesIO(), None
+    try:
+        async with asyncio.timeout(exchange.ends - time.monotonic()):
+            while body.write(await anext(pieces, b"")) and body.tell() <= MAX_BODY:
+                pass
+    except Exception as error:
+        failure = error
+    body.seek(0)
+    return received(status, headers, _replayed(body, failure), exchange)
+
+
+def diagnosed(error: Exception, exchange: Exchange) -> Failure:
+    """Say what an exception of httpx, httpx2 or aiohttp means, as our own fetch says it."""
+    root = _root(error)
+    names = {kind.__name__ for each in (root, error) for kind in type(each).__mro__}
+    if isinstance(root, gaierror):
+        peer = exchange.proxy or exchange.host
+        exchange.stage = f"lookup of {peer.role}{peer.name}"
+    elif "ClientConnectorError" in names and not isinstance(root, SSLError | ConnectionResetError):
+        exchange.stage = f"connect to {exchange.host}"
+    if isinstance(root, TimeoutError):
+        return failure_of(TimeoutError(), exchange)  # its cause is the cancellation
+    if isinstance(root, OSError | ExchangeFailed):  # the errors of TLS are among them
+        return failure_of(root, exchange)
+    said = str(root)
+    for name, words, event in _EVENTS:
+        if name in names and words in said:
+            if isinstance(event, Exception):
+                return failure_of(event, exchange)
+            kind = "IncompleteRead" if exchange.status else event
+            return Malformed(status=exchange.status, reason=f"{exchange.stage}: not HTTP ({kind})")
+    return failure_of(error, exchange)
+
+
+# Exceptions of h11, httpx and aiohttp by name, since none of them need be installed, what they must say, and the
+# standard library's exception for the event, or the name of its exception for what is not HTTP.
+_EVENTS: Final[tuple[tuple[str, str, Exception | str], ...]] = (
+    ("TimeoutException", "", TimeoutError()),
+    ("RemoteProtocolError", "disconnected", ConnectionResetError()),
+    ("RemoteProtocolError", "peer closed connection", IncompleteRead(b"")),
+    ("RemoteProtocolError", "Content-Length", "InvalidHeader"),
+    ("RemoteProtocolError", "", "BadStatusLine"),
+    ("NetworkError", "", ConnectionResetError()),  # anyio tells no more
+    ("ServerDisconnectedError", "", ConnectionResetError()),
+    ("ClientPayloadError", "", IncompleteRead(b"")),
+    ("ClientResponseError", "Content-Length", "InvalidHeader"),
+    ("ClientResponseError", "", "BadStatusLine"),
+)
+
+
+class _Recorded:
+    """The parts of urllib3's response that are read."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], pieces: Iterator[bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self._pieces = pieces
+
+    def read1(self, _: int) -> bytes:
+        return next(self._pieces, b"")
+
+
+def _replayed(body: io.BytesIO, failure: Exception | None) -> Iterator[bytes]:
+    yield from filter(None, (body.getvalue(),))
+    if failure is not None:
+        raise failure
+
+
+def _root(error: BaseException) -> BaseException:
+    """Unwrap what the libraries wrap. Not by `__context__`, which leads out to what our caller is handling."""
+    inner = (*_exceptions(error), error.__cause__, *error.args)
+    found = next((each for each in inner if isinstance(each, Exception)), None)
+    return error if found is None else _root(found)
+
+
+def _exceptions(error: BaseException) -> Sequence[object]:
+    # anyio's, one for each address
+    return (
+        cast("BaseExceptionGroup[BaseException]", error).exceptions[-1:]
+        if isinstance(error, BaseExceptionGroup)
+        else ()
+    )

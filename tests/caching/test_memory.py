@@ -1,0 +1,108 @@
+"""The cache in memory: what it keeps, by whose clock, and at what cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import pytest
+
+from client_credentials import InMemoryCachingStrategy
+from client_credentials.testing import FakeClock
+
+
+def entries(cache: Any) -> dict[str, object]:
+    """Give what is really there."""
+    found: dict[str, object] = cache._entries
+    return found
+
+
+class TestCost:
+    """A write costs the same whatever is there."""
+
+    def test_a_write_among_many(self) -> None:
+        """R2: a write among 5,000 entries takes no longer than one among fifty, but for the noise."""
+
+        def cost(count: int) -> float:
+            cache = InMemoryCachingStrategy()
+            for number in range(count):
+                cache.set(str(number), "value", 1e9)
+            times: list[float] = []
+            for _ in range(200):
+                began = time.perf_counter()
+                cache.set("key", "value", 1e9)
+                times.append(time.perf_counter() - began)
+            return sorted(times)[100]
+
+        assert cost(5_000) < 10 * cost(50)
+
+    def test_what_has_expired_goes(self) -> None:
+        """R2: identities that are gone do not pile up: a fixed part of what is there is looked at by each write."""
+        clock = FakeClock()
+        cache = InMemoryCachingStrategy(clock=clock)
+        for number in range(2_000):
+            cache.set(str(number), "value", 60)
+            clock.advance(1)
+            assert len(entries(cache)) < 400
+
+    def test_what_was_removed_or_renewed_meanwhile(self) -> None:
+        """What was removed before it is looked at is no error, and what was set anew stays."""
+        clock = FakeClock()
+        cache = InMemoryCachingStrategy(clock=clock)
+        for number in range(10):
+            cache.set(str(number), "value", 60)
+        clock.advance(61)
+        cache.set("1", "new", 60)
+        cache.remove("2")
+        for _ in range(20):
+            cache.set("key", "value", 60)
+        assert {"1", "key"} == set(entries(cache))
+
+
+class TestClock:
+    """An entry's life is by the clock of the cache."""
+
+    def test_it_ends_by_its_clock(self) -> None:
+        """An entry has as much left as its clock says, to the moment when nothing is left."""
+        clock = FakeClock()
+        cache = InMemoryCachingStrategy(clock=clock)
+        cache.set("key", "value", 60)
+        clock.advance(59)
+        entry = cache.get("key")
+        assert entry
+        assert 1 == entry.ttl
+        clock.advance(1)
+        assert cache.get("key") is None
+
+    @pytest.mark.parametrize("reads", [math.nan, None], ids=["NaN", "raises"])
+    def test_a_clock_that_does_not_work(self, reads: float | None) -> None:
+        """A hand that raises or reads NaN does not count; the other one tells when an entry has expired."""
+
+        class Broken(FakeClock):
+            works = True
+
+            def monotonic(self) -> float:
+                if self.works:
+                    return super().monotonic()
+                if reads is None:
+                    raise OSError
+                return reads
+
+        clock = Broken()
+        cache = InMemoryCachingStrategy(clock=clock)
+        cache.set("key", "value", 60)
+        clock.works = False
+        assert cache.get("key")
+        cache.set("other", "value", 60)
+        clock.advance(60)
+        assert cache.get("key") is None
+        assert cache.get("other") is None
+
+    def test_a_machine_that_was_suspended(self) -> None:
+        """An entry expires by the clock that goes on while the other one stands still."""
+        clock = FakeClock()
+        cache = InMemoryCachingStrategy(clock=clock)
+        cache.set("key", "value", 60)
+        clock.suspend(60)
+        assert cache.get("key") is None

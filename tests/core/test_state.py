@@ -1,0 +1,258 @@
+"""What is known, and `merge`: one way to put two parts together, whichever was learnt first."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client_credentials._core import state as state_module
+from client_credentials._core.lifecycle import begin, decide, failed, removed
+from client_credentials._core.model import Failure, HookFailed, Malformed, Refused, Unreachable
+from client_credentials._core.state import (
+    EMPTY,
+    Asked,
+    Gate,
+    Held,
+    Instant,
+    State,
+    elapsed,
+    is_shared,
+    merge,
+    publishable,
+)
+from tests.core.states import ago, an_hour, facts, gates, granted, helds, later, parts, states
+from tests.strategies import NOW, instants, seconds
+
+DOWN: Final = Refused(status=503, retryable=True)
+BUSY: Final = Refused(status=429, retryable=True, retry_after=3600.0)
+
+
+def shut(failure: Failure = DOWN, *, asked: float = 0.0, since: float | None = None, known: State = EMPTY) -> Gate:
+    """The gate that a failure shuts that was asked for and came so many seconds before NOW."""
+    return failed(known, failure, ago(asked), ago(asked if since is None else since), 1.0)
+
+
+class TestMerge:
+    """merge(a, b) is commutative, associative and idempotent."""
+
+    @given(parts(2))
+    def test_commutative(self, two: list[State]) -> None:
+        """Who hears of it first makes no difference."""
+        one, other = two
+        assert merge(one, other, NOW) == merge(other, one, NOW)
+
+    @given(parts(3))
+    def test_associative(self, three: list[State]) -> None:
+        """Nor does it by which ways it comes."""
+        one, other, third = three
+        assert merge(merge(one, other, NOW), third, NOW) == merge(one, merge(other, third, NOW), NOW)
+
+    @given(states())
+    def test_idempotent(self, state: State) -> None:
+        """What is known already changes nothing, and neither does knowing nothing."""
+        assert state == merge(state, state, NOW) == merge(state, EMPTY, NOW)
+
+    @given(parts(2), seconds(4000))
+    def test_later_too(self, two: list[State], passed: float) -> None:
+        """To put two parts together later is no worse than to put them together at once, as far as the token goes."""
+        one, other = two
+        then = later(NOW, passed)
+        at_once, at_last = (
+            decide(merge(*each, then), then) for each in ((merge(one, other, NOW), EMPTY), (one, other))
+        )
+        assert type(at_once) is type(at_last) or "Ask" != type(at_last).__name__
+
+
+class TestGrants:
+    """A newer grant outranks an older one; a grant settles every failure that was asked for before it."""
+
+    def test_the_newer_one(self) -> None:
+        """Not the one that arrived last, and not the one that lives longest."""
+        older, newer = an_hour(60, "older"), an_hour(30, "newer")
+        assert newer == merge(granted(newer), granted(older), NOW).held
+        assert newer == merge(granted(older), granted(newer), NOW).held
+
+    def test_a_late_one_that_is_better(self) -> None:
+        """An older grant is of use once the newer token has expired."""
+        late, short = an_hour(60, "late"), attrs.evolve(an_hour(30, "short"), renewal=1.0, end=2.0, last=2.0)
+        assert late == merge(granted(short), granted(late), NOW).held
+
+    @given(helds(), seconds(4000))
+    def test_the_older_of_two_ages(self, held: Held, younger: float) -> None:
+        """A cache that rounds, or whose clock runs slow, makes no token younger."""
+        again = attrs.evolve(held, asked=Asked(stamp=held.asked.stamp, at=later(held.asked.at, younger)))
+        first = merge(granted(held), EMPTY, NOW).held
+        assert first == merge(granted(held), granted(again), NOW).held or first is None
+
+    def test_it_settles_what_was_asked_for_before(self) -> None:
+        """A failure that arrives late undoes no grant, an ordered wait included; one asked for later counts."""
+        grant = granted(an_hour(30))
+        for failure in (DOWN, BUSY):
+            assert () == merge(grant, State(gates=(shut(failure, asked=31, since=0),)), NOW).gates
+            assert () == merge(grant, State(gates=(shut(failure, asked=30, since=0),)), NOW).gates
+            after = shut(failure, asked=29, since=0)
+            assert (after,) == merge(grant, State(gates=(after,)), NOW).gates
+
+    def test_it_settles_though_its_token_is_gone(self) -> None:
+        """A removal does not bring back the failures that the grant settled."""
+        held = an_hour(30)
+        gone = merge(granted(held), removed(granted(held), None), NOW)
+        assert (None, ()) == (gone.held, merge(gone, State(gates=(shut(asked=40),)), NOW).gates)
+
+
+class TestGates:
+    """Among failures the one asked for last sets the backoff; an ordered wait stands whatever else fails."""
+
+    def test_the_newest(self) -> None:
+        """A late failure of an older request changes nothing."""
+        new, late = shut(asked=1), shut(asked=10, since=0)
+        assert (new,) == merge(State(gates=(new,)), State(gates=(late,)), NOW).gates
+
+    @pytest.mark.parametrize("asked", [50, 150])
+    def test_an_ordered_wait_stands(self, asked: float) -> None:
+        """Neither a failure asked for before it nor one asked for later ends it."""
+        order = shut(BUSY, asked=100)
+        both = merge(State(gates=(order,)), State(gates=(shut(asked=asked, since=0),)), NOW)
+        assert order in both.gates
+        assert BUSY == getattr(decide(both, NOW), "failure", None)
+
+    def test_it_is_over_some_time(self) -> None:
+        """An ordered wait that is over is forgotten, as soon as anything newer failed."""
+        order, newer = shut(BUSY, asked=3700), shut(asked=1)
+        assert (newer,) == merge(State(gates=(order,)), State(gates=(newer,)), NOW).gates
+
+    def test_a_longer_order(self) -> None:
+        """Of two orders both stand, unless the newer one ends later."""
+        hour, minute = shut(BUSY, asked=10), shut(attrs.evolve(BUSY, retry_after=60.0), asked=5)
+        assert (minute, hour) == merge(State(gates=(minute,)), State(gates=(hour,)), NOW).gates
+        newer = shut(BUSY, asked=5)
+        assert (newer,) == merge(State(gates=(newer,)), State(gates=(hour,)), NOW).gates
+
+    @given(gates(), seconds(4000))
+    def test_the_older_of_two_ages(self, gate: Gate, younger: float) -> None:
+        """A cache that rounds shuts no gate for longer."""
+        asked = Asked(stamp=gate.asked.stamp, at=later(gate.asked.at, younger))
+        again = attrs.evolve(gate, asked=asked, since=later(gate.since, younger))
+        assert (gate,) == merge(State(gates=(gate,)), State(gates=(again,)), NOW).gates
+
+    def test_no_more_than_eight(self) -> None:
+        """However many orders there are, few are remembered."""
+        orders = [shut(attrs.evolve(BUSY, retry_after=float(100 * n)), asked=n) for n in range(1, 20)]
+        state = EMPTY
+        for order in orders:
+            state = merge(state, State(gates=(order,)), NOW)
+        assert 8 == len(state.gates)
+
+
+class TestRemovals:
+    """What was removed never comes back; what is newer is not touched."""
+
+    @given(helds(3000), states())
+    def test_it_stays_away(self, held: Held, known: State) -> None:
+        """Not from any part of what is known, and not from a cache whose clock says that it is young."""
+        again = attrs.evolve(held, asked=Asked(stamp=held.asked.stamp, at=NOW))
+        for told in (held, again):
+            after = merge(merge(attrs.evolve(known, removed=None), State(removed=held.asked), NOW), granted(told), NOW)
+            assert after.held is None or held.asked.stamp != after.held.asked.stamp
+
+    def test_newer_ones_stay(self) -> None:
+        """A slow removal wipes no newer token, older ones go with it."""
+        old, new = an_hour(60, "old"), an_hour(30, "new")
+        gone = removed(granted(old), old.token)
+        assert new == merge(merge(granted(old), gone, NOW), granted(new), NOW).held
+        assert None is merge(gone, granted(an_hour(90, "older")), NOW).held
+
+    def test_only_the_one_in_hand(self) -> None:
+        """The removal of another token than the one in hand says nothing."""
+        assert EMPTY == removed(granted(an_hour()), attrs.evolve(an_hour().token, access_token="other"))
+        assert EMPTY == removed(EMPTY, an_hour().token)
+        assert EMPTY == removed(EMPTY, None)
+
+    def test_the_same_text_again(self) -> None:
+        """A server that gives the same token once more has given a new one."""
+        old = an_hour(60)
+        gone = merge(granted(old), removed(granted(old), None), NOW)
+        assert an_hour(0) == merge(gone, granted(an_hour(0)), NOW).held
+
+
+class TestElapsed:
+    """Time gone by is the larger of what the two clocks say; one that says NaN does not count."""
+
+    @given(instants(), instants(), instants())
+    def test_larger(self, since: Instant, now: Instant, then: Instant) -> None:
+        """It is what one of them says, and the other says no more."""
+        told = (now.wall - since.wall, now.monotonic - since.monotonic)
+        assert elapsed(since, now) == max(told)
+        assert elapsed(since, then) <= elapsed(since, now) + elapsed(now, then)
+
+    @given(instants(), instants(), st.booleans(), st.booleans())
+    def test_nan(self, since: Instant, now: Instant, by_wall: bool, at_first: bool) -> None:
+        """With one clock gone, at whichever end, the other one tells."""
+        lost = attrs.evolve(since if at_first else now, **{"wall" if by_wall else "monotonic": math.nan})
+        told = elapsed(lost, now) if at_first else elapsed(since, lost)
+        assert told == (now.monotonic - since.monotonic if by_wall else now.wall - since.wall)
+
+    def test_no_clock(self) -> None:
+        """Where neither tells, all the time in the world may have gone by."""
+        assert math.inf == elapsed(Instant(math.nan, 1.0), Instant(1.0, math.nan))
+
+
+class TestBegin:
+    """A request is asked for later than all that is known, though the clocks stand still."""
+
+    @given(facts(), facts())
+    def test_later(self, one: State, other: State) -> None:
+        """So a grant settles what failed at the same tick, and a failure counts after a grant at the same tick."""
+        known = merge(one, other, NOW)
+        moment = begin(known, NOW)
+        asked = [gate.asked.at for gate in known.gates] + [each.at for each in (known.granted, known.removed) if each]
+        assert all(elapsed(each, NOW) > elapsed(moment, NOW) for each in asked)
+        assert elapsed(moment, NOW) == pytest.approx(0.0, abs=1e-5)
+
+    @pytest.mark.parametrize("wall", [0.0, 1.7e9, 3e11, 1e300])
+    def test_far_from_our_days(self, wall: float) -> None:
+        """It has a stamp of its own, however coarse the clock is there."""
+        now = Instant(wall, 5.0)
+        known = State(granted=Asked(stamp=wall, at=now.earlier(10)))
+        assert wall != begin(known, now).wall
+
+    def test_a_clock_that_stands_still(self) -> None:
+        """Granted, removed, refused, granted at the very same moment: each counts after the one before."""
+        state = merge(EMPTY, granted(an_hour()), NOW)
+        state = merge(state, removed(state, None), NOW)
+        gate = failed(state, BUSY, begin(state, NOW), NOW, 0.5)
+        state = merge(state, State(gates=(gate,)), NOW)
+        assert "Fail" == type(decide(state, NOW)).__name__
+        held = attrs.evolve(an_hour(), asked=Asked.here(begin(state, NOW)))
+        state = merge(state, granted(held), NOW)
+        assert (held, ()) == (state.held, state.gates)
+
+
+class TestShared:
+    """What the server said is shared; what failed here is this process's own."""
+
+    @pytest.mark.parametrize(
+        ("failure", "expected"),
+        [
+            (DOWN, True),
+            (Malformed(status=200, reason="x"), True),
+            (Unreachable(reason="x"), False),
+            (HookFailed(hook="fetch", kind="raised KeyError"), False),
+        ],
+    )
+    def test_whose_it_is(self, failure: Failure, expected: bool) -> None:
+        """By the kind of failure."""
+        assert expected is is_shared(failure)
+        state = merge(granted(an_hour(10)), State(gates=(shut(failure, asked=1),)), NOW)
+        assert attrs.evolve(state, gates=state.gates if expected else ()) == publishable(state)
+
+
+def test_the_docstring_is_the_table() -> None:
+    """The table of facts names the three that there are."""
+    rows = [line.split("|")[1].strip() for line in (state_module.__doc__ or "").splitlines() if line.startswith("| ")]
+    assert ["fact", "granted", "failed", "removed"] == rows

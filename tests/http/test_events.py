@@ -1,0 +1,71 @@
+"""The whole table of events: each is made to happen to each carrier, with real sockets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from client_credentials import TokenError
+from client_credentials._core.model import TokenResponse
+from tests.http.events import DIRECT, EVENTS, Event, fetch_of, rows, stage
+from tests.http.peers import token_request, trust, within
+
+CELLS = [(event, carrier) for event in EVENTS for carrier in event.carriers]
+
+
+@pytest.fixture(autouse=True)
+def _trusting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Trust the tests' authority; no proxy but for what a test names."""
+    trust(monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize(("event", "carrier"), CELLS, ids=[f"{event.name}-{carrier}" for event, carrier in CELLS])
+def test_one_event_one_verdict(event: Event, carrier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A14, C18: class, retryable and text are the table's, before the deadline, and no credentials are shown."""
+    seen: TokenResponse | TokenError
+    with stage(event, carrier) as route, within(0.7):
+        fetch = fetch_of(carrier, route.proxy, monkeypatch)
+        try:
+            seen = fetch(token_request(route.url, timeout=0.7))
+        except TokenError as error:
+            seen = error
+    host, _, port = route.url.removeprefix("https://").removesuffix("/token").rpartition(":")
+    peer = f"{host}:{port}" if carrier in DIRECT else f"proxy {route.proxy}"
+    names = {
+        "host": host,
+        "endpoint": f"{host}:{port}",
+        "proxy": f"proxy {route.proxy}",
+        "peer": peer,
+        "response": f"response of {host}" + (f" through proxy {route.proxy}" if route.proxy else ""),
+        "peer_name": peer.rpartition(":")[0],
+    }
+    verdict = event.verdict_of(carrier)
+    if isinstance(seen, TokenResponse):
+        assert (verdict.kind, verdict.retryable) == (f"response {seen.status}", None)
+    else:
+        reason = getattr(seen, "reason", None)
+        assert (verdict.kind, verdict.retryable, verdict.reason.format(**names)) == (
+            type(seen).__name__,
+            seen.retryable,
+            reason,
+        )
+        assert "p4ssword" not in f"{seen!r}"
+
+
+def test_what_a_refusal_says_is_kept() -> None:
+    """The headers of a refusal whose body is cut short, and as much of the body as came."""
+    event = next(each for each in EVENTS if each.name == "refusal with a body cut short")
+    for carrier in DIRECT:
+        with stage(event, carrier) as route, pytest.MonkeyPatch.context() as patch:
+            response = fetch_of(carrier, None, patch)(token_request(route.url))
+        assert ("60", b"abc") == (response.header("retry-after"), response.body)
+
+
+def test_the_table_is_printed() -> None:
+    """`python -m tests.http.events` prints a line for each verdict."""
+    done = subprocess.run([sys.executable, "-m", "tests.http.events"], capture_output=True, text=True, check=True)
+    assert rows() == done.stdout.splitlines()
+    assert len(rows()) > len(EVENTS)

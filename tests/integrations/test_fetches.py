@@ -1,0 +1,305 @@
+"""The ready-made fetches, held to the table of events that our own is held to, with real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import attrs
+import httpx
+import httpx2
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import cookiejar_from_dict
+
+from client_credentials import ClientCredentialsStrategy, SdkConfiguration, TokenEndpointUnreachable, TokenResponse
+from client_credentials import TokenError as AnyTokenError
+from client_credentials.integrations import aiohttp as for_aiohttp
+from client_credentials.integrations import httpx as for_httpx
+from client_credentials.integrations import httpx2 as for_httpx2
+from client_credentials.integrations import requests as for_requests
+from client_credentials.testing import TokenServer
+from tests.http.events import EVENTS, OWN, POOL, Event, Verdict, invalid, passed_on, stage, unreachable
+from tests.http.peers import (
+    BODY,
+    GRANTED,
+    SECRET,
+    Peer,
+    answers,
+    authority,
+    closed_port,
+    failure,
+    holds,
+    read_request,
+    silent,
+    token_request,
+    within,
+)
+from tests.integrations.fetches import FETCHES, GUESTS, Fetch
+from tests.integrations.kit import CLIENT
+
+_HTTPX: Final = [name for name in GUESTS if "httpx" in name]
+
+OTHERWISE: Final[Mapping[tuple[str, str], Verdict]] = {
+    # aiohttp does not tell when it has connected, and reads the beginning of the body with the headers.
+    ("connection unanswered", "aiohttp"): unreachable("{response}: timed out"),
+    ("chunk of no size", "aiohttp"): invalid("{response}: not HTTP (BadStatusLine)"),
+    ("interim response", "requests"): passed_on(103),  # as all of urllib3's pools do
+    # Our own passes it on, to be found invalid by its status.
+    **{("switched protocols", name): invalid("{response}: not HTTP (BadStatusLine)") for name in _HTTPX},
+}
+"""The carriers that cannot tell."""
+
+CELLS = [
+    (event, name)
+    for event in EVENTS
+    for name in GUESTS
+    # A synchronous library's timeout begins anew with each read, so that headers that drip outlast it.
+    if POOL in event.carriers or (OWN in event.carriers and name.startswith("a"))
+]
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> str:
+    """Give the file by which clients trust the tests' authority."""
+    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return str(tmp_path / "ca.pem")
+
+
+@pytest.fixture(params=FETCHES)
+def fetch(request: pytest.FixtureRequest, ca: str) -> Fetch:
+    """Give each fetch, ours included."""
+    return FETCHES[request.param](ca)
+
+
+@pytest.mark.parametrize(("event", "name"), CELLS, ids=[f"{event.name}-{name}" for event, name in CELLS])
+def test_one_event_one_verdict(event: Event, name: str, ca: str) -> None:
+    """The class of the error, whether to ask again and the text do not depend on the HTTP library."""
+    # Short where the time decides; the first request of a library may be long in its imports.
+    seconds = 0.7 if "timed out" in event.verdict.reason or "stalls" in event.name else 5.0
+    with stage(event, OWN) as route, within(seconds):
+        try:
+            seen: TokenResponse | AnyTokenError = GUESTS[name](ca)(token_request(route.url, timeout=seconds))
+        except AnyTokenError as error:
+            seen = error
+    peer = route.url.removeprefix("https://").removesuffix("/token")
+    host = peer.rpartition(":")[0]
+    verdict = OTHERWISE.get((event.name, name), event.verdict)
+    reason = verdict.reason.format(
+        host=host, endpoint=peer, peer=peer, peer_name=host, response=f"response of {host}", proxy=""
+    )
+    if isinstance(seen, TokenResponse):
+        assert verdict == passed_on(seen.status)
+    else:
+        assert attrs.evolve(verdict, reason=reason) == Verdict(
+            type(seen).__name__, seen.retryable, getattr(seen, "reason", "")
+        )
+
+
+def test_a_request_goes_out_as_it_is(fetch: Fetch) -> None:
+    """Method, path, query, headers and body are those of the token request; nothing is asked to be compressed."""
+    received: list[bytes] = []
+
+    def script(sock: Any) -> None:
+        received.append(read_request(sock))
+        sock.sendall(GRANTED)
+
+    with Peer(script) as peer:
+        response = fetch(token_request(f"{peer.url}?tenant=a%2Fb"))
+    assert (200, BODY) == (response.status, response.body)
+    head, _, body = received[0].partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    assert "POST /token?tenant=a%2Fb HTTP/1.1" == first
+    assert (f"Basic {SECRET}", "identity") == (headers["authorization"], headers.get("accept-encoding", "identity"))
+    assert f"client_secret={SECRET}".encode() == body
+
+
+def test_the_headers_of_a_refusal_outlive_its_body(fetch: Fetch) -> None:
+    """S6: a 429 whose body stalls or is cut short is a 429, with its Retry-After and what came of the body."""
+    head = b"HTTP/1.1 429 No\r\nRetry-After: 60\r\nContent-Length: 100\r\n\r\n"
+    for script in (answers(head + b"abc"), holds(head + b"abc")):
+        with Peer(script) as peer, within(0.6):
+            response = fetch(token_request(peer.url, timeout=0.6))
+        assert (429, "60") == (response.status, response.header("retry-after"))
+
+
+def test_nothing_is_retried(fetch: Fetch) -> None:
+    """One request is sent for one call, whatever becomes of it."""
+    with Peer(answers()) as peer:
+        failure(fetch, token_request(peer.url))
+    assert 1 == peer.connections
+
+
+def test_plain_http_stays_here(fetch: Fetch) -> None:
+    """RFC6749-10.8-1: a secret goes nowhere in the clear, whoever made the request."""
+    error = failure(fetch, token_request("http://api.example/token"))
+    assert (False, True) == (error.retryable, "plain http is for loopback only" in str(error))
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_it_serves_a_strategy(name: str, ca: str) -> None:
+    """A token is had through the program's own client."""
+    with TokenServer(*CLIENT) as server:
+        strategy = ClientCredentialsStrategy(*CLIENT, token_url=server.url)
+        strategy.set_configuration(SdkConfiguration(fetch=GUESTS[name](ca)))
+        token = strategy.get_or_create_access_token()
+    assert server.issued == [token.access_token]
+
+
+CLIENTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "requests": {
+        "auth": ("user", "password"),
+        "headers": {"X-Of": "the session"},
+        "cookies": cookiejar_from_dict({"a": "b"}),
+        "params": {"c": "d"},
+    },
+    **{
+        name: {
+            "auth": ("user", "password"),
+            "headers": {"X-Of": "the client"},
+            "cookies": {"a": "b"},
+            "params": {"c": "d"},
+            "follow_redirects": True,
+        }
+        for name in _HTTPX
+    },
+}
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_nothing_of_the_clients_is_added(name: str, ca: str) -> None:
+    """Auth, headers, cookies and parameters are for the API; none goes to the token endpoint."""
+    received: list[bytes] = []
+
+    def script(sock: Any) -> None:
+        received.append(read_request(sock))
+        sock.sendall(b"HTTP/1.1 307 Go\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+
+    with Peer(script) as peer:
+        assert 307 == GUESTS[name](ca, **CLIENTS[name])(token_request(peer.url)).status
+    (said,) = received
+    assert [b"POST /token HTTP/1.1", 1, 0] == [
+        said.split(b"\r\n")[0],
+        said.count(f"Basic {SECRET}".encode()),
+        said.lower().count(b"x-of") + said.lower().count(b"cookie"),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of BasicAuth
+def test_a_session_of_aiohttp_with_auth_is_refused() -> None:
+    """Aiohttp would send its auth in place of the client's; its middlewares and raise_for_status do not count."""
+
+    async def run(**options: Any) -> int:
+        async with aiohttp.ClientSession(**options) as session:
+            with Peer(answers(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")) as peer:
+                return (await for_aiohttp.AiohttpFetch(session)(token_request(peer.url))).status
+
+    strategy = ClientCredentialsStrategy(*CLIENT)
+    assert 401 == asyncio.run(run(middlewares=(for_aiohttp.bearer(strategy),), raise_for_status=True))
+    for options in ({"auth": aiohttp.BasicAuth("user")}, {"headers": {"authorization": "Basic dXNlcjo="}}):
+        with pytest.raises(ValueError, match="session: must have no auth, "):
+            asyncio.run(run(**options))
+
+
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("name", _HTTPX)
+def test_a_hook_that_raises_for_a_status_hides_none(name: str, ca: str, *, read: bool) -> None:
+    """Clients have response hooks that call raise_for_status: the refusal is passed on, its body if it was read."""
+
+    def hook(response: Any) -> None:
+        if read:
+            response.read()
+        response.raise_for_status()
+
+    async def async_hook(response: Any) -> None:
+        if read:
+            await response.aread()
+        response.raise_for_status()
+
+    hooks = {"response": [async_hook if name.startswith("async") else hook]}
+    with Peer(answers(b"HTTP/1.1 401 No\r\nX-Why: so\r\nContent-Length: 3\r\n\r\nwhy")) as peer:
+        response = GUESTS[name](ca, event_hooks=hooks)(token_request(peer.url))
+    assert (401, "so", b"why" if read else b"") == (response.status, response.header("x-why"), response.body)
+
+
+@pytest.mark.parametrize("name", ["requests", *_HTTPX])
+def test_a_proxy_is_named(name: str, ca: str) -> None:
+    """A14: where the client's proxy cannot be reached, it is named, without its credentials."""
+    port = closed_port()
+    url = f"http://user:p4ssword@127.0.0.1:{port}"
+    options: Any = {"proxies": {"https": url}} if name == "requests" else {"proxy": url}
+    error = failure(GUESTS[name](ca, **options), token_request("https://token.test/token"))
+    assert isinstance(error, TokenEndpointUnreachable)
+    assert (f"connect to proxy 127.0.0.1:{port}: ECONNREFUSED", True) == (error.reason, error.retryable)
+
+
+@pytest.mark.parametrize("name", ["async httpx", "async httpx2", "aiohttp"])
+def test_cancellation_ends_the_exchange(name: str, ca: str) -> None:
+    """A task that is cancelled lets go of the endpoint at once, and shows nothing of the request."""
+    with Peer(silent) as peer, within(0.3), pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(_in_loop(name, ca, peer.url), 0.3))
+
+
+def _raises(error: BaseException) -> Any:
+    def handle(*_: object, **__: object) -> Any:
+        raise error
+
+    return handle
+
+
+def test_an_interrupt_shows_nothing(ca: str) -> None:
+    """Ctrl-C in an exchange comes through, without the frames that hold the request."""
+    session = requests.Session()
+    session.mount("https://idp.example", adapter := HTTPAdapter())
+    adapter.send = _raises(KeyboardInterrupt())  # type: ignore[method-assign]
+    fetches: list[Any] = [for_requests.RequestsFetch(session)]
+    fetches += [
+        module.HttpxFetch(library.Client(transport=library.MockTransport(_raises(KeyboardInterrupt()))))
+        for library, module in ((httpx, for_httpx), (httpx2, for_httpx2))
+    ]
+    for fetch in fetches:
+        with pytest.raises(KeyboardInterrupt) as raised:
+            fetch(token_request("https://idp.example/token"))
+        files = [Path(entry.path).name for entry in raised.traceback]
+        assert ("test_fetches.py", 2) == (files[0], len(files))
+
+
+@pytest.mark.parametrize(("library", "module"), [(httpx, for_httpx), (httpx2, for_httpx2)])
+def test_what_nobody_knows_is_named(library: Any, module: Any) -> None:
+    """An exception of a transport of the program's own is named, not quoted, and not worth another attempt."""
+    client = library.Client(transport=library.MockTransport(_raises(LookupError(SECRET))))
+    error = failure(module.HttpxFetch(client), token_request("https://idp.example/token"))
+    assert isinstance(error, TokenEndpointUnreachable)
+    assert ("response of idp.example: LookupError", False) == (error.reason, error.retryable)
+
+
+async def _in_loop(name: str, ca: str, url: str) -> TokenResponse:
+    if name == "aiohttp":
+        async with aiohttp.ClientSession() as session:
+            return await for_aiohttp.AiohttpFetch(session)(token_request(url))
+    library, module = (httpx, for_httpx) if name == "async httpx" else (httpx2, for_httpx2)
+    async with library.AsyncClient(verify=False) as client:
+        response: TokenResponse = await module.AsyncHttpxFetch(client)(token_request(url))
+        return response
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (for_requests.RequestsFetch, "session: must be a requests.Session"),
+        (for_httpx.HttpxFetch, r"client: must be a httpx\.Client"),
+        (for_httpx.AsyncHttpxFetch, r"client: must be a httpx\.AsyncClient"),
+        (for_httpx2.HttpxFetch, r"client: must be a httpx2\.Client"),
+        (for_httpx2.AsyncHttpxFetch, r"client: must be a httpx2\.AsyncClient"),
+        (for_aiohttp.AiohttpFetch, "session: must be an aiohttp.ClientSession"),
+    ],
+)
+def test_a_misfit_is_refused(make: Any, message: str) -> None:
+    """What is no client of the library is found out when the fetch is made."""
+    with pytest.raises(ValueError, match=message):
+        make("https://idp.example")

@@ -1,0 +1,458 @@
+"""Code that the program brings: what it raises, blocks and asks for harms nobody but those who waited for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextvars import copy_context
+from typing import Any
+
+import attrs
+import pytest
+
+from client_credentials import (
+    AccessToken,
+    TokenEndpointUnreachable,
+    TokenError,
+    TokenRefused,
+    TokenRequest,
+    TokenResponse,
+    Urllib3Fetch,
+)
+from client_credentials._shell.flight import Flight
+from client_credentials.errors import HookError
+from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
+from tests.strategy.kit import (
+    EXACT,
+    HASTY,
+    Endpoint,
+    Held,
+    Maker,
+    Shelf,
+    grant,
+    make_async,
+    outcome,
+    refuse,
+    settled,
+    strategy_of,
+    together,
+    until,
+)
+
+HOOKS = ("before_request", "fetch", "after_request", "response_validator", "deserializer")
+LOG = logging.getLogger("client_credentials")
+
+
+def _boom(*_: object) -> Any:
+    raise LookupError("a hook's own words")
+
+
+@pytest.mark.parametrize("hook", [*HOOKS, "client_secret"])
+def test_a_hook_that_raises(server: TokenServer, make: Maker, hook: str) -> None:
+    """What a hook raises is a HookError that names hook and class; the cause for who waited for it, for nobody else."""
+    strategy = (
+        make(server, secret=_boom, policy=HASTY)
+        if hook == "client_secret"
+        else make(server, hooks={hook: _boom}, policy=HASTY)
+    )
+    with pytest.raises(HookError, match=f"{hook} raised LookupError") as caught:
+        strategy.get_or_create_access_token()
+    assert (hook, False, True) == (
+        caught.value.hook,
+        caught.value.retryable,
+        isinstance(caught.value.__cause__, LookupError),
+    )
+    assert "own words" not in str(caught.value)
+    if hook != "client_secret":  # which is read again to find the cache's token for it
+        with pytest.raises(HookError) as again:
+            strategy.get_or_create_access_token()
+        assert again.value.__cause__ is None
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (hook, str(caught.value), "my-client", server.url) == (copy.hook, str(copy), copy.client_id, copy.token_url)
+
+
+def test_everyone_who_waited_has_the_cause() -> None:
+    """Each of those who wait for one flight gets a HookError of its own, all with the one cause."""
+
+    def fail(_: TokenRequest) -> TokenResponse:
+        time.sleep(0.2)
+        raise LookupError
+
+    errors = together(10, strategy_of(fail).get_or_create_access_token)
+    assert (10, 1) == (len({id(error) for error in errors}), len({id(_cause(error)) for error in errors}))
+    assert {LookupError} == {type(_cause(error)) for error in errors}
+
+
+def _cause(error: object) -> BaseException | None:
+    assert isinstance(error, HookError)
+    return error.__cause__
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, RecursionError, asyncio.CancelledError])
+@pytest.mark.parametrize("hook", ["before_request", "client_secret", "error_handler"])
+def test_a_hook_that_leaves(server: TokenServer, make: Maker, hook: str, kind: type[BaseException]) -> None:
+    """J5: a hook that exits its thread fails like any other, and an error handler that does harms nobody."""
+
+    def leave(*_: object) -> Any:
+        raise kind
+
+    if hook == "client_secret":
+        strategy = make(server, secret=leave)
+    else:
+        server.always(refusal("invalid_client"))
+        strategy = make(server, hooks={hook: leave})
+    with pytest.raises(TokenRefused if hook == "error_handler" else HookError):
+        strategy.get_or_create_access_token()
+
+
+class TestAsking:
+    """A hook that asks for the token that is not there gets an error at once, whichever way it asks."""
+
+    @pytest.mark.parametrize("way", ["same", "twin", "copied context", "new loop"])
+    @pytest.mark.parametrize("hook", [*HOOKS, "error_handler", "client_secret"])
+    def test_within_a_request(self, hook: str, way: str) -> None:
+        """From each hook: the same strategy, another one of the same client, in a thread, or in a loop of its own."""
+        found: list[Any] = []
+        began = time.monotonic()
+
+        def ask() -> object:
+            if way == "new loop":
+                return asyncio.run(twin_of_tasks.get_or_create_access_token())
+            return (twin if way == "twin" else strategy).get_or_create_access_token()
+
+        def asks(*given: Any) -> Any:
+            try:
+                if way == "copied context":
+                    context = copy_context()
+                    thread = threading.Thread(
+                        target=context.run, args=(lambda: found.append(outcome(strategy.get_or_create_access_token)),)
+                    )
+                    thread.start()
+                    thread.join()
+                else:
+                    found.append(ask())
+            except TokenError as error:
+                found.append(error)
+            return usual[hook](*given)
+
+        usual: dict[str, Callable[..., Any]] = {
+            "fetch": Endpoint(refuse() if hook == "error_handler" else grant()),
+            "deserializer": lambda *_: {"access_token": "a-token", "token_type": "bearer"},
+            "client_secret": lambda: "a-secret-71",
+            **dict.fromkeys(
+                ("before_request", "after_request", "response_validator", "error_handler"), lambda *_: None
+            ),
+        }
+        hooks: dict[str, Any] = {"fetch": usual["fetch"]}
+        secret: Any = "a-secret-71"
+        if hook == "client_secret":
+            secret = asks
+        else:
+            hooks[hook] = asks
+        strategy = strategy_of(hooks.pop("fetch"), secret=secret, policy=attrs.evolve(EXACT, deadline=3.0), **hooks)
+        twin = strategy_of(Endpoint(grant("never")), secret=secret)
+        twin_of_tasks = make_async_of(Endpoint(grant("never")))
+        got = outcome(strategy.get_or_create_access_token)
+        until(lambda: found)
+        assert isinstance(found[0], TokenEndpointUnreachable | TokenRefused)
+        assert hook == "error_handler" or "within its own token request" in str(found[0])
+        assert hook == "error_handler" or "a-token" == got
+        assert time.monotonic() - began < 2
+
+    def test_where_a_token_is_there(self, clock: FakeClock) -> None:
+        """A hook of a renewal gets the token that is there, as every caller does."""
+        found: list[object] = []
+
+        def ask(_: TokenRequest) -> None:
+            found.append(outcome(strategy.get_or_create_access_token))
+
+        strategy = strategy_of(Endpoint(grant("one"), grant("two")), clock, before_request=ask)
+        strategy.get_or_create_access_token()
+        clock.advance(3500)
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        assert "one" == found[1]
+
+    def test_another_client(self) -> None:
+        """A hook may ask for the token of another client."""
+        other = strategy_of(Endpoint(grant("theirs")))
+        other._identity.client = attrs.evolve(other._identity.client, client_id="another")  # pyright: ignore[reportPrivateUsage]
+        found: list[object] = []
+
+        def ask(_: TokenRequest) -> None:
+            found.append(outcome(other.get_or_create_access_token))
+
+        strategy = strategy_of(Endpoint(grant("mine")), before_request=ask)
+        assert "mine" == outcome(strategy.get_or_create_access_token)
+        assert ["theirs"] == found
+
+    def test_after_its_request(self) -> None:
+        """What a hook leaves behind, a timer say, asks like anybody once the request is over."""
+        contexts = list[Any]()
+
+        def leave(_: TokenRequest) -> None:
+            contexts.append(copy_context())
+
+        strategy = strategy_of(Endpoint(grant("one"), grant("two")), before_request=leave)
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        strategy.remove_access_token()
+        assert "two" == contexts[0].run(outcome, strategy.get_or_create_access_token)
+
+
+def make_async_of(fetch: Any) -> Any:
+    """Make the event loop's twin of `strategy_of`."""
+    from client_credentials import AsyncClientCredentialsStrategy
+    from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, configuration
+
+    strategy = AsyncClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET)
+    strategy.set_configuration(configuration(fetch=fetch))
+    return strategy
+
+
+class TestTheErrorHandler:
+    """It is told of every failure, after all who wait have theirs, and whatever it does is its own."""
+
+    @pytest.mark.parametrize("does", ["asks", "blocks", "exits", "raises"])
+    @pytest.mark.parametrize("fails", ["refused", "hangs"])
+    def test_of_threads(self, does: str, fails: str) -> None:
+        """A caller is back by its deadline, also where its flight is given up, and the handler is called once."""
+        go, told = threading.Event(), list[TokenError]()
+
+        def handle(error: TokenError) -> None:
+            told.append(error)
+            if does == "asks":
+                strategy.get_or_create_access_token()
+            elif does == "blocks":
+                go.wait(10)
+            raise SystemExit if does == "exits" else LookupError
+
+        late = Held(grant())
+        strategy = strategy_of(Endpoint(refuse() if fails == "refused" else late), policy=HASTY, error_handler=handle)
+        began = time.monotonic()
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenError)
+        assert time.monotonic() - began < 1
+        until(lambda: told)
+        go.set()
+        late.go.set()
+        settled(strategy)
+        assert 1 == len(told)
+
+    @pytest.mark.parametrize("fails", ["refused", "hangs"])
+    def test_of_a_loop(self, fails: str) -> None:
+        """It never runs in the event loop: one that blocks holds up no task."""
+        go, where = threading.Event(), list[threading.Thread]()
+
+        def handle(_: TokenError) -> None:
+            where.append(threading.current_thread())
+            go.wait(10)
+
+        late = Held(grant())
+        with TokenServer("my-client", "my-secret-3f9c") as server:
+            strategy = make_async(
+                server,
+                policy=HASTY,
+                hooks={"fetch": Endpoint(refuse() if fails == "refused" else late), "error_handler": handle},
+            )
+
+            async def scenario() -> None:
+                with pytest.raises(TokenError):
+                    await strategy.get_or_create_access_token()
+
+            began = time.monotonic()
+            asyncio.run(scenario())
+            assert time.monotonic() - began < 1
+        until(lambda: where)
+        go.set()
+        late.go.set()
+        assert threading.main_thread() not in where
+
+
+class Handling(logging.Handler):
+    """A log handler that does something with each record."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        super().__init__()
+        self.do = do
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.do()
+
+
+class TestLogHandlers:
+    """A log handler is code of the program's: whatever it does, callers have their token or their error."""
+
+    @pytest.fixture
+    def handling(self) -> Generator[Callable[[Callable[[], object]], None]]:
+        """Give what adds a handler to the logger for one test."""
+        added: list[logging.Handler] = []
+
+        def add(do: Callable[[], object]) -> None:
+            added.append(Handling(do))
+            LOG.addHandler(added[-1])
+
+        yield add
+        for handler in added:
+            LOG.removeHandler(handler)
+
+    def test_that_raises(self, handling: Any) -> None:
+        """A handler that raises costs nobody the token, keeps no gate open, and kills no thread with a traceback."""
+        handling(lambda: 1 / 0)
+        odd = Endpoint(TokenResponse(200, {}, b'{"access_token":"a-token","expires_in":60}'))
+        assert "a-token" == outcome(strategy_of(odd).get_or_create_access_token)
+        endpoint = Endpoint(refuse())
+        strategy = strategy_of(endpoint, policy=HASTY)
+        assert [TokenRefused] * 3 == [type(outcome(strategy.get_or_create_access_token)) for _ in range(3)]
+        assert 1 == len(endpoint.requests)
+        settled(strategy)
+
+    @pytest.mark.parametrize("aside", [False, True], ids=["in its thread", "in another"])
+    def test_that_asks(self, handling: Any, aside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A handler that needs a token itself, here or from another thread, hangs nobody and makes no recursion."""
+        monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.01)
+        depth, deepest = [0], [0]
+
+        def ship() -> None:
+            depth[0] += 1
+            deepest[0] = max(deepest[0], depth[0])
+            if aside:
+                thread = threading.Thread(target=outcome, args=(strategy.get_or_create_access_token,))
+                thread.start()
+                thread.join()
+            else:
+                outcome(strategy.get_or_create_access_token)
+            depth[0] -= 1
+
+        endpoint = Endpoint(refuse("server_error", 503))
+        strategy = strategy_of(endpoint, policy=attrs.evolve(EXACT, deadline=1.0))
+        handling(ship)
+        began = time.monotonic()
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenRefused)
+        assert time.monotonic() - began < 1.5
+        settled(strategy)
+        logged = threading.Thread(target=logging.getLogger("another").error, args=("a line",))
+        logged.start()
+        logged.join(5)
+        assert not logged.is_alive()
+        assert deepest[0] <= 2
+
+
+class TestSeveralSecrets:
+    """At invalid_client the next secret is tried once, in the same flight."""
+
+    def test_a_rotation(self, server: TokenServer, make: Maker, caplog: pytest.LogCaptureFixture) -> None:
+        """The secret that works is tried first from then on, and the log says once that it is not the first."""
+        strategy = make(server, secret=["not-the-secret-9", "my-secret-3f9c"])
+        for expected in (2, 3, 4):
+            strategy.remove_access_token(strategy.get_or_create_access_token())
+            assert expected == len(server.requests)
+        told = [record.getMessage() for record in caplog.records if "another of them is in use" in record.getMessage()]
+        assert 1 == len(told)
+
+    def test_none_works(self, server: TokenServer, make: Maker) -> None:
+        """Each is tried once; then the gate is shut, and the error is that of the last."""
+        strategy = make(server, secret=["not-the-secret-9", "nor-this-one-7"])
+        for _ in range(2):
+            with pytest.raises(TokenRefused, match="invalid_client"):
+                strategy.get_or_create_access_token()
+        assert 2 == len(server.requests)
+
+    def test_another_failure(self, server: TokenServer, make: Maker) -> None:
+        """Any other refusal says nothing of the secret, so the next one is not tried."""
+        server.always(refusal("invalid_scope"))
+        with pytest.raises(TokenRefused, match="invalid_scope"):
+            make(server, secret=["my-secret-3f9c", "another-one-5"]).get_or_create_access_token()
+        assert 1 == len(server.requests)
+
+    def test_the_first_comes_back(self, server: TokenServer) -> None:
+        """A token in the cache under a later secret is found without a request."""
+        shelf = Shelf()
+        from tests.strategy.kit import make_sync
+
+        first = make_sync(server, secret=["not-the-secret-9", "my-secret-3f9c"], hooks={"caching_strategy": shelf})
+        first.get_or_create_access_token()
+        settled(first)
+        second = make_sync(server, secret="my-secret-3f9c", hooks={"caching_strategy": shelf})
+        assert second.get_access_token() is not None
+
+
+def test_a_fetch_that_extends_ours(server: TokenServer, make: Maker) -> None:
+    """A subclass of Urllib3Fetch, for a header say, is kept to the deadline like any other fetch."""
+
+    class Ours(Urllib3Fetch):
+        seen: list[str] = []  # noqa: RUF012  # of this test
+
+        def __call__(self, request: TokenRequest) -> TokenResponse:
+            self.seen.append(request.method)
+            return super().__call__(request)
+
+    strategy = make(server, hooks={"fetch": Ours()}, policy=HASTY)
+    strategy.get_or_create_access_token()
+    assert ["POST"] == Ours.seen
+    strategy.remove_access_token()
+    server.always(Answer(delay=20))
+    began = time.monotonic()
+    with pytest.raises(TokenEndpointUnreachable):
+        strategy.get_or_create_access_token()
+    assert time.monotonic() - began < 1
+
+
+class TestHungFlights:
+    """No more than eight flights may hang past their deadline."""
+
+    def test_the_ninth(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After eight that hang callers are told so at once; when these end, a request is made again."""
+        for module in ("base", "driver"):
+            monkeypatch.setattr(f"client_credentials._shell.{module}.dice", lambda: 0.0)
+        late = Held(refuse(status=503))
+        endpoint = Endpoint(*[late] * 8, grant("at-last"))
+        strategy = strategy_of(endpoint, policy=attrs.evolve(EXACT, deadline=0.05), caching_strategy=Shelf())
+        for _ in range(8):
+            assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
+        began = time.monotonic()
+        for _ in range(5):
+            error = outcome(strategy.get_or_create_access_token)
+            assert "8 earlier requests still hang past their deadline" in str(error)
+        assert (True, 8) == (time.monotonic() - began < 1, len(endpoint.requests))
+        late.go.set()
+        until(lambda: outcome(strategy.get_or_create_access_token) == "at-last")
+
+    def test_with_a_token_in_hand(self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With a good token, or one whose end was only assumed, callers are served, hung flights or not."""
+        monkeypatch.setattr("client_credentials._shell.base.dice", lambda: 0.0)
+        late = Held(grant("late"))
+        endpoint = Endpoint(grant("old", expires_in=None), late)
+        strategy = strategy_of(endpoint, clock, policy=attrs.evolve(EXACT, deadline=0.05))
+        strategy.get_or_create_access_token()
+        clock.advance(290)
+        for _ in range(12):
+            assert "old" == outcome(strategy.get_or_create_access_token)
+            time.sleep(0.06)
+        assert 9 == len(endpoint.requests)
+        clock.advance(300)
+        assert "old" == outcome(strategy.get_or_create_access_token)
+        late.go.set()
+
+
+def test_no_negative_wait(clock: FakeClock) -> None:
+    """`retry_after` is the wait that is left now, and never less than 0."""
+    assert 0 == TokenError(retry_after=-3.0).retry_after
+    strategy = strategy_of(Endpoint(refuse(status=429, Retry_After="7")), clock)
+    waits: list[float | None] = []
+    for passed in (0, 6.5, 0.4999):
+        clock.advance(passed)
+        error = outcome(strategy.get_or_create_access_token)
+        assert isinstance(error, TokenRefused)
+        waits.append(error.retry_after)
+    assert [7.0, 0.5, pytest.approx(0.0001, abs=1e-5)] == waits
+
+
+def test_who_is_engaged_is_known_by_its_context() -> None:
+    """A flight whose caller is gone leaves no trace in other contexts."""
+    strategy = strategy_of(Endpoint(grant()))
+    assert isinstance(strategy.get_or_create_access_token(), AccessToken)
+    assert not Flight.is_engaged(strategy._identity.client)  # pyright: ignore[reportPrivateUsage]

@@ -1,0 +1,454 @@
+"""What is known is ordered by when it was asked for: between memory, cache, callers and time, however late it comes."""
+
+from __future__ import annotations
+
+import base64
+import math
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import pytest
+
+from client_credentials import (
+    AccessToken,
+    ClientCredentialsStrategy,
+    InMemoryCachingStrategy,
+    RenewalPolicy,
+    TokenEndpointUnreachable,
+    TokenError,
+    TokenRefused,
+    TokenRequest,
+    TokenResponse,
+)
+from client_credentials.testing import FakeClock
+from tests.strategy.kit import (
+    EXACT,
+    HASTY,
+    Endpoint,
+    Held,
+    Shelf,
+    grant,
+    outcome,
+    refuse,
+    settled,
+    strategy_of,
+    until,
+)
+
+HOUR = refuse("slow_down", 429, Retry_After="3600")
+
+
+class Forgetful(Shelf):
+    """A cache that keeps nothing."""
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        pass
+
+
+class Stuck(InMemoryCachingStrategy):
+    """A cache in which one operation hangs until it is let go."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__()
+        self.operation = operation
+        self.go = threading.Event()
+
+    def _hang(self, operation: str) -> None:
+        if operation == self.operation:
+            self.go.wait(10)
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        self._hang("set")
+        super().set(key, value, ttl)
+
+    @contextmanager
+    def lock(self, key: str, ttl: float) -> Generator[bool]:
+        with super().lock(key, ttl) as mine:
+            yield mine
+            self._hang("unlock")
+
+
+class TestAGrant:
+    """Once a token is granted, it goes to those who wait for it."""
+
+    @pytest.mark.parametrize("operation", ["set", "unlock"])
+    def test_waits_for_no_cache(self, operation: str) -> None:
+        """A cache that is slow to keep a token, or to give its lock back, holds it up for nobody, and is no failure."""
+        told: list[TokenError] = []
+        cache = Stuck(operation)
+        strategy = strategy_of(Endpoint(grant("one")), policy=HASTY, caching_strategy=cache, error_handler=told.append)
+        began = time.monotonic()
+        assert ["one"] * 3 == [outcome(strategy.get_or_create_access_token) for _ in range(3)]
+        assert time.monotonic() - began < 0.3
+        time.sleep(0.5)  # beyond the deadline
+        assert "one" == outcome(strategy.get_or_create_access_token)
+        cache.go.set()
+        settled(strategy)
+        assert [] == told
+
+    def test_moots_what_failed_before(self) -> None:
+        """A failure that was asked for before the newest grant backs nothing off, here or elsewhere."""
+        late = Held(HOUR)
+        shelf, endpoint = Shelf(), Endpoint(late, grant("two", expires_in=2), grant("three"))
+        # A cache may tell what it keeps as half a second older than it is.
+        strategy = strategy_of(endpoint, policy=attrs.evolve(EXACT, deadline=1.0), caching_strategy=shelf)
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
+        until(lambda: outcome(strategy.get_or_create_access_token) == "two")
+        late.go.set()
+        until(lambda: strategy._active.flight.is_over and late.is_over)  # pyright: ignore[reportPrivateUsage]
+        time.sleep(2)  # the token's whole life
+        elsewhere = strategy_of(endpoint, caching_strategy=shelf)
+        assert ["three"] * 2 == [outcome(each.get_or_create_access_token) for each in (elsewhere, strategy)]
+
+    def test_comes_late(self) -> None:
+        """J8: a grant that comes after its flight was given up counts, if nothing newer was granted."""
+        late = Held(grant("late"))
+        strategy = strategy_of(Endpoint(late, grant("newer")), policy=HASTY)
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
+        late.go.set()
+        until(strategy.get_access_token)
+        assert "late" == outcome(strategy.get_or_create_access_token)
+
+    def test_comes_later_than_a_newer_one(self) -> None:
+        """A grant that comes after one that was asked for later is not used."""
+        late = Held(grant("older"))
+        strategy = strategy_of(Endpoint(late, grant("newer")), policy=HASTY, caching_strategy=Shelf())
+        outcome(strategy.get_or_create_access_token)
+        until(lambda: outcome(strategy.get_or_create_access_token) == "newer")
+        late.go.set()
+        until(lambda: late.is_over)
+        time.sleep(0.1)
+        assert "newer" == outcome(strategy.get_or_create_access_token) == outcome(strategy.get_access_token)
+
+    def test_does_not_end_a_wait_ordered_later(self, clock: FakeClock) -> None:
+        """A late grant is served, but a wait that the server ordered after it was asked for stands."""
+        late = Held(grant("late", expires_in=100))
+        endpoint = Endpoint(late, HOUR, grant("never"))
+        strategy = strategy_of(endpoint, clock, policy=HASTY, caching_strategy=Forgetful())
+        outcome(strategy.get_or_create_access_token)
+        clock.advance(61)
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenRefused)
+        late.go.set()
+        until(strategy.get_access_token)
+        assert "late" == outcome(strategy.get_or_create_access_token)
+        clock.advance(200)
+        error = outcome(strategy.get_or_create_access_token)
+        assert isinstance(error, TokenRefused)
+        assert 3400 == pytest.approx(error.retry_after)
+        assert 2 == len(endpoint.requests)
+
+
+class TestAnOrderedWait:
+    """A wait that the server ordered stands until it is over."""
+
+    @pytest.mark.parametrize("failure", [refuse(status=503), refuse(), refuse(status=429, Retry_After="1")])
+    def test_stands_whatever_fails_late(self, clock: FakeClock, failure: TokenResponse) -> None:
+        """A failure that was asked for earlier, and comes later, neither shortens nor lengthens it."""
+        late = Held(failure)
+        endpoint = Endpoint(late, HOUR, grant())
+        strategy = strategy_of(endpoint, clock, policy=HASTY, caching_strategy=Forgetful())
+        outcome(strategy.get_or_create_access_token)
+        clock.advance(61)
+        outcome(strategy.get_or_create_access_token)
+        late.go.set()
+        until(lambda: late.is_over)
+        time.sleep(0.05)
+        clock.advance(3599)
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenRefused)
+        assert 2 == len(endpoint.requests)
+        clock.advance(1)
+        assert "a-token" == outcome(strategy.get_or_create_access_token)
+
+    def test_is_as_long_in_a_cache(self, clock: FakeClock) -> None:
+        """What a cache may take to write a token down shortens no wait, however often it is written down anew."""
+        cache = Shelf()
+        endpoint = Endpoint(refuse(status=429, Retry_After="60"))
+        strategy = strategy_of(endpoint, caching_strategy=cache)
+        outcome(strategy.get_or_create_access_token)
+        settled(strategy)
+        for _ in range(3):
+            strategy.remove_access_token()
+            outcome(strategy.get_or_create_access_token)
+        error = outcome(strategy.get_or_create_access_token)
+        assert isinstance(error, TokenRefused)
+        assert 59.7 < (error.retry_after or 0) <= 60
+        assert 1 == len(endpoint.requests)
+
+
+def fail(_: TokenRequest) -> TokenResponse:
+    """Be a fetch that raises."""
+    raise LookupError
+
+
+class TestTheFleet:
+    """What other hosts put into the cache is known here, whatever happened here."""
+
+    @pytest.mark.parametrize("failure", [HOUR, refuse(), fail], ids=["throttled", "refused", "hook"])
+    def test_a_token_despite_this_gate(self, failure: TokenResponse | Callable[[TokenRequest], Any]) -> None:
+        """A backoff of this process hides no good token of another host."""
+        shelf, late = Shelf(), Held(grant("theirs"))
+        lucky = strategy_of(Endpoint(late), caching_strategy=shelf)
+        getting = threading.Thread(target=lucky.get_or_create_access_token)
+        getting.start()
+        unlucky = strategy_of(Endpoint(failure), caching_strategy=shelf)
+        assert isinstance(outcome(unlucky.get_or_create_access_token), TokenError)
+        settled(unlucky)
+        late.go.set()
+        getting.join()
+        settled(lucky)
+        assert "theirs" == outcome(unlucky.get_or_create_access_token)
+
+    @pytest.mark.parametrize("answer", [refuse(), refuse(status=503), Held(grant())], ids=["no", "down", "hangs"])
+    def test_a_stale_token_in_a_cold_process(self, clock: FakeClock, answer: Any) -> None:
+        """A token in its renewal window is served at once to a process that has it only in its cache."""
+        cache = InMemoryCachingStrategy(clock=clock)
+        endpoint = Endpoint(grant("stale"), answer)
+        strategy_of(endpoint, clock, caching_strategy=cache).get_or_create_access_token()
+        clock.advance(3500)
+        cold = strategy_of(endpoint, clock, caching_strategy=cache)
+        began = time.monotonic()
+        assert "stale" == outcome(cold.get_or_create_access_token)
+        assert time.monotonic() - began < 1
+        until(lambda: len(endpoint.requests) >= 2)
+        assert "stale" == outcome(cold.get_access_token)
+        if isinstance(answer, Held):
+            answer.go.set()
+
+    def test_a_lifetime_is_cut_to_this_policy(self) -> None:
+        """`max_lifetime` holds for a token from the cache too, and shows in `expires_in` and `expires`."""
+        shelf, endpoint = Shelf(), Endpoint(grant(expires_in=86400))
+        settled_one = strategy_of(endpoint, caching_strategy=shelf)
+        settled_one.get_or_create_access_token()
+        settled(settled_one)
+        token = strategy_of(
+            endpoint, policy=attrs.evolve(EXACT, max_lifetime=600.0), caching_strategy=shelf
+        ).get_or_create_access_token()
+        assert 1 == len(endpoint.requests)
+        assert (600, True) == (token.expires_in, token.expires / 1000 <= time.time() + 600)
+
+    def test_a_slow_look(self) -> None:
+        """A token is judged when it is handed out, and not by the time before a slow look into the cache."""
+
+        class Slow(Shelf):
+            delay = 0.0
+
+            def get(self, key: str) -> Any:
+                found = super().get(key)
+                time.sleep(self.delay)
+                return found
+
+        slow = Slow()
+        first = strategy_of(Endpoint(grant(expires_in=1)), caching_strategy=slow)
+        first.get_or_create_access_token()
+        settled(first)
+        time.sleep(0.65)
+        slow.delay = 0.4
+        assert strategy_of(Endpoint(grant()), caching_strategy=slow).get_access_token() is None
+
+
+class TestASecretThatIsRotated:
+    """What a request with an old secret comes to says nothing of the new one."""
+
+    @pytest.mark.parametrize("answer", [grant("by-the-old"), refuse()], ids=["granted", "refused"])
+    def test_a_late_answer(self, answer: TokenResponse) -> None:
+        """A late answer to the old secret is not for hosts that have the new one, nor does it back anything off."""
+        late, secrets, shelf = Held(answer), ["the-old-secret"], Shelf()
+
+        def fetch(request: TokenRequest) -> TokenResponse:
+            sent = base64.b64decode(request.headers["Authorization"].partition(" ")[2]).decode()
+            return late(request) if "old" in sent else grant("by-the-new")
+
+        strategy = strategy_of(fetch, secret=lambda: secrets[0], policy=HASTY, caching_strategy=shelf)
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
+        secrets[0] = "the-new-secret"
+        until(lambda: outcome(strategy.get_or_create_access_token) == "by-the-new")
+        late.go.set()
+        until(lambda: late.is_over)
+        time.sleep(0.1)
+        strategy.remove_access_token()
+        elsewhere = strategy_of(fetch, secret="the-new-secret", caching_strategy=shelf)
+        assert ["by-the-new"] * 2 == [outcome(each.get_or_create_access_token) for each in (strategy, elsewhere)]
+
+
+class TestARemoval:
+    """What was removed never comes back, and what is newer stays."""
+
+    def test_while_its_flight_publishes(self) -> None:
+        """A token that is removed while its flight still writes it down is handed out no more, here or elsewhere."""
+        cache = Stuck("set")
+        endpoint = Endpoint(grant("one"), grant("two"))
+        strategy = strategy_of(endpoint, caching_strategy=cache, policy=HASTY)
+        strategy.remove_access_token(strategy.get_or_create_access_token())
+        assert strategy.get_access_token() is None
+        threading.Timer(0.2, cache.go.set).start()
+        assert "two" == outcome(strategy.get_or_create_access_token)
+        cache.go.set()
+        settled(strategy)
+        assert "one" != outcome(strategy_of(endpoint, caching_strategy=cache).get_access_token)
+
+    def test_while_a_renewal_fails(self, clock: FakeClock) -> None:
+        """A renewal that fails while its token is removed does not write the token back."""
+        late = Held(refuse())
+        cache = InMemoryCachingStrategy(clock=clock)
+        endpoint = Endpoint(grant("dead"), late)
+        strategy = strategy_of(endpoint, clock, caching_strategy=cache)
+        token = strategy.get_or_create_access_token()
+        settled(strategy)
+        clock.advance(3500)
+        strategy.get_or_create_access_token()
+        until(lambda: len(endpoint.requests) == 2)
+        strategy.remove_access_token(token)
+        late.go.set()
+        settled(strategy)
+        assert strategy_of(endpoint, clock, caching_strategy=cache).get_access_token() is None
+
+    @pytest.mark.parametrize("nth", [1, 2])
+    def test_that_is_slow(self, nth: int) -> None:
+        """A removal whose look into the cache is slow does not wipe the token that came meanwhile."""
+        held, go, slow = threading.Event(), threading.Event(), threading.local()
+
+        class Stepped(InMemoryCachingStrategy):
+            def get(self, key: str) -> Any:
+                found = super().get(key)
+                if getattr(slow, "looks", None) is not None:
+                    slow.looks += 1
+                    if slow.looks == nth:
+                        held.set()
+                        go.wait(5)
+                return found
+
+        class Ours(Stepped):
+            """Not bounded by a thread of its own, so that the look is made in the thread that removes."""
+
+        cache = Ours()
+        endpoint = Endpoint(grant("old"), grant("new"), grant("third"))
+        one, two, three = (strategy_of(endpoint, caching_strategy=cache) for _ in range(3))
+        old, _, _ = (each.get_or_create_access_token() for each in (one, two, three))
+        settled(one)
+
+        def remove() -> None:
+            slow.looks = 0
+            one.remove_access_token(old)
+
+        removing = threading.Thread(target=remove)
+        removing.start()
+        held.wait(0.3)
+        two.remove_access_token(old)
+        assert "new" == outcome(two.get_or_create_access_token)
+        settled(two)
+        go.set()
+        removing.join()
+        three.remove_access_token(old)
+        assert ["new"] * 3 == [outcome(each.get_or_create_access_token) for each in (one, two, three)]
+        assert 2 == len(endpoint.requests)
+
+    def test_a_late_writer(self) -> None:
+        """A token that is removed is not taken from a cache into which somebody wrote it later."""
+        shelf, endpoint = Shelf(), Endpoint(grant("one"), grant("two"))
+        strategy = strategy_of(endpoint, caching_strategy=shelf)
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        written = dict(shelf.entries)
+        strategy.remove_access_token()
+        shelf.entries.update(written)
+        assert strategy.get_access_token() is None
+        assert "two" == outcome(strategy.get_or_create_access_token)
+
+
+class TestTime:
+    """A token is served until its end by whichever clock says more, and no longer."""
+
+    @pytest.mark.parametrize("bad", [lambda: math.nan, lambda: 1 / 0], ids=["NaN", "raises"])
+    @pytest.mark.parametrize("hand", ["wall", "monotonic"])
+    @pytest.mark.parametrize("answer", [refuse(), grant("two")], ids=["refuses", "grants"])
+    def test_one_clock_that_gives_none(
+        self, clock: FakeClock, hand: str, bad: Callable[[], Any], answer: TokenResponse
+    ) -> None:
+        """I9: where one clock gives no time, the other tells it; before, within and past the life of a token."""
+        strategy = strategy_of(Endpoint(grant("one"), answer), clock)
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        setattr(clock, hand, bad)
+        assert "one" == outcome(strategy.get_or_create_access_token)
+        clock.advance(86400)
+        assert strategy.get_access_token() is None
+        assert "one" != outcome(strategy.get_or_create_access_token)
+
+    def test_clocks_that_give_none(self) -> None:
+        """Where neither clock gives a time, that of the system counts."""
+
+        class Dead(FakeClock):
+            def wall(self) -> float:
+                raise OSError
+
+            monotonic = wall
+
+        endpoint = Endpoint(grant("one"))
+        strategy = strategy_of(endpoint, Dead(), caching_strategy=Shelf())
+        assert ["one"] * 2 == [outcome(strategy.get_or_create_access_token) for _ in range(2)]
+        assert 1 == len(endpoint.requests)
+
+    @pytest.mark.parametrize("step", [7200, -7200])
+    def test_the_wall_clock_steps(self, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+        """I12: a machine that is thawed, or a test that travels in time, gets no expired token on its next call."""
+        endpoint = Endpoint(grant("one"), grant("two"))
+        strategy = strategy_of(endpoint)
+        assert ["one"] * 2 == [outcome(strategy.get_or_create_access_token) for _ in range(2)]
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + step)
+        assert ("two" if step > 0 else "one") == outcome(strategy.get_or_create_access_token)
+
+    def test_an_end_that_nobody_stated(self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Past an end that is only assumed a token is asked for; none to be had, the old one is served on."""
+        monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.0)
+        endpoint = Endpoint(grant("old", expires_in=None), refuse(status=503))
+        strategy = strategy_of(endpoint, clock, policy=attrs.evolve(EXACT, max_lifetime=1000.0))
+        for _ in range(99):
+            assert "old" == outcome(strategy.get_or_create_access_token)
+            settled(strategy)
+            clock.advance(10)
+        clock.advance(10)
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenRefused)
+        assert len(endpoint.requests) > 10
+
+    def test_an_end_that_nobody_stated_and_no_answer(self, clock: FakeClock) -> None:
+        """Past an end that is only assumed, nobody is told that nothing came in time: the old token is there."""
+        hangs = Held(grant("new"))
+        strategy = strategy_of(Endpoint(grant("old", expires_in=None), hangs), clock, policy=HASTY)
+        strategy.get_or_create_access_token()
+        clock.advance(301)
+        assert "old" == outcome(strategy.get_or_create_access_token)
+        hangs.go.set()
+
+    def test_dead_on_arrival(self, clock: FakeClock) -> None:
+        """A token that is expired when it arrives is handed to nobody, and is no reason to ask without a pause."""
+
+        def slow(_: TokenRequest) -> TokenResponse:
+            clock.advance(20)
+            return grant(expires_in=10)
+
+        endpoint = Endpoint(slow)
+        strategy = strategy_of(endpoint, clock, policy=HASTY)
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenError)
+        assert len(endpoint.requests) <= 9
+
+
+def test_a_policy_is_kept(clock: FakeClock) -> None:
+    """The window of `renew_ahead` is where the policy says; of the next token too."""
+    endpoint = Endpoint(grant("one"), grant("two"), grant("three"))
+    strategy = strategy_of(endpoint, clock, policy=RenewalPolicy(jitter=0, renew_ahead=600.0))
+    for _ in range(2):
+        token = strategy.get_or_create_access_token()
+        clock.advance(3000)
+        assert token == strategy.get_or_create_access_token()
+        settled(strategy)
+        clock.advance(1)
+        strategy.get_or_create_access_token()
+        settled(strategy)
+    assert "three" == outcome(strategy.get_or_create_access_token)
+    assert isinstance(strategy, ClientCredentialsStrategy)
+    assert isinstance(strategy.get_access_token(), AccessToken)

@@ -1,0 +1,318 @@
+"""What forks, exits, frozen processes and missing descriptors do to a flight, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from client_credentials.testing import Answer, TokenServer
+from tests.strategy.kit import run, start
+
+COMMANDS = "ReadSecrets LookUp TryLock Send Record Settle Publish Unlock Tell".split()
+
+AT_A_COMMAND = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of threads in a process that forks: that is what this is about
+from client_credentials._shell import driver
+name, reached, go = {name!r}, threading.Event(), threading.Event()
+perform, send = driver._Driver._perform, driver._Driver._send
+
+def halt(command):
+    is_ours = threading.current_thread().name == "client-credentials"
+    if is_ours and type(command).__name__ == name and not reached.is_set():
+        reached.set()
+        go.wait(20)
+
+def halting_perform(self, command):
+    halt(command)
+    return perform(self, command)
+
+async def halting_send(self, command, fetch):
+    halt(command)
+    return await send(self, command, fetch)
+
+driver._Driver._perform, driver._Driver._send = halting_perform, halting_send
+strategy.set_configuration(SdkConfiguration())
+threading.Thread(target=strategy.get_or_create_access_token, daemon=True).start()
+assert reached.wait(10)
+"""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_fork_at_each_command(server: TokenServer, name: str) -> None:
+    """L1, L4: a child that is forked at any command of a flight has its token in time, and so has the parent."""
+    said, complained, status = run(
+        server,
+        AT_A_COMMAND.format(name=name)
+        + """
+pid = os.fork()
+if pid == 0:
+    signal.alarm(15)
+    began = time.monotonic()
+    token = strategy.get_or_create_access_token()
+    other = ClientCredentialsStrategy("my-client", "my-secret-3f9c", token_url=sys.argv[1])
+    other.get_or_create_access_token()
+    strategy.remove_access_token(token)
+    os._exit(7 if time.monotonic() - began < 8 else 8)
+go.set()
+strategy.get_or_create_access_token()
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+""",
+    )
+    assert ("7\n", "", 0) == (said, complained, status)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_exit_at_each_command(server: TokenServer, name: str) -> None:
+    """L6: an exit at any command of a flight is neither delayed nor leaves a word on stderr."""
+    began = time.monotonic()
+    said = run(server, AT_A_COMMAND.format(name=name) + "print(threading.active_count() > 1)")
+    assert ("True\n", "", 0) == said
+    assert time.monotonic() - began < 12
+
+
+def test_fork_while_another_thread_imports(server: TokenServer) -> None:
+    """L1: a request imports nothing, so a fork in the midst of another thread's imports hangs no child."""
+    said = run(
+        server,
+        """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        importing = threading.Event()
+        answer = TokenResponse(200, {}, b'{"access_token":"a-token","token_type":"bearer"}')
+        strategy.set_configuration(SdkConfiguration(fetch=lambda request: answer))
+
+        class Slowly:
+            def find_spec(self, name, path=None, target=None):
+                if name == "wave":
+                    importing.set()
+                    time.sleep(1.0)
+
+        sys.meta_path.insert(0, Slowly())
+        before = set(sys.modules)
+        threading.Thread(target=__import__, args=("wave",), daemon=True).start()
+        threading.Thread(target=strategy.get_or_create_access_token, daemon=True).start()
+        assert importing.wait(5)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(15)
+            strategy.get_or_create_access_token()
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """,
+    )
+    assert ("7\n", "", 0) == said
+
+
+def test_nothing_is_imported_in_a_request(server: TokenServer) -> None:
+    """What a request needs is imported when the first strategy is made: none of its modules comes with the request."""
+    said = run(
+        server,
+        """
+        answer = TokenResponse(200, {}, b'{"access_token":"a-token","token_type":"bearer"}')
+        strategy.set_configuration(SdkConfiguration(fetch=lambda request: answer))
+        before = set(sys.modules)
+        token = strategy.get_or_create_access_token()
+        strategy.remove_access_token(token)
+        strategy.get_access_token()
+        print(sorted(set(sys.modules) - before))
+        """,
+    )
+    assert ("[]\n", "", 0) == said
+
+
+def test_a_child_inherits_the_token(server: TokenServer) -> None:
+    """L4: a forked child has its parent's token, and asks for none."""
+    said = run(
+        server,
+        """
+        token = strategy.get_or_create_access_token()
+        if os.fork() == 0:
+            assert strategy.get_or_create_access_token() == token
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.wait()[1]))
+        """,
+    )
+    assert ("7\n", "", 0) == said
+    assert 1 == len(server.requests)
+
+
+def test_exit_during_a_renewal(server: TokenServer) -> None:
+    """L6: a renewal in the background neither delays the exit nor leaves a word on stderr."""
+    server.answer(Answer(), Answer(delay=20))
+    began = time.monotonic()
+    said = run(
+        server,
+        """
+        strategy.set_configuration(SdkConfiguration(clock=clock))
+        strategy.get_or_create_access_token()
+        clock.advance(3500)
+        strategy.get_or_create_access_token()
+        time.sleep(0.3)
+        print(threading.active_count())
+        """,
+    )
+    assert ("2\n", "", 0) == said
+    assert time.monotonic() - began < 15
+    assert 2 == len(server.requests)
+
+
+@pytest.mark.parametrize("when", ["atexit.register(ask)", "threading._register_atexit(ask)"])
+def test_asking_at_the_exit(server: TokenServer, when: str) -> None:
+    """L6: where the interpreter is about to exit and starts no thread, the request is made by who asks."""
+    said = run(
+        server,
+        f"""
+        import atexit
+
+        def ask():
+            print(len(strategy.get_or_create_access_token().access_token) > 5, flush=True)
+
+        {when}
+        """,
+    )
+    assert said[1:] == ("", 0)
+    assert "True\n" == said[0]
+
+
+def test_ctrl_c_is_quiet(server: TokenServer) -> None:
+    """Ctrl-C while a token is awaited shows the interrupt and no error of ours."""
+    server.answer(Answer(delay=20))
+    said = run(
+        server,
+        """
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            strategy.get_or_create_access_token()
+        except KeyboardInterrupt as error:
+            print(error.__context__, error.__cause__, strategy.get_access_token())
+        """,
+    )
+    assert ("None None None\n", "", 0) == said
+
+
+FREEZING = """
+policy = RenewalPolicy(jitter=0, deadline=0.5)
+kind = {kind}
+strategy = kind("my-client", "my-secret-3f9c", token_url=sys.argv[1], policy=policy)
+loop = asyncio.new_event_loop()
+
+def ask():
+    try:
+        token = strategy.get_or_create_access_token()
+        token = token if isinstance(token, AccessToken) else loop.run_until_complete(token)
+        print("token", flush=True)
+    except TokenError as error:
+        print(repr(error), flush=True)
+
+for line in sys.stdin:
+    ask()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
+@pytest.mark.parametrize("kind", ["ClientCredentialsStrategy", "AsyncClientCredentialsStrategy"])
+@pytest.mark.parametrize("lifetime", [4, 60], ids=["in a renewal", "cold"])
+def test_frozen_in_mid_flight(kind: str, lifetime: int) -> None:
+    """A process that is stopped for longer than a request may take gets a token on its first calls thereafter."""
+    with (
+        TokenServer("my-client", "my-secret-3f9c", lifetime=lifetime) as server,
+        start(server, FREEZING.format(kind=kind)) as process,
+    ):
+        assert process.stdin
+        assert process.stdout
+
+        def ask() -> None:
+            assert process.stdin
+            process.stdin.write("\n")
+            process.stdin.flush()
+
+        try:
+            if lifetime < 10:
+                ask()
+                assert "token\n" == process.stdout.readline()
+                time.sleep(2.2)  # in the renewal window
+            server.answer(Answer(delay=0.2))
+            ask()
+            while len(server.requests) < (2 if lifetime < 10 else 1):
+                time.sleep(0.005)
+            os.kill(process.pid, signal.SIGSTOP)
+            time.sleep(2.5)
+            os.kill(process.pid, signal.SIGCONT)
+            first = process.stdout.readline()
+            for _ in range(3):
+                ask()
+                assert "token\n" == process.stdout.readline()
+            assert lifetime > 10 or "token\n" == first
+        finally:
+            process.kill()
+
+
+def test_no_descriptor_is_left(server: TokenServer) -> None:
+    """Where no file descriptor is left, the caller has a token or a TokenError, and a token once there are some."""
+    said = run(
+        server,
+        """
+        import resource
+        strategies = [ClientCredentialsStrategy("my-client", "my-secret-3f9c", token_url=sys.argv[1]) for _ in range(2)]
+        strategies[1].set_configuration(SdkConfiguration(clock=clock))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        hogs = []
+        try:
+            while True:
+                hogs.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            pass
+        for each in (strategy, *strategies):
+            try:
+                each.get_or_create_access_token()
+            except TokenError:
+                pass
+        for hog in hogs:
+            os.close(hog)
+        strategy.set_configuration(SdkConfiguration())
+        print(strategy.get_or_create_access_token().token_type)
+        """,
+        "-W",
+        "ignore",
+    )
+    assert ("Bearer\n", 0) == (said[0], said[2])  # and the log's lines of the failures between
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="an interpreter cannot be asked to be isolated before 3.12")
+def test_an_isolated_interpreter(server: TokenServer) -> None:
+    """L10: a sub-interpreter that allows no daemon threads gets its tokens, and those in hand at once."""
+    said = run(
+        server,
+        """
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        interpreters.run_string(interpreters.create(), f'''
+        import asyncio
+        from client_credentials import *
+        from client_credentials.testing import FakeClock
+        clock = FakeClock()
+        for kind in (ClientCredentialsStrategy, AsyncClientCredentialsStrategy):
+            strategy = kind("my-client", "my-secret-3f9c", token_url={sys.argv[1]!r})
+            cache = InMemoryCachingStrategy(clock=clock)
+            strategy.set_configuration(SdkConfiguration(clock=clock, caching_strategy=cache))
+            tokens = []
+            for seconds in (0, 3500):
+                clock.advance(seconds)
+                token = strategy.get_or_create_access_token()
+                tokens.append(token if isinstance(token, AccessToken) else asyncio.run(token))
+            assert tokens[0] == tokens[1]
+        '''.replace(chr(10) + " " * 8, chr(10)))
+        os.write(1, b"right")
+        os._exit(0)
+        """,
+    )
+    assert "right" == said[0]

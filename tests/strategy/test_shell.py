@@ -1,0 +1,352 @@
+"""The parts of the shell one by one, where no caller could bring about what they are for."""
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Generator
+from typing import Any
+from weakref import ref
+
+import attrs
+import pytest
+
+from client_credentials import (
+    AsyncClientCredentialsStrategy,
+    ClientAuthentication,
+    ClientCredentialsStrategy,
+    InvalidTokenResponse,
+    SdkConfiguration,
+    TokenEndpointUnreachable,
+    TokenError,
+    TokenRefused,
+    TokenRequest,
+    TokenResponse,
+    accept_success,
+    json_object,
+)
+from client_credentials._core import state
+from client_credentials._core.lifecycle import granted
+from client_credentials._core.model import Granted, Unreachable
+from client_credentials._core.state import EMPTY, State
+from client_credentials._shell import active, clock, fork, threads
+from client_credentials._shell.driver import _Driver
+from client_credentials._shell.flight import Flight
+from client_credentials.aio import _in_thread
+from client_credentials.errors import HookError, error_of, failure_of
+from client_credentials.testing import TokenServer, refusal
+from tests.strategy.kit import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    EXACT,
+    Endpoint,
+    Shelf,
+    grant,
+    outcome,
+    refuse,
+    settled,
+    strategy_of,
+    until,
+)
+
+
+def fact(strategy: ClientCredentialsStrategy, text: str) -> State:
+    """Make the fact of a grant, asked for now."""
+    said = Granted(access_token=text, expires_in=3600, scope=None)
+    return granted(said, strategy._active.now(), EXACT, (), 0.0)
+
+
+class TestTheState:
+    """What is known is replaced as a whole, whoever else replaces it at the same time."""
+
+    def test_two_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of two facts that are recorded at the same time none is lost."""
+        strategy = strategy_of(Endpoint(grant()))
+        first, second, merge = fact(strategy, "first"), fact(strategy, "second"), state.merge
+        calls: list[None] = []
+
+        def interrupted(*given: Any) -> State:
+            calls.append(None)
+            if len(calls) == 1:
+                strategy._active.record(second)
+            return merge(*given)
+
+        monkeypatch.setattr(active, "merge", interrupted)
+        strategy._active.record(first)
+        assert "second" == outcome(strategy.get_access_token)
+        assert strategy._active.known().state.granted == second.granted
+
+    def test_a_lease_that_is_over(self) -> None:
+        """A state that has a successor is served no longer without a look, even if a caller is about to say so."""
+        strategy = strategy_of(Endpoint(grant()))
+        lease = strategy._active.known()
+        strategy._active.record(fact(strategy, "newer"))
+        strategy._active.extend(lease, strategy._active.now(), 60.0)
+        assert lease.until < 0
+
+
+class TestFlights:
+    """A flight is begun, given up and settled once, whatever interrupts who does it."""
+
+    def test_given_up_twice(self) -> None:
+        """The second of two callers who give the same flight up changes nothing."""
+        strategy = strategy_of(Endpoint(grant()))
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        flight = strategy._active.flight
+        strategy._give_up(flight)
+        assert (None, {}) == (flight.ended, strategy._hung)
+
+    @pytest.mark.parametrize("at", ["succeed", "start"])
+    def test_an_interrupt_at_the_beginning(self, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+        """Who is interrupted while beginning a flight leaves none behind that nobody makes."""
+        strategy = strategy_of(Endpoint(grant()))
+        with monkeypatch.context() as patched:
+            start, calls = threads.start, list[None]()
+
+            def interrupted(*given: Any) -> bool:
+                calls.append(None)
+                if len(calls) == 1:
+                    raise KeyboardInterrupt
+                return start(*given)
+
+            patched.setattr(Flight if at == "succeed" else threads, at, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                strategy.get_or_create_access_token()
+        assert "a-token" == outcome(strategy.get_or_create_access_token)
+
+    def test_an_interrupt_of_a_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who is interrupted while starting a look into the cache keeps nobody else from it."""
+        strategy = strategy_of(Endpoint(grant()), caching_strategy=Shelf())
+
+        def interrupted(_: object) -> bool:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(threads, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            strategy._look_meanwhile(strategy._active.flight)
+        assert {} == strategy._active.looks
+
+    def test_a_command_that_is_none(self) -> None:
+        """The driver performs the machine's commands and no other."""
+        strategy = strategy_of(Endpoint(grant()))
+        command: Any = object()
+        with pytest.raises(TypeError):
+            _Driver(strategy._identity, strategy._active.flight, Exception)._perform(command)
+
+    def test_a_thread_for_a_thread(self) -> None:
+        """A call runs in a thread that has a name, or in the bare one where no other can be started."""
+        where: list[str] = []
+        for thread in (threading.Thread(target=lambda: where.append("new")), _Unstartable(where)):
+            threads._begin(thread)
+        until(lambda: len(where) == 2)
+        assert ["here", "new"] == sorted(where)
+
+
+class _Unstartable(threading.Thread):
+    """A thread that cannot be started."""
+
+    def __init__(self, where: list[str]) -> None:
+        super().__init__(target=lambda: where.append("here"))
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+class TestTheDefaults:
+    """Without `set_configuration` there is no cache, since nobody else could have put anything there."""
+
+    def test_a_refusal(self, server: TokenServer) -> None:
+        """A gate is known without a look anywhere."""
+        server.always(refusal("invalid_scope"))
+        strategy = ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=server.url)
+        assert [TokenRefused] * 2 == [type(outcome(strategy.get_or_create_access_token)) for _ in range(2)]
+        assert 1 == len(server.requests)
+
+    def test_tasks(self, server: TokenServer) -> None:
+        """A task that removes a token waits for nothing."""
+        strategy = AsyncClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=server.url)
+
+        async def scenario() -> None:
+            token = await strategy.get_or_create_access_token()
+            await strategy.remove_access_token(token)
+            assert await strategy.get_access_token() is None
+
+        asyncio.run(scenario())
+
+    def test_no_secret(self) -> None:
+        """Where the certificate is the proof there is no secret to read, and the request carries none."""
+        endpoint = Endpoint(grant())
+        strategy = ClientCredentialsStrategy(CLIENT_ID, None, client_authentication=ClientAuthentication.TLS)
+        strategy.set_configuration(SdkConfiguration(fetch=endpoint))
+        assert "a-token" == outcome(strategy.get_or_create_access_token)
+        assert (False, True) == (
+            "Authorization" in endpoint.requests[0].headers,
+            b"client_id" in endpoint.requests[0].body,
+        )
+
+    def test_half_made(self) -> None:
+        """A strategy whose constructor was refused shows itself in a traceback nevertheless."""
+        assert "ClientCredentialsStrategy()" == repr(ClientCredentialsStrategy.__new__(ClientCredentialsStrategy))
+
+
+class TestCollaborators:
+    """The default collaborators are public, so that a user's own can call them."""
+
+    def test_the_validator(self) -> None:
+        """`accept_success` passes 200 and 201, and raises what any other status means."""
+        accept_success(TokenResponse(201, {}, b""))
+        with pytest.raises(TokenRefused):
+            accept_success(TokenResponse(400, {}, b"{}"))
+
+    def test_the_deserializer(self) -> None:
+        """`json_object` gives the members of a document, and raises for what is none."""
+        assert {"a": 1} == json_object(TokenResponse(200, {}, b'{"a":1}'))
+        with pytest.raises(InvalidTokenResponse):
+            json_object(TokenResponse(200, {}, b"[]"))
+
+    def test_hooks_that_call_them(self) -> None:
+        """What one of them raises within a hook of the user's is told as if there were no such hook."""
+        response = TokenResponse(400, {}, b'{"error":"invalid_scope","error_description":"why"}')
+
+        def validate(each: TokenResponse) -> None:
+            accept_success(each)
+
+        hooked = strategy_of(Endpoint(response), response_validator=validate)
+        plain = strategy_of(Endpoint(response))
+        assert str(outcome(plain.get_or_create_access_token)) == str(outcome(hooked.get_or_create_access_token))
+
+    def test_a_lenient_validator(self) -> None:
+        """A refusal that a user's validator lets pass is told as the refusal, for want of a token in it."""
+        strategy = strategy_of(Endpoint(refuse("invalid_scope")), response_validator=str)
+        with pytest.raises(TokenRefused, match="invalid_scope"):
+            strategy.get_or_create_access_token()
+
+    def test_a_lenient_validator_and_no_document(self) -> None:
+        """The same where the body is no document at all."""
+        strategy = strategy_of(Endpoint(TokenResponse(404, {}, b"not here")), response_validator=str)
+        with pytest.raises(TokenRefused, match="404"):
+            strategy.get_or_create_access_token()
+
+    def test_odd_credentials(self) -> None:
+        """At invalid_client a secret with odd characters is pointed out, with the ways to send it otherwise."""
+        error = outcome(strategy_of(Endpoint(refuse()), secret="a+secret%71").get_or_create_access_token)
+        assert isinstance(error, TokenRefused)
+        assert "ClientAuthentication" in str(error) or "BASIC_RAW" in str(error)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            TokenRefused(418, "teapot", retryable=False),
+            InvalidTokenResponse(200, "why", retryable=True, retry_after=3.0),
+            TokenEndpointUnreachable("why", retryable=False),
+            HookError("vault", "is sealed"),
+        ],
+    )
+    def test_errors_and_failures(self, error: TokenError) -> None:
+        """A TokenError that a hook raises is taken as the failure that it describes, and made anew for each caller."""
+        again = error_of(failure_of(error), error.retry_after)
+        assert (type(error), str(error)) == (type(again), str(again))
+        assert vars(error) == vars(again)
+
+    def test_an_error_of_the_users_own(self) -> None:
+        """A subclass of the user's is told by its name."""
+
+        class Sealed(TokenError):
+            pass
+
+        assert Unreachable(reason="Sealed", retryable=False) == failure_of(Sealed("its own words"))
+
+    def test_a_foreign_entry(self, caplog: pytest.LogCaptureFixture) -> None:
+        """What is in a cache and is not ours is a miss, and the log says so once."""
+        shelf = Shelf()
+        first = strategy_of(Endpoint(grant("one")), caching_strategy=shelf)
+        first.get_or_create_access_token()
+        settled(first)
+        shelf.entries = {key: ("{}", time.monotonic() + 60) for key in shelf.entries}
+        second = strategy_of(Endpoint(grant("two")), caching_strategy=shelf)
+        assert [None, None] == [second.get_access_token() for _ in range(2)]
+        assert 1 == len([each for each in caplog.records if each.levelno == logging.WARNING])
+
+    def test_an_awaitable_without_a_loop(self) -> None:
+        """What a fetch gives to be awaited, whatever its type, is not awaited where there is no loop."""
+
+        class Later:
+            def __await__(self) -> Generator[None, None, TokenResponse]:
+                yield
+                return grant()
+
+        def fetch(_: TokenRequest) -> Later:
+            return Later()
+
+        strategy = strategy_of(fetch, policy=attrs.evolve(EXACT, deadline=0.3))
+        with pytest.raises(TokenEndpointUnreachable, match="no event loop"):
+            strategy.get_or_create_access_token()
+
+    def test_an_awaitable_without_a_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The same where the caller makes the request itself."""
+
+        async def later() -> TokenResponse:
+            await asyncio.sleep(0)
+            return grant()
+
+        def fetch(_: TokenRequest) -> Any:
+            return later()
+
+        monkeypatch.setattr(threads, "start", lambda _: False)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+        strategy = strategy_of(fetch, policy=attrs.evolve(EXACT, deadline=0.3))
+        with pytest.raises(TokenEndpointUnreachable, match="no event loop"):
+            strategy.get_or_create_access_token()
+
+
+def test_what_fails_in_a_thread() -> None:
+    """What is raised in the thread is raised in the task that waits for it."""
+
+    def fail() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        asyncio.run(_in_thread(fail))
+
+
+@pytest.mark.parametrize("named", [["CLOCK_BOOTTIME"], ["CLOCK_BOOTTIME", "CLOCK_MONOTONIC"]])
+def test_a_clock_that_is_named_and_refused(monkeypatch: pytest.MonkeyPatch, named: list[str]) -> None:
+    """I12: the first monotonic clock that really answers is taken, whatever the system's headers name."""
+    refused = {getattr(time, name, None) for name in named}
+    real = time.clock_gettime
+
+    def refusing(number: int) -> float:
+        if number in refused:
+            raise OSError(22, "Invalid argument")
+        return real(number)
+
+    monkeypatch.setattr(time, "clock_gettime", refusing)
+    assert clock._answering()() == pytest.approx(time.monotonic(), abs=1)
+    monkeypatch.delattr(time, "clock_gettime")
+    assert clock._answering() is time.monotonic
+
+
+def test_what_is_gone_at_a_fork() -> None:
+    """L1: what no longer lives when the process is forked is not told of it, and all else is."""
+
+    class Forked:
+        count = 0
+
+        def _after_fork(self) -> None:
+            self.count += 1
+
+    alive, gone = Forked(), Forked()
+    fork.survive_fork(alive)
+    fork._alive.update({0: ref(gone)})  # not by [], where the watch over leaks would keep it alive
+    del gone
+    fork._after_fork_in_child()
+    del fork._alive[0]
+    assert 1 == alive.count
+
+
+def test_nothing_is_known_of_what_nobody_asked() -> None:
+    """A new strategy knows nothing."""
+    assert EMPTY == ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET)._active.known().state
