@@ -268,6 +268,11 @@ class Couple(NamedTuple):
     number: int = 1
 
 
+def bare(value: object) -> object:
+    """The value itself."""
+    return value
+
+
 def explained(left: object, right: object, op: str = "==") -> list[str] | None:
     """What the plugin tells pytest to print of this comparison."""
     return pytest_assertrepr_compare(op, left, right)
