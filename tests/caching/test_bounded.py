@@ -439,7 +439,7 @@ class TestRecovery:
         assert 0.1 == future.wait()
         assert 0.1 < time.monotonic() - began < 0.4 + SLACK
 
-    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no setitimer")
     def test_interrupts(self) -> None:
         """An exception that a signal raises in a caller comes out there, and harms no later call."""
 

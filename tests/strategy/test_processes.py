@@ -215,7 +215,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no SIGSTOP")
 @pytest.mark.parametrize("kind", ["ClientCredentialsStrategy", "AsyncClientCredentialsStrategy"])
 @pytest.mark.parametrize("lifetime", [4, 60], ids=["in a renewal", "cold"])
 def test_frozen_in_mid_flight(kind: str, lifetime: int) -> None:
@@ -285,7 +285,7 @@ def test_no_descriptor_is_left(server: TokenServer) -> None:
     assert ("Bearer\n", 0) == (said[0], said[2])  # and the log's lines of the failures between
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="an interpreter cannot be asked to be isolated before 3.12")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="isolated subinterpreters came with 3.12 (PEP 684)")
 def test_an_isolated_interpreter(server: TokenServer) -> None:
     """L10: a sub-interpreter that allows no daemon threads gets its tokens, and those in hand at once."""
     said = run(

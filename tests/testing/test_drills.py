@@ -299,7 +299,7 @@ class TestFollows(TokenHolderDrills):
         return Follows(token_url, client_id, client_secret, clock)
 
 class TestKnown(TestFollows):
-    @pytest.mark.xfail(reason="it follows", strict=True)
+    @pytest.mark.xfail(reason="this holder follows redirects", strict=True)
     def test_redirect(self):
         super().test_redirect()
 """

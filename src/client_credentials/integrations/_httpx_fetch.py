@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class SyncFetch:
-    """The fetch over a Client; `library` is httpx or httpx2."""
+    """The fetch over a Client; `module` is httpx or httpx2."""
 
-    library: ClassVar[Any]
+    module: ClassVar[Any]
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401  # the library's
-        if not isinstance(client, self.library.Client):
-            raise ValueError(f"client: must be a {self.library.__name__}.Client")
+        if not isinstance(client, self.module.Client):
+            raise ValueError(f"client: must be a {self.module.__name__}.Client")
         self._client = client
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
@@ -36,23 +36,23 @@ class SyncFetch:
         exchange = Exchange.begin(request.url, request.timeout)
         progress = _Progress(exchange)
         try:
-            outgoing = _outgoing(self.library, request, exchange, progress.timeouts, progress.note)
+            outgoing = _outgoing(self.module, request, exchange, progress.timeouts, progress.note)
             with closing(self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)) as response:
                 return received(response.status_code, response.headers, response.iter_raw(), exchange)
-        except self.library.HTTPStatusError as error:
+        except self.module.HTTPStatusError as error:
             return _refused(error.response, exchange)
         except Exception as error:
             return diagnosed(error, exchange)
 
 
 class AsyncFetch:
-    """The fetch over an AsyncClient; `library` is httpx or httpx2."""
+    """The fetch over an AsyncClient; `module` is httpx or httpx2."""
 
-    library: ClassVar[Any]
+    module: ClassVar[Any]
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401  # the library's
-        if not isinstance(client, self.library.AsyncClient):
-            raise ValueError(f"client: must be a {self.library.__name__}.AsyncClient")
+        if not isinstance(client, self.module.AsyncClient):
+            raise ValueError(f"client: must be a {self.module.__name__}.AsyncClient")
         self._client = client
 
     async def __call__(self, request: TokenRequest) -> TokenResponse:
@@ -67,7 +67,7 @@ class AsyncFetch:
         exchange = Exchange.begin(request.url, request.timeout)
         progress = _Progress(exchange)
         try:
-            outgoing = _outgoing(self.library, request, exchange, progress.timeouts, progress.note_async)
+            outgoing = _outgoing(self.module, request, exchange, progress.timeouts, progress.note_async)
             # Each step has its own timeout, after which the library cleans up; this one ends what drips.
             async with timeout(exchange.left() + 0.05):
                 response = await self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
@@ -76,7 +76,7 @@ class AsyncFetch:
                     return await received_async(response.status_code, response.headers, pieces, exchange)
                 finally:
                     await response.aclose()
-        except self.library.HTTPStatusError as error:
+        except self.module.HTTPStatusError as error:
             return _refused(error.response, exchange)
         except Exception as error:
             return diagnosed(error, exchange)

@@ -47,7 +47,7 @@ class HttpxFetch(SyncFetch):
     what is no httpx2.Client.
     """
 
-    library: ClassVar[Any] = httpx2
+    module: ClassVar[Any] = httpx2
 
 
 class AsyncHttpxFetch(AsyncFetch):
@@ -56,4 +56,4 @@ class AsyncHttpxFetch(AsyncFetch):
     As HttpxFetch, but that `request.timeout` bounds the exchange whatever the endpoint does. It needs asyncio.
     """
 
-    library: ClassVar[Any] = httpx2
+    module: ClassVar[Any] = httpx2
