@@ -20,6 +20,7 @@ from client_credentials._cli.main import main
 from client_credentials.testing import Answer, TokenServer, refusal
 from tests.cli import endpoints
 from tests.cli.kit import CLIENT
+from tests.http.peers import black_hole, closed_port
 
 pytestmark = pytest.mark.usefixtures("somebody")
 
@@ -131,16 +132,16 @@ RUINS: dict[str, tuple[Callable[[Ward], str], str, str, str]] = {
         "no answer about slow.example in 2 s",
     ),
     "no host name": (lambda _: f"https://{'a' * 64}.example/token", "name", "bad", "not a host name"),
-    "closed port": (lambda _: f"http://127.0.0.1:{endpoints.closed_port()}/t", "connect", "bad", "refused"),
+    "closed port": (lambda _: f"http://127.0.0.1:{closed_port()}/t", "connect", "bad", "refused"),
     "black hole": (
-        lambda ward: f"http://127.0.0.1:{ward.stack.enter_context(endpoints.full_backlog())}/t",
+        lambda ward: f"http://127.0.0.1:{ward.stack.enter_context(black_hole())}/t",
         "connect",
         "bad",
         "no answer in 2 s",
     ),
     "proxy of another kind": (lambda ward: with_proxy(ward, "socks5://127.0.0.1:1"), "proxy", "bad", "proxy"),
     "proxy not there": (
-        lambda ward: with_proxy(ward, f"http://127.0.0.1:{endpoints.closed_port()}"),
+        lambda ward: with_proxy(ward, f"http://127.0.0.1:{closed_port()}"),
         "connect",
         "bad",
         "refused",
