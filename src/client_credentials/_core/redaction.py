@@ -37,7 +37,9 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x21\x23-\x5B\x5D-\x7E]")
 _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7E]")
 _CODE = re.compile(r"[a-z_]{1,40}")
 _ESCAPE = re.compile(
-    r"((?:\\+x[0-9A-Fa-f]{2})+)|\\+(?:u([0-9A-Fa-f]{4})|U(0010[0-9A-Fa-f]{4}|000[0-9A-Fa-f]{5})|(.))", re.DOTALL
+    # A backslash first in any case, which the engine looks for quickly.
+    r"\\+(?:(x[0-9A-Fa-f]{2}(?:\\+x[0-9A-Fa-f]{2})*)|u([0-9A-Fa-f]{4})|U(0010[0-9A-Fa-f]{4}|000[0-9A-Fa-f]{5})|(.))",
+    re.DOTALL,
 )
 
 
