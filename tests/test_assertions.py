@@ -101,14 +101,14 @@ def test_a_key_file_is_read_for_each_assertion(tmp_path: Path) -> None:
     assert 60 == (claims := jwt.decode(sign(), public(pem()), ["RS256"], audience=AUDIENCE))["exp"] - claims["iat"]
     assert "kid" not in jwt.get_unverified_header(sign())
     path.write_text(pem("EC"))
-    with pytest.raises(ValueError, match=r"^key: must be a private key in PEM that fits RS256"):
+    with pytest.raises(ValueError, match=r"^key must be a private key in PEM that fits RS256"):
         sign()
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256", "no such thing"])
 def test_a_key_that_does_not_fit_is_found_out_at_once(algorithm: str) -> None:
     """An error of a key names the algorithm; neither it nor a frame shows the key."""
-    with pytest.raises(ValueError, match=f"^key: must be a private key in PEM that fits {algorithm}") as raised:
+    with pytest.raises(ValueError, match=f"^key must be a private key in PEM that fits {algorithm}") as raised:
         PrivateKeyJwt(pem(), client_id="my-client", audience=AUDIENCE, algorithm=algorithm)
     line = pem().splitlines()[1]
     shown = locals_of(raised.value)
@@ -118,7 +118,7 @@ def test_a_key_that_does_not_fit_is_found_out_at_once(algorithm: str) -> None:
 
 def test_a_lifetime_is_positive() -> None:
     """An assertion that is never good is a mistake."""
-    with pytest.raises(ValueError, match=r"^lifetime: must be more than 0 seconds"):
+    with pytest.raises(ValueError, match=r"^lifetime must be more than 0 seconds"):
         PrivateKeyJwt(pem(), client_id="my-client", audience=AUDIENCE, algorithm="RS256", lifetime=0)
 
 

@@ -61,7 +61,7 @@ class PrivateKeyJwt:
 
         self._jwt = jwt
         if not lifetime > 0:
-            raise ValueError("lifetime: must be more than 0 seconds")
+            raise ValueError("lifetime must be more than 0 seconds")
         self._claims = {"iss": client_id, "sub": client_id, "aud": audience}
         self._algorithm = algorithm
         self._headers = None if key_id is None else {"kid": key_id}
@@ -80,7 +80,7 @@ class PrivateKeyJwt:
             kind = type(error).__name__
         finally:
             del key
-        raise ValueError(f"key: must be a private key in PEM that fits {self._algorithm} ({kind})")
+        raise ValueError(f"key must be a private key in PEM that fits {self._algorithm} ({kind})")
 
     def __repr__(self) -> str:
         return f"PrivateKeyJwt(client_id={self._claims['sub']!r}, algorithm={self._algorithm!r})"

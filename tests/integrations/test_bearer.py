@@ -206,14 +206,14 @@ def test_a_removal_without_argument_is_given_the_right_token_only(
 ) -> None:
     """H22: a strategy that cannot be told which token is dead is asked first which one it holds."""
     mine: Any = Mine()
-    Bearer(mine, None, allow_http=False).report(refused)
+    assert Bearer(mine, None, allow_http=False).replacement(refused, can_send=False) is None
     assert left == mine.token
     mine = Mine()
-    asyncio.run(Bearer(mine, None, allow_http=False).report_async(refused))
+    asyncio.run(Bearer(mine, None, allow_http=False).replacement_async(refused, can_send=False))
     assert left == mine.token
     mine = Mine()
     strategy: Any = Delegate(mine)
-    asyncio.run(Bearer(strategy, None, allow_http=False).report_async(refused))
+    asyncio.run(Bearer(strategy, None, allow_http=False).replacement_async(refused, can_send=False))
     assert left == mine.token
 
 
@@ -251,18 +251,18 @@ def test_a_mock_is_what_it_mocks(kind: type[Any]) -> None:
     mock.get_or_create_access_token.return_value = TOKEN
     bearer = Bearer(mock, None, allow_http=False)
     assert TOKEN == asyncio.run(bearer.get_async())
-    asyncio.run(bearer.report_async(TOKEN))
+    asyncio.run(bearer.replacement_async(TOKEN, can_send=False))
     mock.remove_access_token.assert_called_once_with(TOKEN)
     if kind is ClientCredentialsStrategy:
         assert TOKEN == bearer.get()
-        bearer.report(TOKEN)
+        bearer.replacement(TOKEN, can_send=False)
         assert 2 == mock.remove_access_token.call_count
 
 
 @pytest.mark.parametrize("strategy", [object(), None, "token"])
 def test_an_unfit_strategy_is_refused(strategy: Any) -> None:
     """What is no strategy is found out when the bearer is made, not at the first 401."""
-    with pytest.raises(ValueError, match=r"^strategy: must be an auth strategy"):
+    with pytest.raises(ValueError, match=r"^strategy must be an auth strategy"):
         Bearer(strategy, None, allow_http=False)
 
 

@@ -202,7 +202,7 @@ def test_a_session_of_aiohttp_with_auth_is_refused() -> None:
     strategy = ClientCredentialsStrategy(*CLIENT)
     assert 401 == asyncio.run(run(middlewares=(for_aiohttp.bearer(strategy),), raise_for_status=True))
     for options in ({"auth": aiohttp.BasicAuth("user")}, {"headers": {"authorization": "Basic dXNlcjo="}}):
-        with pytest.raises(ValueError, match="session: must have no auth, "):
+        with pytest.raises(ValueError, match="session must have no auth, "):
             asyncio.run(run(**options))
 
 
@@ -291,12 +291,12 @@ async def _in_loop(name: str, ca: str, url: str) -> TokenResponse:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (for_requests.RequestsFetch, "session: must be a requests.Session"),
-        (for_httpx.HttpxFetch, r"client: must be a httpx\.Client"),
-        (for_httpx.AsyncHttpxFetch, r"client: must be a httpx\.AsyncClient"),
-        (for_httpx2.HttpxFetch, r"client: must be a httpx2\.Client"),
-        (for_httpx2.AsyncHttpxFetch, r"client: must be a httpx2\.AsyncClient"),
-        (for_aiohttp.AiohttpFetch, "session: must be an aiohttp.ClientSession"),
+        (for_requests.RequestsFetch, "session must be an instance of requests.Session"),
+        (for_httpx.HttpxFetch, r"client must be an instance of httpx\.Client"),
+        (for_httpx.AsyncHttpxFetch, r"client must be an instance of httpx\.AsyncClient"),
+        (for_httpx2.HttpxFetch, r"client must be an instance of httpx2\.Client"),
+        (for_httpx2.AsyncHttpxFetch, r"client must be an instance of httpx2\.AsyncClient"),
+        (for_aiohttp.AiohttpFetch, "session must be an instance of aiohttp.ClientSession"),
     ],
 )
 def test_a_misfit_is_refused(make: Any, message: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 from .._http.wire import is_loopback
@@ -64,6 +65,17 @@ def origin_of(url: str) -> Origin:
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
+def head_of(pieces: Iterable[bytes], *errors: type[Exception]) -> bytes:
+    """Read what is kept of a refused response; one of `errors` ends it early."""
+    head = bytearray()
+    with suppress(*errors):
+        for piece in pieces:
+            head += piece
+            if len(head) >= REFUSED_BODY:
+                break
+    return bytes(head[:REFUSED_BODY])
+
+
 class Bearer:
     """A strategy's tokens, for requests to one API; shared by the threads, tasks and event loops that send them.
 
@@ -73,7 +85,7 @@ class Bearer:
     def __init__(self, strategy: AuthStrategy | AsyncAuthStrategy, origin: str | None, *, allow_http: bool) -> None:
         for name in ("get_or_create_access_token", "remove_access_token"):
             if not callable(getattr(strategy, name, None)):
-                raise ValueError(f"strategy: must be an auth strategy, with a method {name}")
+                raise ValueError(f"strategy must be an auth strategy, with a method {name}")
         self._strategy = strategy
         self._removal_is_told = _takes_token(strategy.remove_access_token)
         self._allow_http = allow_http
@@ -95,27 +107,30 @@ class Bearer:
         """Give a token that is good now; raises TokenError, and ValueError for an asynchronous strategy."""
         return cast("AccessToken", _finished(self._strategy.get_or_create_access_token()))
 
-    def report(self, token: AccessToken) -> None:
-        """Remove a token that was refused, unless it is too new for that to help."""
-        if not self._is_to_be_replaced(token):
-            return
-        if self._removal_is_told:
-            _finished(self._strategy.remove_access_token(token))
-        elif _finished(self._strategy.get_access_token()) == token:
-            _finished(self._strategy.remove_access_token())
+    def replacement(self, token: AccessToken, *, can_send: bool) -> AccessToken | None:
+        """Remove a token that was refused, unless it is too new for that to help.
+
+        Gives another one; None if there is no other, or the request cannot be sent again. Raises TokenError.
+        """
+        if self._is_to_be_replaced(token):
+            if self._removal_is_told:
+                _finished(self._strategy.remove_access_token(token))
+            elif _finished(self._strategy.get_access_token()) == token:
+                _finished(self._strategy.remove_access_token())
+        return _other(token, self.get()) if can_send else None
 
     async def get_async(self) -> AccessToken:
         """Give a token that is good now; raises TokenError."""
         return cast("AccessToken", await self._call(self._strategy.get_or_create_access_token))
 
-    async def report_async(self, token: AccessToken) -> None:
-        """Remove a token that was refused, unless it is too new for that to help."""
-        if not self._is_to_be_replaced(token):
-            return
-        if self._removal_is_told:
-            await self._call(self._strategy.remove_access_token, token)
-        elif await self._call(self._strategy.get_access_token) == token:
-            await self._call(self._strategy.remove_access_token)
+    async def replacement_async(self, token: AccessToken, *, can_send: bool) -> AccessToken | None:
+        """Do as `replacement` does, in an event loop."""
+        if self._is_to_be_replaced(token):
+            if self._removal_is_told:
+                await self._call(self._strategy.remove_access_token, token)
+            elif await self._call(self._strategy.get_access_token) == token:
+                await self._call(self._strategy.remove_access_token)
+        return _other(token, await self.get_async()) if can_send else None
 
     def _require_safe(self, origin: Origin) -> None:
         scheme, host, _ = origin
@@ -173,17 +188,17 @@ def _takes_token(remove: Callable[..., object]) -> bool:
     return True
 
 
+def _other(token: AccessToken, new: AccessToken) -> AccessToken | None:
+    return None if new.access_token == token.access_token else new
+
+
 def _finished(value: object) -> object:
     """Give back what a synchronous method returned; raises ValueError for what would have to be awaited."""
-    if inspect.isawaitable(value):
-        _refuse(value)
-    return value
-
-
-def _refuse(value: object) -> NoReturn:
     if inspect.iscoroutine(value):
         value.close()
-    raise ValueError("strategy: must be a synchronous one for a synchronous client, such as ClientCredentialsStrategy")
+    if inspect.isawaitable(value):
+        raise ValueError("strategy must be a synchronous one for a synchronous client, as ClientCredentialsStrategy is")
+    return value
 
 
 def _checked_origin(origin: str) -> Origin:
@@ -193,7 +208,7 @@ def _checked_origin(origin: str) -> Origin:
     except ValueError:
         port = 0
     if parts.scheme not in _PORTS or not parts.hostname or port == 0 or parts._replace(scheme="", netloc="").geturl():
-        raise ValueError("origin: must be https://host[:port], without a path")
+        raise ValueError("origin must be https://host[:port], without a path")
     if "@" in parts.netloc:
-        raise ValueError("origin: must not hold a user name or a password")
+        raise ValueError("origin must not hold a user name or a password")
     return origin_of(origin)

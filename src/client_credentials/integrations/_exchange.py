@@ -5,28 +5,95 @@ from __future__ import annotations
 import asyncio
 import io
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from http.client import IncompleteRead
 from socket import gaierror
 from ssl import SSLError
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from .._core.model import Failure, Malformed, TokenResponse
 from .._http.response import token_response
 from .._http.verdict import failure_of
-from .._http.wire import ExchangeFailed
+from .._http.wire import Exchange, ExchangeFailed, addresses
 from ..errors import error_of
 
 if TYPE_CHECKING:
     import urllib3
 
-    from .._http.wire import Exchange
+    from .._core.model import TokenRequest
+
+T = TypeVar("T")
 
 MAX_BODY: Final = 1048576
 """How many bytes of a response are read."""
 
 
-def unwrapped(outcome: TokenResponse | Failure) -> TokenResponse:
+class SyncFetch(ABC):
+    """A fetch over a synchronous client."""
+
+    def __call__(self, request: TokenRequest) -> TokenResponse:
+        """Send the request, and give whatever came back."""
+        try:
+            outcome = self._outcome(request)
+        except BaseException as interrupt:
+            # The frames below hold the request and the answer, and a traceback may be shown with its locals.
+            raise interrupt.with_traceback(None) from None
+        return _unwrapped(outcome)
+
+    def _outcome(self, request: TokenRequest) -> TokenResponse | Failure:
+        exchange = Exchange.begin(request.url, request.timeout)
+        try:
+            _begin(exchange)
+            return self._send(request, exchange)
+        except Exception as error:
+            return self._failure(error, exchange)
+
+    @abstractmethod
+    def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse: ...
+
+    def _failure(self, error: Exception, exchange: Exchange) -> Failure:
+        return diagnosed(error, exchange)
+
+
+class AsyncFetch(ABC):
+    """A fetch over an asynchronous client, under asyncio."""
+
+    async def __call__(self, request: TokenRequest) -> TokenResponse:
+        """Send the request, and give whatever came back."""
+        try:
+            outcome = await self._outcome(request)
+        except BaseException as interrupt:
+            raise interrupt.with_traceback(None) from None
+        return _unwrapped(outcome)
+
+    async def _outcome(self, request: TokenRequest) -> TokenResponse | Failure:
+        exchange = Exchange.begin(request.url, request.timeout)
+        try:
+            _begin(exchange)
+            return await self._send(request, exchange)
+        except Exception as error:
+            return diagnosed(error, exchange)
+
+    @abstractmethod
+    async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse: ...
+
+
+def checked(name: str, value: T, kind: type) -> T:
+    """Give a client back; raises ValueError for one of another kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be an instance of {kind.__module__.partition('.')[0]}.{kind.__name__}")
+    return value
+
+
+def _begin(exchange: Exchange) -> None:
+    """Note that the endpoint is asked; raises ExchangeFailed where plain http would leave this machine."""
+    if exchange.is_plain:
+        addresses(exchange.host, exchange)
+    exchange.await_response()
+
+
+def _unwrapped(outcome: TokenResponse | Failure) -> TokenResponse:
     """Give the response; raises the TokenError of a failure, without a cause or a context."""
     if isinstance(outcome, TokenResponse):
         return outcome

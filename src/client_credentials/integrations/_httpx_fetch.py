@@ -6,68 +6,43 @@ from asyncio import timeout
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._core.model import TokenResponse
-from .._http.wire import Exchange, Host, addresses
-from ._exchange import diagnosed, received, received_async, unwrapped
+from .._http.wire import Exchange, Host
+from ._exchange import AsyncFetch, SyncFetch, checked, received, received_async
 
 if TYPE_CHECKING:
-    from .._core.model import Failure, TokenRequest
+    from .._core.model import TokenRequest, TokenResponse
 
 
-class SyncFetch:
+class ClientFetch(SyncFetch):
     """The fetch over a Client; `module` is httpx or httpx2."""
 
     module: ClassVar[Any]
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401  # the library's
-        if not isinstance(client, self.module.Client):
-            raise ValueError(f"client: must be a {self.module.__name__}.Client")
-        self._client = client
+        self._client = checked("client", client, self.module.Client)
 
-    def __call__(self, request: TokenRequest) -> TokenResponse:
-        try:
-            outcome = self._send(request)
-        except BaseException as interrupt:
-            # The frames below hold the request and the answer, and a traceback may be shown with its locals.
-            raise interrupt.with_traceback(None) from None
-        return unwrapped(outcome)
-
-    def _send(self, request: TokenRequest) -> TokenResponse | Failure:
-        exchange = Exchange.begin(request.url, request.timeout)
+    def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
         progress = _Progress(exchange)
+        outgoing = _outgoing(self.module, request, progress.timeouts, progress.note)
         try:
-            outgoing = _outgoing(self.module, request, exchange, progress.timeouts, progress.note)
             with closing(self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)) as response:
                 return received(response.status_code, response.headers, response.iter_raw(), exchange)
         except self.module.HTTPStatusError as error:
             return _refused(error.response, exchange)
-        except Exception as error:
-            return diagnosed(error, exchange)
 
 
-class AsyncFetch:
+class AsyncClientFetch(AsyncFetch):
     """The fetch over an AsyncClient; `module` is httpx or httpx2."""
 
     module: ClassVar[Any]
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401  # the library's
-        if not isinstance(client, self.module.AsyncClient):
-            raise ValueError(f"client: must be a {self.module.__name__}.AsyncClient")
-        self._client = client
+        self._client = checked("client", client, self.module.AsyncClient)
 
-    async def __call__(self, request: TokenRequest) -> TokenResponse:
-        try:
-            outcome = await self._send(request)
-        except BaseException as interrupt:
-            # The frames below hold the request and the answer, and a traceback may be shown with its locals.
-            raise interrupt.with_traceback(None) from None
-        return unwrapped(outcome)
-
-    async def _send(self, request: TokenRequest) -> TokenResponse | Failure:
-        exchange = Exchange.begin(request.url, request.timeout)
+    async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
         progress = _Progress(exchange)
+        outgoing = _outgoing(self.module, request, progress.timeouts, progress.note_async)
         try:
-            outgoing = _outgoing(self.module, request, exchange, progress.timeouts, progress.note_async)
             # Each step has its own timeout, after which the library cleans up; this one ends what drips.
             async with timeout(exchange.left() + 0.05):
                 response = await self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
@@ -78,8 +53,6 @@ class AsyncFetch:
                     await response.aclose()
         except self.module.HTTPStatusError as error:
             return _refused(error.response, exchange)
-        except Exception as error:
-            return diagnosed(error, exchange)
 
 
 class _Progress:
@@ -110,11 +83,8 @@ class _Progress:
         self.note(event, info)
 
 
-def _outgoing(library: Any, request: TokenRequest, exchange: Exchange, timeouts: object, trace: object) -> Any:  # noqa: ANN401
+def _outgoing(library: Any, request: TokenRequest, timeouts: object, trace: object) -> Any:  # noqa: ANN401
     """Make the library's request, in which nothing is the client's."""
-    if exchange.is_plain:
-        addresses(exchange.host, exchange)
-    exchange.await_response()
     return library.Request(
         request.method,
         request.url,

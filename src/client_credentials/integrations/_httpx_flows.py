@@ -5,43 +5,27 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
-from ._bearer import REFUSED_BODY, Bearer, asks_for_new_token, origin_of
+from ._bearer import REFUSED_BODY, Bearer, asks_for_new_token, head_of, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+    from types import ModuleType
 
     from .._core.model import AccessToken
     from ..protocols import AsyncAuthStrategy, AuthStrategy
+
+Request: TypeAlias = Any
+"""A request of either library, of which neither need be installed."""
+Response: TypeAlias = Any
+"""A response of either."""
 
 # Redirected requests inherit the extensions, those too that a caller sends on by hand.
 _HOME: Final = "client_credentials.origin"
 
 
-class _Request(Protocol):
-    url: Any
-    headers: Any
-    stream: Any
-    extensions: Any
-
-
-class _Response(Protocol):
-    status_code: int
-    headers: Any
-    stream: Any
-    is_closed: bool
-
-    @property
-    def request(self) -> Any:  # noqa: ANN401  # a Q
-        ...
-
-
-Q = TypeVar("Q", bound=_Request)
-R = TypeVar("R", bound=_Response)
-
-
-class BearerFlows(Generic[Q, R]):
+class BearerFlows:
     """What the BearerAuth of httpx and that of httpx2 do."""
 
     def __new__(
@@ -56,45 +40,37 @@ class BearerFlows(Generic[Q, R]):
     ) -> None:
         self._bearer = Bearer(strategy, origin, allow_http=allow_http)
 
-    def sync_auth_flow(self, request: Q) -> Generator[Q, R, None]:
+    def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """Send with a token and, if it is refused, once more with another."""
         if not self._takes_token(request):
             yield request
             return
         token = self._bearer.get()
-        request.headers["Authorization"] = token.authorization
-        response = yield request
+        response = yield _with(token, request)
         if not _refuses(response, token):
             return
-        self._bearer.report(token)
-        if not _in_memory(response.request):
-            return
-        new = self._bearer.get()
-        if new.access_token != token.access_token:
+        new = self._bearer.replacement(token, can_send=_in_memory(response.request))
+        if new is not None:
             if not response.is_closed:
                 _keep_head(response)
             yield _with(new, response.request)
 
-    async def async_auth_flow(self, request: Q) -> AsyncGenerator[Q, R]:
+    async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
         """Send with a token and, if it is refused, once more with another."""
         if not self._takes_token(request):
             yield request
             return
         token = await self._bearer.get_async()
-        request.headers["Authorization"] = token.authorization
-        response = yield request
+        response = yield _with(token, request)
         if not _refuses(response, token):
             return
-        await self._bearer.report_async(token)
-        if not _in_memory(response.request):
-            return
-        new = await self._bearer.get_async()
-        if new.access_token != token.access_token:
+        new = await self._bearer.replacement_async(token, can_send=_in_memory(response.request))
+        if new is not None:
             if not response.is_closed:
                 await _keep_head_async(response)
             yield _with(new, response.request)
 
-    def _takes_token(self, request: Q) -> bool:
+    def _takes_token(self, request: Request) -> bool:
         return _is_home(request) and self._bearer.admits(str(request.url))
 
 
@@ -105,7 +81,7 @@ def _serving(kind: type, auths: tuple[type, ...]) -> type:
     return type(kind.__name__, (kind, *missing), {}) if missing else kind
 
 
-def _is_home(request: _Request) -> bool:
+def _is_home(request: Request) -> bool:
     """Tell whether a request goes where the one went that it was redirected from, and note that for the next."""
     here = origin_of(str(request.url))
     home = request.extensions.get(_HOME, here)
@@ -113,19 +89,19 @@ def _is_home(request: _Request) -> bool:
     return bool(home == here)
 
 
-def _refuses(response: _Response, token: AccessToken) -> bool:
+def _refuses(response: Response, token: AccessToken) -> bool:
     """Tell whether the answer refuses this very token, at the origin that it is for."""
     request = response.request
     carried = request.headers.get("Authorization") == token.authorization and _is_home(request)
     return carried and asks_for_new_token(response.status_code, response.headers.get("WWW-Authenticate"))
 
 
-def _with(token: AccessToken, request: Q) -> Q:
+def _with(token: AccessToken, request: Request) -> Request:
     request.headers["Authorization"] = token.authorization
     return request
 
 
-def _in_memory(request: _Request) -> bool:
+def _in_memory(request: Request) -> bool:
     """Tell whether the body can be sent again."""
     return isinstance(request.stream, _library(request).ByteStream)
 
@@ -133,18 +109,14 @@ def _in_memory(request: _Request) -> bool:
 # The client reads a refused response to its end before it sends the replay; some have none.
 
 
-def _keep_head(response: _Response) -> None:
-    library, head = _library(response), bytearray()
-    with suppress(library.TransportError):
-        for piece in response.stream:
-            head += piece
-            if len(head) >= REFUSED_BODY:
-                break
+def _keep_head(response: Response) -> None:
+    library = _library(response)
+    head = head_of(response.stream, library.TransportError)
     response.stream.close()
-    response.stream = library.ByteStream(bytes(head[:REFUSED_BODY]))
+    response.stream = library.ByteStream(head)
 
 
-async def _keep_head_async(response: _Response) -> None:
+async def _keep_head_async(response: Response) -> None:
     library, head = _library(response), bytearray()
     with suppress(library.TransportError):
         async for piece in response.stream:
@@ -155,5 +127,5 @@ async def _keep_head_async(response: _Response) -> None:
     response.stream = library.ByteStream(bytes(head[:REFUSED_BODY]))
 
 
-def _library(value: _Request | _Response) -> Any:  # noqa: ANN401  # a module
-    return sys.modules[type(value).__module__.partition(".")[0]]
+def _library(message: Request | Response) -> ModuleType:
+    return sys.modules[type(message).__module__.partition(".")[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import timeout
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
@@ -12,14 +12,14 @@ from aiohttp import ClientSession, ClientTimeout, hdrs
 from aiohttp.payload import BytesPayload
 from yarl import URL
 
-from .._http.wire import Exchange, addresses
 from ._bearer import Bearer, Origin, asks_for_new_token, origin_of
-from ._exchange import diagnosed, received_async, unwrapped
+from ._exchange import AsyncFetch, checked, received_async
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 
-    from .._core.model import AccessToken, Failure, TokenRequest, TokenResponse
+    from .._core.model import AccessToken, TokenRequest, TokenResponse
+    from .._http.wire import Exchange
     from ..protocols import AsyncAuthStrategy, AuthStrategy
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -44,22 +44,14 @@ def bearer(
 ) -> ClientMiddlewareType:
     """Make a middleware that sends the strategy's token: `ClientSession(middlewares=(bearer(strategy),))`.
 
-    A 401 that says `invalid_token`, or names no error, removes exactly the token that was sent, unless it was
-    granted less than ten seconds ago: its successor would be refused too. The request is then repeated once with a
-    new token, unless there is no other, or aiohttp does not hold the body in memory (as it does bytes, text, JSON
-    and forms, but no file, multipart or generator). The caller gets the last answer. A 403 is returned as it is.
+    A request whose token is refused is sent once more with a new one if aiohttp holds its body in memory, as it does
+    bytes, text, JSON and forms, but no file, multipart or generator. With `origin`, such as "https://api.example",
+    other origins get no token; `allow_http` permits plain http. The token stays at the origin of the first request,
+    whether aiohttp follows a redirect or the task does so with its next request. The rules of all bearers are in
+    `help("client_credentials.integrations")`.
 
-    Where no new token can be had the TokenError is raised, not the 401 returned: it is what the next request would
-    raise, and it says who failed and when to try again, of which the 401 knows nothing.
-
-    The token goes over https or to a loopback host; any other URL is a ValueError at the request, unless `allow_http`
-    is true (for a service mesh that encrypts). It goes only to the origin of the first request, whether aiohttp
-    follows a redirect or the task does so with its next request. With `origin`, such as "https://api.example",
-    requests to other origins carry no token; without, a session that has a bearer should speak to one API only.
-
-    Either kind of strategy will do; a synchronous one is called in a thread, so that it never blocks the event loop.
-    One middleware serves any number of tasks, sessions and event loops. Raises ValueError for a strategy or an origin
-    that cannot be used.
+    Raises ValueError for a strategy or an origin that cannot be used; a request raises TokenError where there is no
+    token, and ValueError where it would go in the clear.
     """
     tokens = Bearer(strategy, origin, allow_http=allow_http)
 
@@ -105,15 +97,12 @@ async def _authorized(tokens: Bearer, request: ClientRequest, handler: ClientHan
     if not asks_for_new_token(response.status, challenge):
         return response
     try:
-        await tokens.report_async(token)
-        if not isinstance(request.body, bytes | BytesPayload):
-            return response
-        new = await tokens.get_async()
-        if new.access_token == token.access_token:
-            return response
+        new = await tokens.replacement_async(token, can_send=isinstance(request.body, bytes | BytesPayload))
     except BaseException:
         response.close()
         raise
+    if new is None:
+        return response
     response.release()
     return await _sent(new, request, handler)
 
@@ -123,47 +112,24 @@ async def _sent(token: AccessToken, request: ClientRequest, handler: ClientHandl
     return await handler(request)
 
 
-class AiohttpFetch:
+class AiohttpFetch(AsyncFetch):
     """Sends token requests through the program's own session, for AsyncClientCredentialsStrategy.
 
     The session decides on connections, TLS and proxies; its middlewares and redirects do not count, but aiohttp adds
-    its headers and cookies to every request. Nothing is retried. At most 1 MiB of a body is read, and a compressed one
-    is refused. `request.timeout` bounds the exchange whatever the endpoint does.
+    its headers and cookies to every request. `request.timeout`, in seconds, bounds the exchange whatever the endpoint
+    does. At most 1 MiB of a body is read. Nothing is retried.
 
     Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
-    what is no session, or one whose auth would be sent in place of the client's.
+    what is no aiohttp.ClientSession, or one whose auth would be sent in place of the client's.
     """
 
     def __init__(self, session: ClientSession) -> None:
-        if not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError("session: must be an aiohttp.ClientSession")
+        self._session = checked("session", session, ClientSession)
         if getattr(session, "auth", None) is not None or hdrs.AUTHORIZATION in session.headers:
-            raise ValueError("session: must have no auth, which would be sent with the token request")
-        self._session = session
+            raise ValueError("session must have no auth, which would be sent with the token request")
 
-    async def __call__(self, request: TokenRequest) -> TokenResponse:
-        """Send the request, and give whatever came back."""
-        try:
-            outcome = await self._send(request)
-        except BaseException as interrupt:
-            # The frames below hold the request and the answer, and a traceback may be shown with its locals.
-            raise interrupt.with_traceback(None) from None
-        return unwrapped(outcome)
-
-    async def _send(self, request: TokenRequest) -> TokenResponse | Failure:
-        exchange = Exchange.begin(request.url, request.timeout)
-        try:
-            if exchange.is_plain:
-                addresses(exchange.host, exchange)
-            exchange.await_response()
-            async with timeout(exchange.left()), self._exchange(request) as response:
-                pieces = aiter(response.content.iter_any())
-                return await received_async(response.status, response.headers, pieces, exchange)
-        except Exception as error:
-            return diagnosed(error, exchange)
-
-    def _exchange(self, request: TokenRequest) -> AbstractAsyncContextManager[ClientResponse]:
-        return self._session.request(
+    async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
+        outgoing = self._session.request(
             request.method,
             URL(request.url, encoded=True),
             headers=request.headers,
@@ -175,3 +141,6 @@ class AiohttpFetch:
             middlewares=(),
             timeout=ClientTimeout(total=None),
         )
+        async with timeout(exchange.left()), outgoing as response:
+            pieces = aiter(response.content.iter_any())
+            return await received_async(response.status, response.headers, pieces, exchange)
