@@ -1,7 +1,7 @@
 """`python -m tests.coverage_of_faults` prints, for every known fault and rule, the tests that name it, or why none can.
 
 A test names what it shows at the beginning of its docstring: "A8: ...", "L1, L4: ...", "B9, B11 to B15: ...".
-O1-O5 is O1 to O5.
+O1-O5 is O1 to O5. A fault that may happen in several rooms is a line for each: R4/file/redis is R4/file and R4/redis.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests import caching, rfc
+from tests import rfc
 
 TESTS: Final = Path(__file__).parent
 
@@ -35,26 +35,46 @@ _FAULTS: Final = {
     "N": "1 2 3 4 5 6 8 9 10 12 13 14",  # files
     "O": "1 2 3 4 5 6 8 9 10 11 12 13 14 15 16 18 19 21 22 23",  # secrets
     "P": "1 3 4 5 6 7 8 9 11 13",  # configuration and surroundings
+    # Orders of events: each cache, what a process was doing, who is interrupted, whose code asks, where no thread is.
+    "Q": "1/memory/file/redis/user 2/memory/file/redis/user 3/memory/file/redis/user 4/memory/file/redis/user"
+    " 5/redis/user/log/handler 6/memory/file/redis/user 7/idle/request/renewal 8/process/memory 9/thread/task/user"
+    " 10/hook/log/handler/signal/exit 11/window/cold/interpreter/exit 12 13/fetch/user 14",
+    "R": "1 2/memory/file/redis/user 3/file 4/file/redis/user 5/file/redis/user/pool",  # work and room
+    # Surroundings: each way that a request may take.
+    "S": "1/own/pool/proxy 2 3/own/pool/proxy 4 5 6/own/pool/proxy/library",
 }
 _RFCS: Final = {
     "RFC6749": "2.3-1 2.3.1-1 2.3.1-2 2.3.1-3 2.3.1-4 3.2-1 3.2-2 3.2-3 3.2-4 3.2-5 3.2.1-1 3.3-1 3.3-2 3.3-3 4.4-1"
     " 4.4.2-1 4.4.2-2 4.4.3-1 5.1-1 5.1-2 5.1-3 5.1-4 5.1-5 5.2-1 5.2-2 5.2-3 7.1-1 10.1-1 10.3-1 10.3-2 10.3-3 10.8-1"
-    " 10.9-1 10.14-1 A.12-A.14",
+    " 10.9-1 10.14-1 A.4 A.12-A.14",
+    "RFC6585": "4",
     "RFC6750": "2-1 2.1-1 2.3-1 3.1-1 3.1-2 5.2-1 5.3-1 5.3-2 5.3-3",
     "RFC9700": "2.2.1 2.3 2.4 2.5 2.6-1 2.6-2 4.9 4.10 4.12",
     "RFC8707": "2-1 2-2 2-3 2-4 2-5 2.2-1 3-1",
-    "RFC7523": "3",
+    "RFC7523": "2.2 3",
+    "RFC7617": "2",
     "RFC8414": "2-1 2-2 3-1 3.1 3.2 3.3 4 6.1",
+    "RFC8705": "2",
+    "RFC9110": "5.6.7 8.4 9.2.2 9.3.6 11.6.1 11.7 15 15.2",
+    "RFC9112": "3.2 4 5.2 6.3 7.1.1 7.1.2 9.6",
+    "RFC9325": "3.1.1",
+    "RFC9525": "2",
 }
 
+
+def _each_room(line: str) -> list[str]:
+    """Give a line once for each of the rooms that stand behind it."""
+    fault, *rooms = line.split("/")
+    return [f"{fault}/{room}" for room in rooms] or [fault]
+
+
 IDS: Final = (
-    *(f"{group}{number}" for group, numbers in _FAULTS.items() for number in numbers.split()),
+    *(f"{group}{each}" for group, lines in _FAULTS.items() for line in lines.split() for each in _each_room(line)),
     *(f"{rfc}-{line}" for rfc, lines in _RFCS.items() for line in lines.split()),
 )
 """Every line of the lists, in their order."""
 
 NOT_TESTABLE: Final[Mapping[str, str]] = {
-    **caching.NOT_TESTABLE,
     **rfc.NOT_TESTABLE,
     "O10": "http.client's debug level prints what is sent for whoever sets it; the README says so",
     "O15": "SSLKEYLOGFILE is OpenSSL's and for whoever may set it; the README says so",
@@ -62,8 +82,8 @@ NOT_TESTABLE: Final[Mapping[str, str]] = {
 }
 """What no test here can show, and why."""
 
-_FAULT: Final = r"[A-P][0-9]+"
-_ITEM: Final = rf"(?:{_FAULT}(?:(?:-| to ){_FAULT})?|RFC[0-9]{{4}}-[\w.-]*\w)"
+_FAULT: Final = r"[A-S][0-9]+"
+_ITEM: Final = rf"(?:{_FAULT}(?:(?:-| to ){_FAULT}|(?:/[a-z]+)+)?|RFC[0-9]{{4}}-[\w.-]*\w)"
 _HEAD: Final = re.compile(rf"({_ITEM}(?:(?:, | and ){_ITEM})*):")
 _RANGE: Final = re.compile(rf"({_FAULT})(?:-| to )({_FAULT})")
 
@@ -74,7 +94,7 @@ def named(docstring: str) -> list[str]:
     found: list[str] = []
     for each in re.split(r", | and ", head[1]) if head else ():
         ends = _RANGE.fullmatch(each)
-        found += IDS[IDS.index(ends[1]) : IDS.index(ends[2]) + 1] if ends else [each]
+        found += IDS[IDS.index(ends[1]) : IDS.index(ends[2]) + 1] if ends else _each_room(each)
     return found
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.coverage_of_faults import IDS, NOT_TESTABLE, TESTS, complaints, found_by_id, functions_in, named
+from tests.coverage_of_faults import IDS, NOT_TESTABLE, TESTS, complaints, functions_in, named
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from tests.coverage_of_faults import IDS, NOT_TESTABLE, TESTS, complaints, found
         (["B9", "B11", "B12", "B13", "B14", "B15", "B20"], "B9, B11 to B15, B20: refused."),
         (["RFC6749-2.3.1-1", "RFC6749-A.12-A.14"], "RFC6749-2.3.1-1, RFC6749-A.12-A.14: the encoding."),
         (["RFC8414-4"], "RFC8414-4: no normalisation."),
+        (["R4/file", "R4/redis", "M4"], "R4/file/redis, M4: in two rooms."),
         ([], "A token: once."),
         ([], "It is A8: so."),
         ([], ""),
@@ -59,20 +60,14 @@ def test_each_line_stands_once() -> None:
     assert len(IDS) == len(set(IDS))
 
 
-def test_every_line_is_tested() -> None:
-    """Every fault and rule has a test that names it, or a reason why it has none here."""
-    assert [] == complaints(found_by_id(), NOT_TESTABLE)
-
-
 def test_the_table() -> None:
-    """The command prints a line for each id, with its tests or the reason, and says by its status that all is well."""
+    """Every fault and rule has a test that names it, or a reason; the command prints them."""
     command = [sys.executable, "-m", "tests.coverage_of_faults"]
     done = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, check=False, timeout=60)
-    assert (0, "") == (done.returncode, done.stderr)
-    lines = done.stdout.splitlines()
-    assert list(IDS) == [line.split()[0] for line in lines[:-1] if not line.startswith(" ")]
+    *lines, last = done.stdout.splitlines()
     assert (
         f"{len(IDS)} lines: {len(IDS) - len(NOT_TESTABLE)} tested, {len(NOT_TESTABLE)} not testable here, 0 wrong"
-        in lines
+        == last
     )
-    assert any(line.split() == ["A8", "test_tls.py::test_plain_http"] or line.startswith("A8 ") for line in lines)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert list(IDS) == [line.split()[0] for line in lines if not line.startswith(" ")]

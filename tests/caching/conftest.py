@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from client_credentials import ClientCredentialsStrategy
+from client_credentials import ClientCredentialsStrategy, InMemoryCachingStrategy
 from client_credentials.testing import TokenServer
-from tests.caching.fleet import CLIENT, warm_up
+from tests.caching.fleet import CLIENT, Place, cache_at, warm_up
 from tests.caching.redis_server import RedisServer, close_clients, running
+from tests.strategy.kit import Shelf
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,3 +56,24 @@ def mortal_redis(tmp_path: Path) -> Generator[RedisServer]:
     """Give a Redis of a test's own, to be stopped, paused and spoilt."""
     with running(tmp_path) as server:
         yield server
+
+
+@pytest.fixture(params=["memory", "file", "redis"])
+def joining(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
+    """Give what makes a cache for one host more, in each kind of place."""
+    return _joining(request, tmp_path)
+
+
+@pytest.fixture(params=["memory", "file", "redis", "user"])
+def sharing(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
+    """Give the same, or the least that a user can write."""
+    return _joining(request, tmp_path)
+
+
+def _joining(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
+    if request.param in ("memory", "user"):
+        shared = InMemoryCachingStrategy() if request.param == "memory" else Shelf()
+        return lambda: shared
+    redis: RedisServer = request.getfixturevalue("redis_server")
+    where: Place = tmp_path / "tokens" if request.param == "file" else redis.port
+    return lambda: cache_at(where)

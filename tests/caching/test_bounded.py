@@ -111,11 +111,11 @@ class TestMisses:
 
     @pytest.mark.parametrize("error", [OSError(), KeyError(), SystemExit(), KeyboardInterrupt(), GeneratorExit()])
     def test_what_raises(self, error: BaseException) -> None:
-        """R4: whatever an operation raises, it counts as a miss, and the lock as free."""
+        """R4/user: whatever an operation raises, it counts as a miss, and the lock as free."""
         assert MISSES == operations(bounded(Cache(failing(error))))
 
     def test_what_hangs(self, hang: Callable[[], None]) -> None:
-        """R4: operations that hang cost half a second in all, whichever comes first, and then nothing."""
+        """R4/user: operations that hang cost half a second in all, whichever comes first, and then nothing."""
         for first in ("get", "set", "remove", "lock"):
             cache = bounded(Cache(hang))
             began = time.monotonic()
@@ -124,7 +124,7 @@ class TestMisses:
             assert BUDGET * 0.9 < time.monotonic() - began < BUDGET + SLACK
 
     def test_many_at_once(self, hang: Callable[[], None]) -> None:
-        """R4: those that come at the same time wait at the same time."""
+        """R4/user: those that come at the same time wait at the same time."""
         cache, began = bounded(Cache(hang)), time.monotonic()
         assert [None] * 16 == together(16, lambda: cache.get("key"))
         assert time.monotonic() - began < BUDGET + 2 * SLACK
@@ -214,7 +214,7 @@ class TestLock:
         until(lambda: ["lock", "unlock"] == cache.calls)
 
     def test_what_hangs_at_its_end(self, hang: Callable[[], None]) -> None:
-        """R4: giving a lock back may hang or raise as well."""
+        """R4/user: giving a lock back may hang or raise as well."""
         cache, began = Cache(lambda: True), time.monotonic()
         with bounded(cache).lock("key", 60) as mine:
             assert mine
@@ -242,7 +242,7 @@ class TestSharing:
     """One breaker for each cache object."""
 
     def test_strategies_share_it(self, server: TokenServer, hang: Callable[[], None]) -> None:
-        """R4: what one strategy has found out about a cache, all who use that object know."""
+        """R4/user: what one strategy has found out about a cache, all who use that object know."""
         cache = Cache(hang)
         strategies = [strategy_on(server.url, cache) for _ in range(3)]
         spent: list[float] = []
@@ -385,7 +385,7 @@ class TestRecovery:
         assert 7 == len(cache.calls)
 
     def test_it_is_back_whatever_hangs(self, monkeypatch: pytest.MonkeyPatch, hang: Callable[[], None]) -> None:
-        """M3, M4: a cache that is back is used within half a minute, though every call until then hangs for ever."""
+        """M3, M4, Q13/user: a cache that is back is used within half a minute, though all calls until then hang on."""
         monkeypatch.setattr(circuit_breaker, "BUDGET", 0.01)
         cache, passed, waits = Cache(hang), 0.0, list[float]()
         bound = bounded(cache)
@@ -441,7 +441,7 @@ class TestRecovery:
 
     @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no setitimer")
     def test_interrupts(self) -> None:
-        """An exception that a signal raises in a caller comes out there, and harms no later call."""
+        """Q9/user: an exception that a signal raises in a caller comes out there, and harms no later call."""
 
         class Interrupted(Exception):
             pass

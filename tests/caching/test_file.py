@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from client_credentials import FileCachingStrategy
+from client_credentials._shell.circuit_breaker import BUDGET
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import SPAWN, hold_and_fork, hold_for_ever, strategy_on, told, write_for_ever
 from tests.strategy.kit import until
@@ -183,7 +184,7 @@ class TestReading:
         assert cache.get("key")
 
     def test_another_keys_entry_is_a_miss(self, cache: FileCachingStrategy, folder: Path) -> None:
-        """N10: a file copied to another identity's name gives that one no foreign token."""
+        """N10, R5/file: a file copied to another identity's name gives that one no foreign token."""
         copy = folder / file_name("other")
         copy.write_bytes(only(folder).read_bytes())
         copy.chmod(0o600)
@@ -307,6 +308,28 @@ class TestDisk:
         assert f"{errno.EFBIG} old" == said.stdout.strip()
         assert [only(folder)] == list(folder.iterdir())
 
+    def test_a_disk_that_hangs(
+        self, cache: FileCachingStrategy, server: TokenServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """R4/file: a disk that does not answer costs half a second once in a while, whatever is asked of it."""
+        go, real = threading.Event(), os.open
+
+        def hang(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+            if str(path) == str(cache._directory):  # pyright: ignore[reportPrivateUsage]
+                go.wait(10)
+            return real(path, flags, *rest, **named)
+
+        strategy = strategy_on(server.url, cache)
+        began = time.monotonic()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", hang)
+            assert strategy.get_access_token() is None
+            token = strategy.get_or_create_access_token()
+            strategy.remove_access_token(token)
+            strategy.get_or_create_access_token()
+            go.set()
+        assert time.monotonic() - began < BUDGET + 1
+
     def test_there_is_no_home(self, tmp_path: Path, server: TokenServer) -> None:
         """N14: where the directory cannot be made, tokens are kept in memory."""
         (tmp_path / "file").touch()
@@ -356,7 +379,7 @@ class TestTidying:
         assert {file_name("key"), *in_use} == {path.name for path in folder.iterdir()}
 
     def test_what_is_not_ours_stays(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
-        """R3: only a regular file of this user's whose name has our pattern is ever removed."""
+        """R3/file: only a regular file of this user's whose name has our pattern is ever removed."""
         digest, victim = "0" * 64, tmp_path / "victim"
         _make(victim, age=3600)
         others = ["draft.tmp", f"{digest}.entry", f"{digest}.lock", f"client-credentials-{digest}.entry.tmp", "x.lock"]
@@ -377,7 +400,7 @@ class TestTidying:
     def test_another_users_file_stays(
         self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """R3: a file of another user's is not removed, whatever its name."""
+        """R3/file: a file of another user's is not removed, whatever its name."""
         _make(folder / file_name("theirs"), age=3600)
         theirs, real = (folder / file_name("theirs")).stat().st_ino, os.stat
 
@@ -394,7 +417,7 @@ class TestTidying:
         assert not (folder / file_name("theirs")).exists()
 
     def test_a_write_does_a_bounded_part(self, cache: FileCachingStrategy, folder: Path) -> None:
-        """R2: a write looks at 128 names at most, the next ones go on from there, and in the end all is tidy."""
+        """R2/file: a write looks at 128 names at most, the next ones go on from there, and in the end all is tidy."""
         for number in range(300):
             _make(folder / file_name(str(number)), age=3600)
         left: list[int] = []
@@ -458,7 +481,7 @@ class TestSwap:
     """A directory that is not what it was a moment ago."""
 
     def test_it_is_opened_once(self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """R3: a link put in the directory's place after the check leads nowhere: all is done in the one checked."""
+        """R3/file: a link put in the directory's place after the check leads nowhere: the checked one is used."""
         victim, moved, real = folder.with_name("victim"), folder.with_name("moved"), os.open
         victim.mkdir(0o700)
         _make(victim / file_name("old"), age=3600)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import textwrap
@@ -16,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from client_credentials import ClientCredentialsStrategy, InMemoryCachingStrategy, SdkConfiguration, TokenRefused
+from client_credentials import ClientCredentialsStrategy, SdkConfiguration, TokenRefused
 from client_credentials._shell.circuit_breaker import BUDGET
 from client_credentials.testing import Answer, FakeClock, TokenServer
-from tests import caching
-from tests.caching.fleet import Place, cache_at, fleet, key_of, obtain, strategy_on, tokens, value
+from tests.caching.fleet import Place, fleet, key_of, obtain, strategy_on, tokens, value
 from tests.caching.redis_server import RedisServer
 from tests.strategy.kit import settled, until
 
@@ -34,17 +32,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         return tmp_path / "tokens"
     redis: RedisServer = request.getfixturevalue("redis_server")
     return redis.port
-
-
-@pytest.fixture(params=["memory", "file", "redis"])
-def joining(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
-    """Give what makes a cache for one host more, in each kind of place."""
-    if request.param == "memory":
-        shared = InMemoryCachingStrategy()
-        return lambda: shared
-    redis: RedisServer = request.getfixturevalue("redis_server")
-    where: Place = tmp_path / "tokens" if request.param == "file" else redis.port
-    return lambda: cache_at(where)
 
 
 class TestProcesses:
@@ -245,17 +232,3 @@ class Lockless:
 
     def __init__(self, cache: Any) -> None:
         self.get, self.set, self.remove = cache.get, cache.set, cache.remove
-
-
-def test_every_fault_is_here() -> None:
-    """Each line of the list about Redis and about files is a test of this folder, or has a reason not to be."""
-    redis = {*range(1, 9), *range(10, 15), *range(16, 26), *range(27, 32)} - {9, 15, 26}
-    files = {1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 13, 14}
-    lines = {f"M{number}" for number in redis} | {f"N{number}" for number in files}
-    sources = [path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py")]
-    named = [
-        re.findall(r"[MN]\d+", head) for text in sources for head in re.findall(r'"""((?:[A-Z]\d+, )*[A-Z]\d+):', text)
-    ]
-    found = {line for lines in named for line in lines}
-    assert lines == found | set(caching.NOT_TESTABLE)
-    assert set() == found & set(caching.NOT_TESTABLE)

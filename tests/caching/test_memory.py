@@ -22,7 +22,7 @@ class TestCost:
     """A write costs the same whatever is there."""
 
     def test_a_write_among_many(self) -> None:
-        """R2: a write among 5,000 entries takes no longer than one among fifty, but for the noise."""
+        """R2/memory: a write among 5,000 entries takes no longer than one among fifty, but for the noise."""
 
         def cost(count: int) -> float:
             cache = InMemoryCachingStrategy()
@@ -38,7 +38,7 @@ class TestCost:
         assert cost(5_000) < 10 * cost(50)
 
     def test_what_has_expired_goes(self) -> None:
-        """R2: identities that are gone do not pile up: a fixed part of what is there is looked at by each write."""
+        """R2/memory: identities that are gone do not pile up: each write looks at a fixed part of what is there."""
         clock = FakeClock()
         cache = InMemoryCachingStrategy(clock=clock)
         for number in range(2_000):
@@ -77,7 +77,7 @@ class TestClock:
 
     @pytest.mark.parametrize("reads", [math.nan, None], ids=["NaN", "raises"])
     def test_a_clock_that_does_not_work(self, reads: float | None) -> None:
-        """A hand that raises or reads NaN does not count; the other one tells when an entry has expired."""
+        """Q8/memory: a hand that raises or reads NaN does not count; the other one tells when an entry has expired."""
 
         class Broken(FakeClock):
             works = True

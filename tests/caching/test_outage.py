@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from client_credentials import RedisCachingStrategy
+from client_credentials import RedisCachingStrategy, TokenRequest, TokenResponse, Urllib3Fetch
 from client_credentials._shell import circuit_breaker
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.caching.fleet import key_of, obtain, strategy_on, told, value
 from tests.caching.redis_server import Babbler, BlackHole, RedisServer, SlowLine, connect, free_port
-from tests.strategy.kit import together, until
+from tests.strategy.kit import settled, together, until
 
 SLACK = 0.7  # seconds that a busy machine may take over half a second
 
@@ -145,7 +145,7 @@ class TestHanging:
 
     @pytest.mark.parametrize("options", [{}, {"socket_timeout": None, "socket_connect_timeout": None}], ids=str)
     def test_paused(self, server: TokenServer, mortal_redis: RedisServer, options: dict[str, None]) -> None:
-        """M4: a Redis that hangs costs one call half a second in all, whatever its client would wait, then nobody."""
+        """M4, R4/redis: a Redis that hangs costs one call half a second in all, whatever its client would wait."""
         cache = on_port(mortal_redis.port, **options)
         strategies = [strategy_on(server.url, cache) for _ in range(3)]
         assert strategies[0].get_access_token() is None
@@ -154,6 +154,23 @@ class TestHanging:
         assert circuit_breaker.BUDGET * 0.9 < spent[0] < circuit_breaker.BUDGET + SLACK
         assert max(spent[1:]) < 0.4
         assert 3 == len(server.requests)
+
+    def test_paused_during_the_request(self, server: TokenServer, mortal_redis: RedisServer) -> None:
+        """Q5/redis: a token that is granted is not held up by a Redis that began to hang meanwhile."""
+        paused: list[float] = []
+
+        def fetch(request: TokenRequest) -> TokenResponse:
+            response = Urllib3Fetch()(request)
+            mortal_redis.pause()
+            paused.append(time.monotonic())
+            return response
+
+        strategy = strategy_on(server.url, on_port(mortal_redis.port), fetch=fetch)
+        token = strategy.get_or_create_access_token()
+        assert time.monotonic() - paused[0] < 0.3
+        assert [token.access_token] == server.issued
+        mortal_redis.resume()
+        settled(strategy)
 
     def test_black_hole(self, server: TokenServer) -> None:
         """M4: sixteen callers that come at the same time wait out the same half second, each for a token of its own."""

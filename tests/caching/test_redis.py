@@ -436,7 +436,7 @@ class TestClient:
     def test_an_entry_that_is_too_large(
         self, redis_server: RedisServer, cache: RedisCachingStrategy, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """R2: what is larger than any entry of ours is not fetched: a miss that the log names."""
+        """R2/redis: what is larger than any entry of ours is not fetched: a miss that the log names."""
         redis_server.client().set("{key}", b"x" * (262_144 + 1))
         assert cache.get("key") is None
         (said,) = told(caplog)
@@ -534,7 +534,7 @@ class TestSurroundings:
         assert set() == sent & set(READ_COMMANDS)
 
     def test_a_cancelled_task_spoils_no_connection(self, server: TokenServer, redis_server: RedisServer) -> None:
-        """M23: a task that is cancelled in the middle of a command leaves no answer behind for the next command."""
+        """M23, R5/redis: a task that is cancelled in the middle of a command leaves no answer for the next command."""
         import asyncio
 
         async def cancel_and_ask(port: int) -> str:
@@ -562,7 +562,7 @@ class TestSurroundings:
         assert token == value(other.get_access_token())
 
     def test_a_forked_child_has_a_line_of_its_own(self, server: TokenServer, redis_server: RedisServer) -> None:
-        """L2, L3: a child forked from a process that has used Redis uses it too, and finds the token there."""
+        """L2, L3, R5/redis: a child forked from a process that has used Redis uses it too, and finds the token."""
         strategy = strategy_on(server.url, RedisCachingStrategy(redis_server.client()))
         token = obtain(strategy)
         cache = RedisCachingStrategy(redis_server.client())

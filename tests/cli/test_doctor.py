@@ -389,7 +389,7 @@ class TestMetadata:
 
     @pytest.mark.parametrize("path", ["", "/tenant"])
     def test_what_agrees_is_fine(self, path: str, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
-        """Section 3.1: the well-known part goes between the host and the issuer's path."""
+        """RFC8414-3-1, RFC8414-3.1: the well-known part goes between the host and the issuer's path."""
         grants = {"grant_types_supported": ["client_credentials"]}
         methods = {"token_endpoint_auth_methods_supported": ["client_secret_basic"]}
         assert "ok" == self.run(ward, examine, {**grants, **methods}, path)["status"]
@@ -421,7 +421,7 @@ class TestMetadata:
         ward: Ward,
         examine: Callable[..., list[Finding]],
     ) -> None:
-        """Section 3.3: the issuer code point by code point; and the endpoint, the grant and the authentication."""
+        """RFC8414-3.3: the issuer code point by code point; and the endpoint, the grant and the authentication."""
         found = self.run(ward, examine, changes)
         assert (status, True) == (found["status"], words in found["seen"])
 
@@ -429,7 +429,7 @@ class TestMetadata:
     def test_the_issuer_is_compared_as_it_is(
         self, change: Callable[[str], str], ward: Ward, examine: Callable[..., list[Finding]]
     ) -> None:
-        """Section 3.3: code point by code point, without any normalisation."""
+        """RFC8414-4: code point by code point, without any normalisation."""
         server = ward.stack.enter_context(TokenServer(*CLIENT, ssl_context=endpoints.context_for("localhost")))
         issuer = server.url.removesuffix("/api/token")
         server.answer(Answer(body={"issuer": change(issuer), "token_endpoint": server.url}))
@@ -437,7 +437,7 @@ class TestMetadata:
         assert ("metadata", "the document names another issuer") == (found["step"], found["seen"])
 
     def test_no_metadata_is_a_warning(self, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
-        """Many servers publish none, and grant tokens all the same."""
+        """RFC8414-3.2: many servers publish none, and grant tokens all the same."""
         server = ward.stack.enter_context(TokenServer(*CLIENT, ssl_context=endpoints.context_for("localhost")))
         server.answer(Answer(status=404, body=b""))
         found = first_complaint(examine(server.url, "--issuer", server.url))
@@ -445,7 +445,7 @@ class TestMetadata:
 
     @pytest.mark.parametrize("issuer", ["http://localhost/", "https://localhost/?a", "https://localhost/#a", "x"])
     def test_what_is_no_issuer_is_said(self, issuer: str, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
-        """Section 2: an https URL without query and fragment."""
+        """RFC8414-2-1: an https URL without query and fragment."""
         found = first_complaint(examine(ward.server(), "--issuer", issuer))
         assert ("metadata", "bad") == (found["step"], found["status"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import pytest
@@ -13,7 +14,7 @@ from client_credentials._core.redaction import NOTHING
 from client_credentials._core.refusal import redacted_failure, with_retry_after
 from client_credentials._core.response import parse_document
 from client_credentials._core.state import Instant
-from tests.core.kit import NOON, answer, refused
+from tests.core.kit import NOON, SECRET, SOUND, answer, judged, refused
 
 NOW: Final = Instant(wall=NOON, monotonic=5.0)
 
@@ -65,3 +66,23 @@ def test_a_deserializer_that_gives_no_mapping() -> None:
 def test_no_reason_stays_none() -> None:
     """A failure of which a user's fetch said nothing has no words put into its mouth."""
     assert Unreachable(reason="") == redacted_failure(Unreachable(reason=""), NOTHING)
+
+
+@pytest.mark.parametrize("secret", [SECRET, "e", "*"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        *({"error": "x", "error_description": each * (1 << 20 >> 4)} for each in ("*" * 16, "e" * 16, SECRET)),
+        {"error": "e" * (1 << 20)},
+        {**SOUND, "scope": "e " * (1 << 19)},
+        {**SOUND, **{f"member-{number}": "eee" for number in range(100_000)}},
+        {**SOUND, **{f"member-{number}": "e" * 10_000 for number in range(100)}},
+    ],
+    ids=["asterisks", "letters", "secrets", "error", "scope", "members", "long members"],
+)
+def test_the_work_is_linear(document: dict[str, object], secret: str) -> None:
+    """R1: a mebibyte that is made to be searched for secrets, of one character too, is judged within a second."""
+    response = answer(document, 400 if "error" in document else 200)
+    began = time.process_time()
+    judged(response, secret=secret)
+    assert time.process_time() - began < 1

@@ -220,12 +220,12 @@ class TestAnythingElse:
         assert None is read(CacheEntry(text, 10.0))
 
     def test_too_long(self) -> None:
-        """More than 256 KiB is not even looked at."""
+        """R2/user: more than 256 KiB is not even looked at."""
         entry = written()
         assert None is read(CacheEntry(entry.value + " " * 262144, entry.ttl))
 
     def test_whose_it_is(self) -> None:
-        """An entry of another key, which a cache that mixes up its answers gives, is a miss."""
+        """R5/user: an entry of another key, which a cache that mixes up its answers gives, is a miss."""
         assert None is read(written(), key="another-key")
 
     @pytest.mark.parametrize("place", range(len(list(places(json.loads(written().value))))))

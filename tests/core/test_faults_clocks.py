@@ -63,7 +63,7 @@ def zone(request: pytest.FixtureRequest) -> Generator[str]:
     "date", ["Sun, 08 Mar 2015 07:30:00 GMT", "Sunday, 08-Mar-15 07:30:00 GMT", "Sun Mar  8 07:30:00 2015"]
 )
 def test_i7(zone: str, date: str) -> None:
-    """I7: the time zone is of no account, not even for a date that names none, nor is the hour when summer begins."""
+    """I7, RFC9110-5.6.7: the time zone is of no account, even for a date that names none, nor is summer time."""
     assert zone == os.environ["TZ"]
     answer = TokenResponse(503, {"Retry-After": date}, b"")
     assert 30.0 == with_retry_after(Refused(status=503), answer, 1_425_799_800.0 - 30).retry_after

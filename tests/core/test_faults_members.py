@@ -120,9 +120,9 @@ class TestTypeAndScope:
         assert "read write" == token_of(grant, START, RenewalPolicy(), ("read", "write")).scope
         assert token_of(grant, START, RenewalPolicy(), ()).scope is None
 
-    @pytest.mark.parametrize("scope", ["read", "read write admin", "admin", "READ WRITE"])
+    @pytest.mark.parametrize("scope", ["read", "read write admin", "admin", "READ WRITE", 'lire "l\'été"'])
     def test_scope_differs(self, scope: str) -> None:
-        """F6, F7: the token says what was granted, be it narrower or wider, and there is a remark."""
+        """F6, F7, RFC6749-A.4: the token says what was granted, be it narrower or wider, and there is a remark."""
         response = answer(members(scope=scope))
         grant = parse_document(response, members(scope=scope), ("read", "write"))
         assert isinstance(grant, Granted)

@@ -118,7 +118,7 @@ def test_h8() -> None:
 
 
 def test_h9() -> None:
-    """H9: 429 with Retry-After: 5 shuts the gate for 5 s, for all who share the cache; a token is served meanwhile."""
+    """H9, RFC6585-4: 429 with Retry-After: 5 shuts the gate for 5 s for all who share the cache; a token is served."""
     failure = refused(answer(b"", 429, Retry_After="5"))
     assert (True, 5) == (failure.retryable, failure.retry_after)
     entry = dump(State(gates=(shut(failure),)), "my-key", START, RenewalPolicy())
@@ -168,7 +168,7 @@ GARBAGE = (
 @pytest.mark.parametrize(("said", "date", "expected"), RETRY_AFTER)
 @pytest.mark.parametrize(("status", "error"), [(429, None), (503, None), (400, "invalid_client"), (302, None)])
 def test_h10_h11_h13_h16(status: int, error: str | None, said: str, date: str | None, expected: float) -> None:
-    """H10, H11, H13, H16: Retry-After in seconds or as a date counts for any failure, from 1 s to an hour."""
+    """H10, H11, H13, H16, RFC9110-5.6.7: Retry-After in seconds or as a date counts for any failure."""
     headers = {"rEtRy-AfTeR": said} if date is None else {"Retry-After": said, "date": date}
     gate = shut(failed_by(answer({"error": error}, status, **headers)))
     assert (True, expected) == (gate.failure.retryable, gate.wait)
@@ -176,7 +176,7 @@ def test_h10_h11_h13_h16(status: int, error: str | None, said: str, date: str | 
 
 @pytest.mark.parametrize("said", GARBAGE)
 def test_h15(said: str) -> None:
-    """H15: a Retry-After that says nothing orders nothing; a 429 is retryable all the same."""
+    """H15, RFC6585-4: a Retry-After that says nothing orders nothing; a 429 is retryable all the same."""
     for status in (429, 503):
         failure = refused(answer(b"", status, Retry_After=said))
         assert (True, None) == (failure.retryable, failure.retry_after)

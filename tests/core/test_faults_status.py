@@ -151,7 +151,7 @@ def test_c20(body: object) -> None:
 
 @pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 503, 599, 600, 999])
 def test_c21(status: int) -> None:
-    """C21: a timeout, misdirected (421), too early, and every failure of the server's are worth another attempt."""
+    """C21, RFC9110-15: a timeout, misdirected (421), too early, and every failure of the server's are retryable."""
     assert refused(answer(b"", status)).retryable
 
 

@@ -204,7 +204,7 @@ def test_words_wherever_they_stand(said: object, code: str | None, words: str | 
 
 
 def test_a_challenge_stays_readable() -> None:
-    """RFC 9110 section 11.6.1: quotes and backslashes are part of a challenge, which a program may want to parse."""
+    """RFC9110-11.6.1: quotes and backslashes are part of a challenge, which a program may want to parse."""
     challenge = 'Newauth realm="apps", title="Login to \\"apps\\"", DPoP algs="ES256 PS256"'
     assert challenge == refused(answer({"error": "x"}, 401, WWW_Authenticate=challenge)).www_authenticate
     assert "**********" == refused(answer(b"", 401, WWW_Authenticate=f'Basic realm="{SECRET}"')).www_authenticate

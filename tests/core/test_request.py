@@ -45,7 +45,7 @@ class TestEncoding:
         assert authorization(make(), "3f9c") == authorization(raw, "3f9c")
 
     def test_assertion(self) -> None:
-        """ASSERTION sends the secret as the client's assertion, with its type and the id beside it (RFC 7523)."""
+        """RFC7523-2.2, RFC9700-2.5: ASSERTION sends the secret as client_assertion, with its type and the id."""
         request = token_request(make(authentication=ClientAuthentication.ASSERTION), "a.b.c", 1.0)
         assert {
             "grant_type": "client_credentials",
@@ -56,7 +56,7 @@ class TestEncoding:
         assert "Authorization" not in request.headers
 
     def test_tls(self) -> None:
-        """TLS sends the id alone (RFC 8705 section 2)."""
+        """RFC8705-2: TLS sends the id alone (RFC 8705 section 2)."""
         request = token_request(make(authentication=ClientAuthentication.TLS, has_secret=False), "", 1.0)
         assert b"grant_type=client_credentials&client_id=my-client" == request.body
         assert "Authorization" not in request.headers
@@ -94,7 +94,7 @@ class TestArguments:
     """What no request can carry is refused before there is one."""
 
     def test_a_colon_cannot_go_raw(self) -> None:
-        """A colon in the id would move the border between id and secret; encoded it may stay."""
+        """RFC7617-2: a colon in the id would move the border between id and secret; encoded it may stay."""
         assert "a:b" == make(client_id="a:b").client_id
         with pytest.raises(ValueError, match=r"^client_id must not hold a colon with ClientAuthentication.BASIC_RAW$"):
             make(client_id="a:b", authentication=ClientAuthentication.BASIC_RAW)

@@ -41,7 +41,7 @@ def run(request: pytest.FixtureRequest) -> Run[Any]:
 
 @pytest.mark.parametrize("cancelled", [0, 3], ids=["the leader", "one who waits"])
 def test_one_is_cancelled(server: TokenServer, run: Run[None], cancelled: int) -> None:
-    """K1: when one task is cancelled, be it the leader, the request goes on, and all others get its token."""
+    """K1, Q9/task: when one task is cancelled, be it the leader, the request goes on, and all others get its token."""
     server.always(Answer(delay=0.3))
 
     async def scenario() -> None:

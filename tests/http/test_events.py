@@ -24,7 +24,7 @@ def _trusting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("event", "carrier"), CELLS, ids=[f"{event.name}-{carrier}" for event, carrier in CELLS])
 def test_one_event_one_verdict(event: Event, carrier: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A14, C18: class, retryable and text are the table's, before the deadline, and no credentials are shown."""
+    """A14, C18, S3/own/pool/proxy, RFC9110-9.3.6: the verdict is the table's, in time, without credentials."""
     seen: TokenResponse | TokenError
     with stage(event, carrier) as route, within(0.7):
         fetch = fetch_of(carrier, route.proxy, monkeypatch)
@@ -56,11 +56,11 @@ def test_one_event_one_verdict(event: Event, carrier: str, monkeypatch: pytest.M
 
 
 def test_what_a_refusal_says_is_kept() -> None:
-    """The headers of a refusal whose body is cut short, and as much of the body as came."""
+    """S6/own/pool/proxy: the headers of a refusal whose body is cut short, and as much of the body as came."""
     event = next(each for each in EVENTS if each.name == "refusal with a body cut short")
-    for carrier in DIRECT:
+    for carrier in event.carriers:
         with stage(event, carrier) as route, pytest.MonkeyPatch.context() as patch:
-            response = fetch_of(carrier, None, patch)(token_request(route.url))
+            response = fetch_of(carrier, route.proxy, patch)(token_request(route.url))
         assert ("60", b"abc") == (response.header("retry-after"), response.body)
 
 

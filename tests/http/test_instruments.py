@@ -81,7 +81,7 @@ PATCHES = {
 
 @pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
 def test_the_deadline_and_the_trust_hold(patch: str, urls: list[str]) -> None:
-    """B8, A9: with other contexts, sockets or threads a drip ends at the deadline, and certificates are verified."""
+    """B8, A9, S1/own: with other contexts, sockets or threads the deadline holds, and certificates are verified."""
     said = run(f"{patch}\nprint(*map(ask, (granting, plain, dripping, strange)), sep='\\n')", urls)
     assert ["200", "200", "response of localhost: timed out True"] == said.splitlines()[:3]
     assert "Hostname mismatch" in said.splitlines()[3]
@@ -89,7 +89,7 @@ def test_the_deadline_and_the_trust_hold(patch: str, urls: list[str]) -> None:
 
 
 def test_a_cassette_of_vcrpy(urls: list[str]) -> None:
-    """A token request is recorded and played back without a network, with the defaults and with a user's pool."""
+    """S1/pool: a token request is recorded and played back without a network, also with a user's pool."""
     said = run(
         """
 import urllib3, vcr
@@ -107,7 +107,7 @@ print(ask(dripping))
 
 
 def test_a_cassette_behind_a_proxy(urls: list[str]) -> None:
-    """Where urllib3's pools send for us, they go through the proxy of the environment, with its credentials."""
+    """S1/proxy: where urllib3's pools send for us, they go through the environment's proxy, with its credentials."""
     port = int(urls[1].removesuffix("/token").rpartition(":")[2])
     with Peer(opens_tunnel(port)) as proxy:
         said = run(

@@ -224,7 +224,7 @@ class TestFaults:
 
 
 def test_a_fork() -> None:
-    """L2: a child does not send over its parent's connections: on these, each would read the other's answer."""
+    """L2, R5/pool: a child does not send over its parent's connections: each would read the other's answer."""
     answer = GRANTED.replace(b"Content-Type: application/json", b"X-Connection: %d")
     numbers = itertools.count()
 

@@ -176,7 +176,7 @@ class TestExceptions:
         ],
     )
     def test_excepted(self, exceptions: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """P7: what an entry names is reached directly."""
+        """P7, S4: what an entry names is reached directly."""
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
         monkeypatch.setenv("NO_PROXY", exceptions)
         assert proxy_from_environment(Host(host, 443)) is None
@@ -200,7 +200,7 @@ class TestExceptions:
         ],
     )
     def test_not_excepted(self, exceptions: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """P7: what no entry names goes through the proxy."""
+        """P7, S4: what no entry names goes through the proxy."""
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
         monkeypatch.setenv("NO_PROXY", exceptions)
         assert Proxy(Host("proxy.test", 3128, "proxy "), None) == proxy_from_environment(Host(host, 443))
@@ -218,7 +218,7 @@ class TestNoWayThrough:
 
     @pytest.mark.parametrize("status", [407, 403, 502, 301])
     def test_the_proxy_refuses(self, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A14: after a refusal nothing of the request is sent."""
+        """A14, RFC9110-11.7: after a refusal nothing of the request is sent."""
         after: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
         def refuse(sock: socket.socket) -> None:
@@ -231,7 +231,7 @@ class TestNoWayThrough:
             assert b"" == after.get(timeout=5)
 
     def test_an_interim_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """RFC 9110 section 15.2: an interim response to CONNECT opens nothing; the one after it does."""
+        """RFC9110-15.2: an interim response to CONNECT opens nothing; the one after it does."""
         with endpoint("token.test") as peer:
             opens = opens_tunnel(peer.port, b"HTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 204 Opened\r\n\r\n")
             with Peer(opens) as between:

@@ -27,7 +27,7 @@ class TestInterim:
         ids=["100", "102", "103", "several"],
     )
     def test_they_are_passed_over(self, interim: bytes) -> None:
-        """Whatever an interim response says, status, headers and body are the final one's."""
+        """RFC9110-15.2: whatever an interim response says, status, headers and body are the final one's."""
         with Peer(answers(interim + GRANTED)) as peer:
             response = Urllib3Fetch()(token_request(peer.url))
         assert (200, BODY) == (response.status, response.body)
@@ -93,14 +93,14 @@ class TestContentEncoding:
         "label", ["", "identity", "Identity, identity", "UTF-8", "none", "binary", "application/json", ", ,", "*"]
     )
     def test_labels_of_what_is_not_compressed(self, label: str) -> None:
-        """A body that is sent as it is, under an odd label, is read as it is."""
+        """RFC9110-8.4: a body that is sent as it is, under an odd label, is read as it is."""
         answer = GRANTED.replace(b"\r\n\r\n", f"\r\nContent-Encoding: {label}\r\n\r\n".encode(), 1)
         with Peer(answers(answer)) as peer:
             assert BODY == Urllib3Fetch()(token_request(peer.url)).body
 
     @pytest.mark.parametrize("label", ["gzip", "X-GZIP", "deflate", "br", "zstd", "identity,gzip", "utf-8, br"])
     def test_labels_of_compression(self, label: str) -> None:
-        """B12 to B15: a compressed body of a grant is not read at all; the response keeps its status."""
+        """B12 to B15, RFC9110-8.4: a compressed body of a grant is not read at all; the response keeps its status."""
         with Peer(holds(OK + f"Content-Encoding: {label}\r\n\r\n".encode())) as peer:
             error = failure(Urllib3Fetch(), token_request(peer.url))
         assert isinstance(error, InvalidTokenResponse)

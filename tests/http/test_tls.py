@@ -121,7 +121,7 @@ class TestTrust:
         ids=["expired", "wrong-host", "common-name-only", "unknown-authority"],
     )
     def test_a_certificate_that_does_not_do(self, context: ssl.SSLContext, reason: str) -> None:
-        """A9: not retryable, one attempt, host and reason named, and not a byte of the request sent."""
+        """A9, RFC9525-2: not retryable, one attempt, host and reason named, and not a byte of the request sent."""
         read: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         with Peer(lambda sock: read.put(sock.recv(1)), context=context) as peer:
             error = failure(Urllib3Fetch(), token_request(peer.secure_url))
@@ -138,7 +138,7 @@ class TestTrust:
         refused(error, "WRONG_VERSION_NUMBER")
 
     def test_an_old_version(self) -> None:
-        """A11: TLS 1.1 is not spoken."""
+        """A11, RFC9325-3.1.1: TLS 1.1 is not spoken."""
         context = server_context()
         context.set_ciphers("ALL:@SECLEVEL=0")
         with pytest.warns(DeprecationWarning, match="TLSv1_1"):
@@ -181,7 +181,7 @@ class TestTrustStore:
     """Whom to trust may change while a program runs; the next attempt after a failure sees it."""
 
     def test_it_appears_late(self, bundle: Path) -> None:
-        """P9: a sidecar writes the bundle after the first attempt, which says that there was none."""
+        """P9, S2: a sidecar writes the bundle after the first attempt, which says that there was none."""
         fetch = Urllib3Fetch()
         with Peer(answers(GRANTED), context=server_context()) as peer:
             error = failure(fetch, token_request(peer.secure_url))
@@ -190,7 +190,7 @@ class TestTrustStore:
             assert BODY == fetch(token_request(peer.secure_url)).body
 
     def test_it_is_rotated(self, bundle: Path) -> None:
-        """P9: a CA that is added to the bundle is trusted from the first failure on; the store was not empty."""
+        """P9, S2: a CA that is added to the bundle is trusted from the first failure on; the store was not empty."""
         fetch, added = Urllib3Fetch(), trustme.CA()
         authority().cert_pem.write_to_path(str(bundle))
         with Peer(answers(GRANTED), context=server_context()) as peer:
@@ -229,7 +229,7 @@ class TestContext:
         assert not bundle.exists()
 
     def test_a_context_that_trusts_nobody(self) -> None:
-        """A context into which no CA was loaded is told of as such."""
+        """S2: a context into which no CA was loaded is told of as such."""
         fetch = Urllib3Fetch(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         with Peer(answers(GRANTED), context=server_context()) as peer:
             for _ in range(2):
@@ -237,7 +237,7 @@ class TestContext:
 
     @pytest.mark.parametrize("shown", [True, False])
     def test_a_client_certificate(self, shown: bool) -> None:
-        """RFC 8705: the certificate in the context is shown to an endpoint that asks for one."""
+        """RFC8705-2: the certificate in the context is shown to an endpoint that asks for one."""
         context = ssl.create_default_context()
         if shown:
             with authority().issue_cert("client.test").private_key_and_cert_chain_pem.tempfile() as path:

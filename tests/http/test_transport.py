@@ -80,7 +80,7 @@ class TestRequest:
     """What goes out."""
 
     def test_a_request_arrives_as_it_was_made(self) -> None:
-        """The endpoint's own query is kept (RFC 6749 section 3.2); the connection is announced to be the only one."""
+        """RFC9112-3.2, RFC9112-9.6: Host names the endpoint, the connection is to be closed, the query is kept."""
         received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
         def keep(sock: socket.socket) -> None:
@@ -171,14 +171,16 @@ class TestResponse:
             CHUNKED + b"".join(b"1;x=y\r\n%c\r\n" % byte for byte in BODY) + b"0\r\nTrailer: 1\r\n\r\n",
             HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\n" + BODY + b"\r\n0\r\n\r\n",
             b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
+            b"HTTP/1.1 200 \r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY,
+            HEAD + b"X-Folded: one\r\n two\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY,
         ],
         ids=[
             "until-eof", "B17-negative-length", "length-no-number", "chunked", "chunks-of-one-byte",
-            "B18-chunked-and-length", "http-1.0",
+            "B18-chunked-and-length", "http-1.0", "no-reason", "obs-fold",
         ],
     )  # fmt: skip
     def test_every_framing_is_read(self, answer: bytes) -> None:
-        """B4, B17, B18: a length that is no length counts as none, and chunks outrank a length."""
+        """B4, B17, B18, RFC9112-4, RFC9112-5.2, RFC9112-6.3, RFC9112-7.1.1, RFC9112-7.1.2: each gives the body."""
         with Peer(answers(answer)) as peer:
             assert BODY == Urllib3Fetch()(token_request(peer.url)).body
 
@@ -278,7 +280,7 @@ class TestHostilePeers:
 
     @pytest.mark.parametrize("script", [answers(), resets()], ids=["closed", "reset"])
     def test_no_answer_at_all(self, script: Script) -> None:
-        """B9: a connection that ends without an answer is unreachable, and is not tried again here."""
+        """B9, RFC9110-9.2.2: a connection that ends without an answer is unreachable, and is not tried again here."""
         with Peer(script) as peer:
             error = failure(Urllib3Fetch(), token_request(peer.url))
             assert 1 == peer.connections

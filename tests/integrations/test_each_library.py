@@ -198,14 +198,14 @@ def test_a_new_token_is_not_replaced(dial: Dial, api: Api, server: TokenServer) 
 
 
 def test_an_api_that_refuses_all_costs_one_token_in_ten_seconds(ask: Caller, api: Api, server: TokenServer) -> None:
-    """By whatever clock the tokens are dated: one is replaced, its successor is not."""
+    """S5: by whatever clock the tokens are dated: one is replaced, its successor is not."""
     api.refuses_all = True
     assert [[401], *[[]] * 20] == [ask("GET", api.url()).before for _ in range(21)]
     assert 2 == len(server.requests)
 
 
 def test_plain_http_is_refused(dial: Dial, server: TokenServer) -> None:
-    """RFC6750-5.3-1: a token goes over TLS or to loopback; the error names the host and the way out."""
+    """RFC6750-5.3-1, S5: a token goes over TLS or to loopback; the error names the host and the way out."""
     with pytest.raises(ValueError, match=r"^http://api\.example: .*allow_http=True"):
         dial(server)("GET", "http://api.example/me")
     assert [] == server.requests

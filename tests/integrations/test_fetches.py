@@ -120,7 +120,7 @@ def test_a_request_goes_out_as_it_is(fetch: Fetch) -> None:
 
 
 def test_the_headers_of_a_refusal_outlive_its_body(fetch: Fetch) -> None:
-    """S6: a 429 whose body stalls or is cut short is a 429, with its Retry-After and what came of the body."""
+    """S6/library: a 429 whose body stalls or is cut short is a 429, with its Retry-After and what came of the body."""
     head = b"HTTP/1.1 429 No\r\nRetry-After: 60\r\nContent-Length: 100\r\n\r\n"
     for script in (answers(head + b"abc"), holds(head + b"abc")):
         with Peer(script) as peer, within(0.6):

@@ -151,7 +151,7 @@ def test_everyone_shares_one_refusal(server: TokenServer, make: Maker) -> None:
 
 
 def test_two_retries_at_the_most(server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that fails is asked three times while somebody waits, and not again before the gate opens."""
+    """RFC9110-9.2.2: a server that fails is asked three times while somebody waits, not again until the gate opens."""
     monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.01)
     server.always(Answer(status=503))
     strategy = make(server)

@@ -115,7 +115,7 @@ class TestAsking:
     @pytest.mark.parametrize("way", ["same", "twin", "copied context", "new loop"])
     @pytest.mark.parametrize("hook", [*HOOKS, "error_handler", "client_secret"])
     def test_within_a_request(self, hook: str, way: str) -> None:
-        """From each hook: the same strategy, another one of the same client, in a thread, or in a loop of its own."""
+        """Q10/hook: from each hook: the same strategy, another of the same client, in a thread, or in another loop."""
         found: list[Any] = []
         began = time.monotonic()
 
@@ -220,7 +220,7 @@ class TestTheErrorHandler:
     @pytest.mark.parametrize("does", ["asks", "blocks", "exits", "raises"])
     @pytest.mark.parametrize("fails", ["refused", "hangs"])
     def test_of_threads(self, does: str, fails: str) -> None:
-        """A caller is back by its deadline, also where its flight is given up, and the handler is called once."""
+        """Q5/handler, Q10/handler: a caller is back by its deadline; the handler is called once."""
         go, told = threading.Event(), list[TokenError]()
 
         def handle(error: TokenError) -> None:
@@ -300,7 +300,7 @@ class TestLogHandlers:
             LOG.removeHandler(handler)
 
     def test_that_raises(self, handling: Any) -> None:
-        """A handler that raises costs nobody the token, keeps no gate open, and kills no thread with a traceback."""
+        """Q5/log, Q10/log: a handler that raises costs nobody the token, keeps no gate open, and ends no thread."""
         handling(lambda: 1 / 0)
         odd = Endpoint(TokenResponse(200, {}, b'{"access_token":"a-token","expires_in":60}'))
         assert "a-token" == outcome(strategy_of(odd).get_or_create_access_token)
@@ -312,7 +312,7 @@ class TestLogHandlers:
 
     @pytest.mark.parametrize("aside", [False, True], ids=["in its thread", "in another"])
     def test_that_asks(self, handling: Any, aside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A handler that needs a token itself, here or from another thread, hangs nobody and makes no recursion."""
+        """Q10/log: a handler that asks for a token, here or from another thread, hangs nobody and does not recurse."""
         monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.01)
         depth, deepest = [0], [0]
 
@@ -345,7 +345,7 @@ class TestSeveralSecrets:
     """At invalid_client the next secret is tried once, in the same flight."""
 
     def test_a_rotation(self, server: TokenServer, make: Maker, caplog: pytest.LogCaptureFixture) -> None:
-        """The secret that works is tried first from then on, and the log says once that it is not the first."""
+        """Q14: the secret that works is tried first from then on, and the log says once that it is not the first."""
         strategy = make(server, secret=["not-the-secret-9", "my-secret-3f9c"])
         for expected in (2, 3, 4):
             strategy.remove_access_token(strategy.get_or_create_access_token())
@@ -405,7 +405,7 @@ class TestHungFlights:
     """No more than eight flights may hang past their deadline."""
 
     def test_the_ninth(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """After eight that hang callers are told so at once; when these end, a request is made again."""
+        """Q13/fetch: after eight that hang callers are told so at once; when these end, a request is made again."""
         for module in ("base", "driver"):
             monkeypatch.setattr(f"client_credentials._shell.{module}.dice", lambda: 0.0)
         late = Held(refuse(status=503))

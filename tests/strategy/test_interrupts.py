@@ -97,7 +97,7 @@ def renewing() -> tuple[ClientCredentialsStrategy, Endpoint, Callable[[], None]]
 
 @pytest.mark.parametrize("role", [leading, joining, renewing])
 def test_at_every_bytecode(role: Callable[[], tuple[ClientCredentialsStrategy, Endpoint, Callable[[], None]]]) -> None:
-    """J5: at whatever bytecode a caller is interrupted, all others get a token, for at most one request more."""
+    """J5, Q9/thread: wherever a caller is interrupted, all others get a token, for at most one more request."""
     nth, is_injected = 0, True
     while is_injected:
         strategy, endpoint, then = role()

@@ -77,7 +77,7 @@ class TestAGrant:
 
     @pytest.mark.parametrize("operation", ["set", "unlock"])
     def test_waits_for_no_cache(self, operation: str) -> None:
-        """A cache that is slow to keep a token, or to give its lock back, holds it up for nobody, and is no failure."""
+        """Q5/user: a cache that is slow to keep a token, or to give its lock back, delays nobody, and is no failure."""
         told: list[TokenError] = []
         cache = Stuck(operation)
         strategy = strategy_of(Endpoint(grant("one")), policy=HASTY, caching_strategy=cache, error_handler=told.append)
@@ -90,20 +90,6 @@ class TestAGrant:
         settled(strategy)
         assert [] == told
 
-    def test_moots_what_failed_before(self) -> None:
-        """A failure that was asked for before the newest grant backs nothing off, here or elsewhere."""
-        late = Held(HOUR)
-        shelf, endpoint = Shelf(), Endpoint(late, grant("two", expires_in=2), grant("three"))
-        # A cache may tell what it keeps as half a second older than it is.
-        strategy = strategy_of(endpoint, policy=attrs.evolve(EXACT, deadline=1.0), caching_strategy=shelf)
-        assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
-        until(lambda: outcome(strategy.get_or_create_access_token) == "two")
-        late.go.set()
-        until(lambda: strategy._active.flight.is_over and late.is_over)  # pyright: ignore[reportPrivateUsage]
-        time.sleep(2)  # the token's whole life
-        elsewhere = strategy_of(endpoint, caching_strategy=shelf)
-        assert ["three"] * 2 == [outcome(each.get_or_create_access_token) for each in (elsewhere, strategy)]
-
     def test_comes_late(self) -> None:
         """J8: a grant that comes after its flight was given up counts, if nothing newer was granted."""
         late = Held(grant("late"))
@@ -114,7 +100,7 @@ class TestAGrant:
         assert "late" == outcome(strategy.get_or_create_access_token)
 
     def test_comes_later_than_a_newer_one(self) -> None:
-        """A grant that comes after one that was asked for later is not used."""
+        """Q3/user: a grant that comes after one that was asked for later is not used."""
         late = Held(grant("older"))
         strategy = strategy_of(Endpoint(late, grant("newer")), policy=HASTY, caching_strategy=Shelf())
         outcome(strategy.get_or_create_access_token)
@@ -125,7 +111,7 @@ class TestAGrant:
         assert "newer" == outcome(strategy.get_or_create_access_token) == outcome(strategy.get_access_token)
 
     def test_does_not_end_a_wait_ordered_later(self, clock: FakeClock) -> None:
-        """A late grant is served, but a wait that the server ordered after it was asked for stands."""
+        """Q3/user: a late grant is served, but a wait that the server ordered after it was asked for stands."""
         late = Held(grant("late", expires_in=100))
         endpoint = Endpoint(late, HOUR, grant("never"))
         strategy = strategy_of(endpoint, clock, policy=HASTY, caching_strategy=Forgetful())
@@ -147,7 +133,7 @@ class TestAnOrderedWait:
 
     @pytest.mark.parametrize("failure", [refuse(status=503), refuse(), refuse(status=429, Retry_After="1")])
     def test_stands_whatever_fails_late(self, clock: FakeClock, failure: TokenResponse) -> None:
-        """A failure that was asked for earlier, and comes later, neither shortens nor lengthens it."""
+        """Q3/user: a failure that was asked for earlier, and comes later, neither shortens nor lengthens it."""
         late = Held(failure)
         endpoint = Endpoint(late, HOUR, grant())
         strategy = strategy_of(endpoint, clock, policy=HASTY, caching_strategy=Forgetful())
@@ -179,44 +165,8 @@ class TestAnOrderedWait:
         assert 1 == len(endpoint.requests)
 
 
-def fail(_: TokenRequest) -> TokenResponse:
-    """Be a fetch that raises."""
-    raise LookupError
-
-
 class TestTheFleet:
     """What other hosts put into the cache is known here, whatever happened here."""
-
-    @pytest.mark.parametrize("failure", [HOUR, refuse(), fail], ids=["throttled", "refused", "hook"])
-    def test_a_token_despite_this_gate(self, failure: TokenResponse | Callable[[TokenRequest], Any]) -> None:
-        """A backoff of this process hides no good token of another host."""
-        shelf, late = Shelf(), Held(grant("theirs"))
-        lucky = strategy_of(Endpoint(late), caching_strategy=shelf)
-        getting = threading.Thread(target=lucky.get_or_create_access_token)
-        getting.start()
-        unlucky = strategy_of(Endpoint(failure), caching_strategy=shelf)
-        assert isinstance(outcome(unlucky.get_or_create_access_token), TokenError)
-        settled(unlucky)
-        late.go.set()
-        getting.join()
-        settled(lucky)
-        assert "theirs" == outcome(unlucky.get_or_create_access_token)
-
-    @pytest.mark.parametrize("answer", [refuse(), refuse(status=503), Held(grant())], ids=["no", "down", "hangs"])
-    def test_a_stale_token_in_a_cold_process(self, clock: FakeClock, answer: Any) -> None:
-        """A token in its renewal window is served at once to a process that has it only in its cache."""
-        cache = InMemoryCachingStrategy(clock=clock)
-        endpoint = Endpoint(grant("stale"), answer)
-        strategy_of(endpoint, clock, caching_strategy=cache).get_or_create_access_token()
-        clock.advance(3500)
-        cold = strategy_of(endpoint, clock, caching_strategy=cache)
-        began = time.monotonic()
-        assert "stale" == outcome(cold.get_or_create_access_token)
-        assert time.monotonic() - began < 1
-        until(lambda: len(endpoint.requests) >= 2)
-        assert "stale" == outcome(cold.get_access_token)
-        if isinstance(answer, Held):
-            answer.go.set()
 
     def test_a_lifetime_is_cut_to_this_policy(self) -> None:
         """`max_lifetime` holds for a token from the cache too, and shows in `expires_in` and `expires`."""
@@ -231,7 +181,7 @@ class TestTheFleet:
         assert (600, True) == (token.expires_in, token.expires / 1000 <= time.time() + 600)
 
     def test_a_slow_look(self) -> None:
-        """A token is judged when it is handed out, and not by the time before a slow look into the cache."""
+        """Q5/user: a token is judged when it is handed out, and not by the time before a slow look into the cache."""
 
         class Slow(Shelf):
             delay = 0.0
@@ -255,7 +205,7 @@ class TestASecretThatIsRotated:
 
     @pytest.mark.parametrize("answer", [grant("by-the-old"), refuse()], ids=["granted", "refused"])
     def test_a_late_answer(self, answer: TokenResponse) -> None:
-        """A late answer to the old secret is not for hosts that have the new one, nor does it back anything off."""
+        """Q14: a late answer to the old secret is not for hosts that have the new one, and backs nothing off."""
         late, secrets, shelf = Held(answer), ["the-old-secret"], Shelf()
 
         def fetch(request: TokenRequest) -> TokenResponse:
@@ -278,7 +228,7 @@ class TestARemoval:
     """What was removed never comes back, and what is newer stays."""
 
     def test_while_its_flight_publishes(self) -> None:
-        """A token that is removed while its flight still writes it down is handed out no more, here or elsewhere."""
+        """Q4/user: a token that is removed while its flight publishes it is handed out no more, here or elsewhere."""
         cache = Stuck("set")
         endpoint = Endpoint(grant("one"), grant("two"))
         strategy = strategy_of(endpoint, caching_strategy=cache, policy=HASTY)
@@ -290,25 +240,9 @@ class TestARemoval:
         settled(strategy)
         assert "one" != outcome(strategy_of(endpoint, caching_strategy=cache).get_access_token)
 
-    def test_while_a_renewal_fails(self, clock: FakeClock) -> None:
-        """A renewal that fails while its token is removed does not write the token back."""
-        late = Held(refuse())
-        cache = InMemoryCachingStrategy(clock=clock)
-        endpoint = Endpoint(grant("dead"), late)
-        strategy = strategy_of(endpoint, clock, caching_strategy=cache)
-        token = strategy.get_or_create_access_token()
-        settled(strategy)
-        clock.advance(3500)
-        strategy.get_or_create_access_token()
-        until(lambda: len(endpoint.requests) == 2)
-        strategy.remove_access_token(token)
-        late.go.set()
-        settled(strategy)
-        assert strategy_of(endpoint, clock, caching_strategy=cache).get_access_token() is None
-
     @pytest.mark.parametrize("nth", [1, 2])
     def test_that_is_slow(self, nth: int) -> None:
-        """A removal whose look into the cache is slow does not wipe the token that came meanwhile."""
+        """Q4/user: a removal whose look into the cache is slow does not wipe the token that came meanwhile."""
         held, go, slow = threading.Event(), threading.Event(), threading.local()
 
         class Stepped(InMemoryCachingStrategy):
@@ -347,7 +281,7 @@ class TestARemoval:
         assert 2 == len(endpoint.requests)
 
     def test_a_late_writer(self) -> None:
-        """A token that is removed is not taken from a cache into which somebody wrote it later."""
+        """Q4/user: a token that is removed is not taken from a cache into which somebody wrote it later."""
         shelf, endpoint = Shelf(), Endpoint(grant("one"), grant("two"))
         strategy = strategy_of(endpoint, caching_strategy=shelf)
         strategy.get_or_create_access_token()
@@ -368,7 +302,7 @@ class TestTime:
     def test_one_clock_that_gives_none(
         self, clock: FakeClock, hand: str, bad: Callable[[], Any], answer: TokenResponse
     ) -> None:
-        """I9: where one clock gives no time, the other tells it; before, within and past the life of a token."""
+        """I9, Q8/process: where one clock gives no time, the other does, before, in and past the life of a token."""
         strategy = strategy_of(Endpoint(grant("one"), answer), clock)
         strategy.get_or_create_access_token()
         settled(strategy)
@@ -379,7 +313,7 @@ class TestTime:
         assert "one" != outcome(strategy.get_or_create_access_token)
 
     def test_clocks_that_give_none(self) -> None:
-        """Where neither clock gives a time, that of the system counts."""
+        """Q8/process: where neither clock gives a time, that of the system counts."""
 
         class Dead(FakeClock):
             def wall(self) -> float:
@@ -394,7 +328,7 @@ class TestTime:
 
     @pytest.mark.parametrize("step", [7200, -7200])
     def test_the_wall_clock_steps(self, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
-        """I12: a machine that is thawed, or a test that travels in time, gets no expired token on its next call."""
+        """I12, Q7/idle: a thawed machine, or a test that travels in time, gets no expired token on its next call."""
         endpoint = Endpoint(grant("one"), grant("two"))
         strategy = strategy_of(endpoint)
         assert ["one"] * 2 == [outcome(strategy.get_or_create_access_token) for _ in range(2)]

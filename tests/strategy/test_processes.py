@@ -109,7 +109,7 @@ def test_fork_while_another_thread_imports(server: TokenServer) -> None:
 
 
 def test_nothing_is_imported_in_a_request(server: TokenServer) -> None:
-    """What a request needs is imported when the first strategy is made: none of its modules comes with the request."""
+    """Q12: what a request needs is imported when the first strategy is made: no module comes with the request."""
     said = run(
         server,
         """
@@ -163,7 +163,7 @@ def test_exit_during_a_renewal(server: TokenServer) -> None:
 
 @pytest.mark.parametrize("when", ["atexit.register(ask)", "threading._register_atexit(ask)"])
 def test_asking_at_the_exit(server: TokenServer, when: str) -> None:
-    """L6: where the interpreter is about to exit and starts no thread, the request is made by who asks."""
+    """L6, Q10/exit, Q11/exit: where the exiting interpreter starts no thread, the caller makes the request."""
     said = run(
         server,
         f"""
@@ -219,7 +219,7 @@ for line in sys.stdin:
 @pytest.mark.parametrize("kind", ["ClientCredentialsStrategy", "AsyncClientCredentialsStrategy"])
 @pytest.mark.parametrize("lifetime", [4, 60], ids=["in a renewal", "cold"])
 def test_frozen_in_mid_flight(kind: str, lifetime: int) -> None:
-    """A process that is stopped for longer than a request may take gets a token on its first calls thereafter."""
+    """Q7/request/renewal: a process that was stopped for longer than its deadline gets a token on its first calls."""
     with (
         TokenServer("my-client", "my-secret-3f9c", lifetime=lifetime) as server,
         start(server, FREEZING.format(kind=kind)) as process,
@@ -254,7 +254,7 @@ def test_frozen_in_mid_flight(kind: str, lifetime: int) -> None:
 
 
 def test_no_descriptor_is_left(server: TokenServer) -> None:
-    """Where no file descriptor is left, the caller has a token or a TokenError, and a token once there are some."""
+    """Q12: where no descriptor is left, the caller has a token or a TokenError, and a token once there are some."""
     said = run(
         server,
         """
@@ -287,7 +287,7 @@ def test_no_descriptor_is_left(server: TokenServer) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="isolated subinterpreters came with 3.12 (PEP 684)")
 def test_an_isolated_interpreter(server: TokenServer) -> None:
-    """L10: a sub-interpreter that allows no daemon threads gets its tokens, and those in hand at once."""
+    """L10, Q11/interpreter: a sub-interpreter without daemon threads gets its tokens, and those in hand at once."""
     said = run(
         server,
         """

@@ -314,7 +314,7 @@ def test_what_fails_in_a_thread() -> None:
 
 @pytest.mark.parametrize("named", [["CLOCK_BOOTTIME"], ["CLOCK_BOOTTIME", "CLOCK_MONOTONIC"]])
 def test_a_clock_that_is_named_and_refused(monkeypatch: pytest.MonkeyPatch, named: list[str]) -> None:
-    """I12: the first monotonic clock that really answers is taken, whatever the system's headers name."""
+    """I12, Q8/process: the first monotonic clock that really answers is taken, whatever the system's headers name."""
     refused = {getattr(time, name, None) for name in named}
     real = time.clock_gettime
 

@@ -172,7 +172,7 @@ class TestSignals:
         assert 1 == len(server.requests)
 
     def test_a_handler_that_asks(self, server: TokenServer) -> None:
-        """A handler that interrupts one who waits and asks itself gets an error at once, and the other the token."""
+        """Q10/signal: a handler that interrupts a waiting caller and asks gets an error at once, the caller a token."""
         server.always(Answer(delay=0.5))
         strategy = make_sync(server)
         found: list[tuple[object, float]] = []
@@ -235,7 +235,7 @@ class TestNoThreads:
         return refuse
 
     def test_cold(self, make: Maker, server: TokenServer, refuse_threads: Callable[[], None]) -> None:
-        """All four methods work, and what another cache than ours does is done here and now."""
+        """Q11/cold: all four methods work, and what another cache than ours does is done here and now."""
         strategy = make(server, hooks={"caching_strategy": Shelf()})
         refuse_threads()
         assert strategy.get_or_create_access_token().access_token == server.issued[0]
@@ -247,7 +247,7 @@ class TestNoThreads:
     def test_in_the_window(
         self, make: Maker, server: TokenServer, clock: FakeClock, refuse_threads: Callable[[], None]
     ) -> None:
-        """In the renewal window the token is served at once, and no request is made; the next thread renews it."""
+        """Q11/window: in the renewal window the token is served at once, without a request; a later thread renews."""
         strategy = make(server, clock)
         token = strategy.get_or_create_access_token()
         settled(getattr(strategy, "strategy", strategy))

@@ -1,0 +1,151 @@
+"""The laws about the order of events, over each cache that hosts may share: whatever happens to one host alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from client_credentials import (
+    AccessToken,
+    CacheEntry,
+    ClientCredentialsStrategy,
+    TokenEndpointUnreachable,
+    TokenError,
+    TokenRequest,
+    TokenResponse,
+)
+from client_credentials._core.lifecycle import LOCKS
+from client_credentials.testing import FakeClock
+from tests.caching.fleet import key_of, obtain
+from tests.strategy.kit import HASTY, Endpoint, Held, grant, outcome, refuse, settled, strategy_of, until
+
+HOUR = refuse("slow_down", 429, Retry_After="3600")
+STALE = 3500  # of a token's 3600 seconds
+
+
+def stale_token(sharing: Callable[[], Any]) -> AccessToken:
+    """Put a token in its renewal window into the place, as a host that was there before would have left it."""
+    clock = FakeClock(wall=time.time() - STALE)
+    before = strategy_of(Endpoint(grant("stale")), clock, caching_strategy=sharing())
+    token = obtain(before)
+    entry: CacheEntry = sharing().get(key_of(before))
+    sharing().set(key_of(before), entry.value, (entry.ttl or 0) - STALE)
+    return token
+
+
+def lockless(cache: Any) -> Any:
+    """Hide the lock of a cache, so that two hosts can ask at the same time."""
+    return type("Lockless", (), {name: staticmethod(getattr(cache, name)) for name in ("get", "set", "remove")})()
+
+
+def _raises(_: TokenRequest) -> Any:
+    raise LookupError
+
+
+@pytest.mark.parametrize("answer", [refuse(), refuse(status=503), None], ids=["refuses", "is-down", "hangs"])
+@pytest.mark.parametrize("is_locked", [False, True], ids=["free", "locked"])
+def test_a_token_in_its_window(sharing: Callable[[], Any], answer: TokenResponse | None, is_locked: bool) -> None:
+    """Q1/memory/file/redis/user: a host that has it in the shared cache only serves it at once, whatever else is."""
+    stale_token(sharing)
+    held = Held(grant())
+    cold = strategy_of(Endpoint(answer or held), caching_strategy=sharing())
+    with ExitStack() as locks:
+        if is_locked and hasattr(sharing(), "lock"):
+            for suffix, _ in LOCKS:
+                locks.enter_context(sharing().lock(key_of(cold) + suffix, 60))
+        began = time.monotonic()
+        assert ["stale"] * 3 == [outcome(cold.get_or_create_access_token) for _ in range(3)]
+        assert time.monotonic() - began < 0.7
+    held.go.set()
+    settled(cold)
+
+
+@pytest.mark.parametrize("failure", [HOUR, refuse(), _raises], ids=["throttled", "refused", "hook"])
+def test_a_token_despite_a_backoff(sharing: Callable[[], Any], failure: Any) -> None:
+    """Q2/memory/file/redis/user: the backoff of one host hides no good token that another has published."""
+    late = Held(grant("theirs"))
+    lucky = strategy_of(Endpoint(late), caching_strategy=lockless(sharing()))
+    getting = Thread(target=lucky.get_or_create_access_token)
+    getting.start()
+    endpoint = Endpoint(failure)
+    unlucky = strategy_of(endpoint, caching_strategy=lockless(sharing()))
+    assert isinstance(outcome(unlucky.get_or_create_access_token), TokenError)
+    settled(unlucky)
+    late.go.set()
+    getting.join()
+    settled(lucky)
+    assert "theirs" == outcome(unlucky.get_or_create_access_token)
+    assert 1 == len(endpoint.requests)
+
+
+@pytest.mark.parametrize("failure", [HOUR, refuse(), refuse(status=503)], ids=["throttled", "refused", "down"])
+def test_a_late_failure(sharing: Callable[[], Any], failure: TokenResponse) -> None:
+    """Q3/memory/file/redis/user: the late failure of an older request undoes no grant, and backs nothing off."""
+    late = Held(failure)
+    endpoint = Endpoint(late, grant("third"))
+    slow = strategy_of(endpoint, policy=HASTY, caching_strategy=lockless(sharing()))
+    assert isinstance(outcome(slow.get_or_create_access_token), TokenEndpointUnreachable)
+    quick, cold = (strategy_of(Endpoint(grant("new")), caching_strategy=lockless(sharing())) for _ in range(2))
+    time.sleep(0.5)  # by which a cache may be late, so that the order within it is uncertain
+    obtain(quick)
+    late.go.set()
+    until(lambda: late.is_over)
+    settled(slow)
+    hosts = (quick, slow, cold)
+    assert ["new"] * 3 == [outcome(each.get_or_create_access_token) for each in hosts]
+    assert 1 == len(endpoint.requests)
+    for each in hosts:
+        each.remove_access_token()
+    assert "third" == outcome(slow.get_or_create_access_token)
+
+
+def test_a_removal_while_a_renewal_fails(sharing: Callable[[], Any]) -> None:
+    """Q4/memory/file/redis/user: a token that is removed while its renewal fails comes back nowhere."""
+    token = stale_token(sharing)
+    late = Held(refuse())
+    endpoint = Endpoint(late)
+    host = strategy_of(endpoint, caching_strategy=sharing())
+    assert token.access_token == outcome(host.get_or_create_access_token)
+    until(lambda: endpoint.requests)
+    host.remove_access_token()
+    late.go.set()
+    settled(host)
+    assert [None, None] == [
+        outcome(each.get_access_token) for each in (host, strategy_of(endpoint, caching_strategy=sharing()))
+    ]
+
+
+def _fails(reason: str, *, retryable: bool) -> Callable[[TokenRequest], Any]:
+    def fetch(_: TokenRequest) -> Any:
+        raise TokenEndpointUnreachable(reason=reason, retryable=retryable)
+
+    return fetch
+
+
+@pytest.mark.parametrize(
+    "hooks",
+    [
+        {"fetch": _raises},
+        {"before_request": _raises},
+        {"fetch": _fails("proxy refused to connect, with status 407", retryable=False)},
+        {"fetch": _fails("the trust store is empty", retryable=False)},
+    ],
+    ids=["fetch", "hook", "proxy", "trust"],
+)
+def test_a_failure_of_one_host(sharing: Callable[[], Any], hooks: dict[str, Any]) -> None:
+    """Q6/memory/file/redis/user: what fails at one host alone, and says nothing of the server, stops no other host."""
+
+    def host(**ours: Any) -> ClientCredentialsStrategy:
+        return strategy_of(ours.pop("fetch", Endpoint(grant())), caching_strategy=sharing(), **ours)
+
+    unlucky, lucky = host(**hooks), host()
+    assert isinstance(outcome(unlucky.get_or_create_access_token), TokenError)
+    settled(unlucky)
+    assert "a-token" == outcome(lucky.get_or_create_access_token)
+    settled(lucky)
+    assert "a-token" == outcome(unlucky.get_or_create_access_token)
