@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench bench-peers fuzz interrupts mutants simulate explore faults oidc readme test-all release clean
+.PHONY: help run test bench bench-peers fuzz interrupts mutants simulate explore faults oidc readme test-lean test-all release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -51,6 +51,9 @@ oidc: .venv/test/ready  ## ask a real identity server, oidc-provider on Node; ne
 
 readme: .venv/test/ready  ## write the generated parts of the README and of other pages
 	.venv/test/bin/python -m tests.readme.pages
+
+test-lean: .venv/test/ready  ## after `make test`: its core again with the lowest dependencies, and on the other Pythons
+	.venv/test/bin/python -m tests.everywhere lean
 
 test-all: .venv/test/ready  ## run the tests on every Python found, with the newest and the lowest dependencies
 	.venv/test/bin/python -m tests.everywhere

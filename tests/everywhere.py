@@ -1,4 +1,8 @@
-"""Runs the tests on every Python that is found, with the newest and with the lowest dependencies: `make test-all`."""
+"""Runs the tests on every Python that is found, with the newest and with the lowest dependencies.
+
+`make test-all` runs all of them, each time. `make test-lean`, which comes after `make test`, leaves out what that has
+run on its Python, and elsewhere the tests of what is alike on every Python (checkers, documents, packaging, tools).
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,29 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
-ROOT = Path(__file__).parents[1]
-RELEASES = range(11, 20)
+import attrs
+
+ROOT: Final = Path(__file__).parents[1]
+RELEASES: Final = range(11, 20)
+LEAN: Final = ("core", "strategy", "http", "caching", "integrations")
+
+
+@attrs.frozen
+class Run:
+    """One environment: a Python, and what pip is asked for beside the package."""
+
+    version: str
+    python: str
+    lowest: bool
+
+    def __str__(self) -> str:
+        return f"Python {self.version}, {'lowest' if self.lowest else 'newest'} dependencies"
 
 
 def pythons() -> Iterator[tuple[str, str]]:
@@ -40,33 +61,35 @@ def lowest() -> list[str]:
     """Give the lowest declared version of each dependency, as pip wants it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["redis"], *extras["requests"], *extras["httpx"]]
-    return [re.sub(r">=([\d.]+).*", r"==\1.*", each) for each in declared]
+    users = [each for name, extra in extras.items() if name not in ("test", "dev") for each in extra]
+    return [re.sub(r">=([\d.]+).*", r"==\1.*", each) for each in project["dependencies"] + users]
 
 
-def run(version: str, python: str, pins: list[str]) -> bool:
+def perform(run: Run, *selection: str) -> bool:
     """Make an environment, run the tests in it, and tell whether they passed."""
-    kind = "lowest" if pins else "newest"
-    home = ROOT / ".venv" / f"all-{version}-{kind}"
-    subprocess.run([python, "-m", "venv", "--clear", home], check=True)
+    began = time.monotonic()
+    print(f"=== {run}", flush=True)
+    home = ROOT / ".venv" / f"all-{run.version}-{run.lowest}"
+    subprocess.run([run.python, "-m", "venv", "--clear", home], check=True)
     own = str(home / "bin" / "python")
-    subprocess.run(
-        [own, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-e", f"{ROOT}[dev]", *pins], check=True
-    )
-    print(f"=== Python {version}, {kind} dependencies", flush=True)
-    done = subprocess.run([own, "-m", "pytest", "-q", "-n2", "--dist=loadfile"], cwd=ROOT, check=False)
+    pip = [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", f"{ROOT}[test]"]
+    subprocess.run([*pip, *(lowest() if run.lowest else ())], check=True)
+    done = subprocess.run([own, "-m", "pytest", "-q", "-n2", "--dist=loadfile", *selection], cwd=ROOT, check=False)
     shutil.rmtree(home)
+    print(f"{run}: {'passed' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - began:.0f} s", flush=True)
     return done.returncode == 0
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run them all; gives the number of runs that failed."""
-    runs = [(version, place, pins) for version, place in pythons() for pins in ([], lowest())]
-    results = [(version, "lowest" if pins else "newest", run(version, place, pins)) for version, place, pins in runs]
-    for version, kind, passed in results:
-        print(f"Python {version:<8} {kind} dependencies: {'passed' if passed else 'FAILED'}")
-    return sum(not passed for *_, passed in results)
+    runs = [Run(version, place, lowest) for version, place in pythons() for lowest in (False, True)]
+    if "lean" in arguments:
+        here = sys.version_info[:2]
+        runs = [run for run in runs if run.lowest is (run.version.split(".")[1] == str(here[1]))]
+        os.environ["HYPOTHESIS_PROFILE"] = "mutants"
+        return sum(not perform(run, "-m", "not slow", *(f"tests/{room}" for room in LEAN)) for run in runs)
+    return sum(not perform(run) for run in runs)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

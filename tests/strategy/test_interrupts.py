@@ -40,6 +40,7 @@ def inject(nth: int, call: Callable[[], AccessToken]) -> bool:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # CPython 3.12 sees the first one that is set before settrace only
     gc.disable()  # what is raised in a finalizer is raised nowhere
     sys.settrace(trace)
     try:

@@ -310,9 +310,9 @@ def test_an_isolated_interpreter(server: TokenServer) -> None:
                 token = strategy.get_or_create_access_token()
                 tokens.append(token if isinstance(token, AccessToken) else asyncio.run(token))
             assert tokens[0] == tokens[1]
-        '''.replace(chr(10) + " " * 8, chr(10)))
+        ''')
         os.write(1, b"right")
         os._exit(0)
         """,
     )
-    assert "right" == said[0]
+    assert "right" == said[0], said
