@@ -44,7 +44,7 @@ ORDERINGS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 NO_TIMES = {"len(self.secrets) > 1", "response.status >= 400"}
 HOT_PATH = "lease.begins <= time.time() < lease.until"
 """The one comparison of times outside the core, in each strategy's `get_or_create_access_token`."""
-CHOICES = "decide failed granted hold merge retry_wait poll_wait reserve begin MOST_RETRIES LOCKS random".split()
+CHOICES = "decide failed granted hold merge retry_wait poll_wait begin MOST_RETRIES LOCKS random".split()
 """What the core's machine and callers use to choose; the shell calls what stands above it."""
 CHOOSERS = {"_shell/base.py": {"decide"}, "_shell/active.py": {"merge"}}
 UPSTAIRS = ("client_credentials.testing", "client_credentials.integrations")

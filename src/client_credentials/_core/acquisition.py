@@ -26,7 +26,6 @@ from .lifecycle import (
     is_overdue,
     lost_time,
     poll_wait,
-    reserve,
     retry_wait,
     timed_out,
 )
@@ -154,7 +153,7 @@ async def acquire(client: Client, policy: RenewalPolicy, shut: str | None = None
     read = await ReadSecrets()
     secrets = read.value
     if not isinstance(secrets, tuple):
-        await _give_up(_Failed(secrets, begin(EMPTY, read.now), EMPTY, read), None, ())
+        await _give_up(secrets, _Sent(read, begin(EMPTY, read.now), EMPTY), None, ())
         return
     told: _Told = ()
     spare = iter(secrets[1:])
@@ -170,20 +169,21 @@ async def acquire(client: Client, policy: RenewalPolicy, shut: str | None = None
             return
         sent, tried = await _send(secret, look)
         told += tried
-        if not isinstance(sent, _Failed):
-            fact = granted(sent.value, sent.asked, policy, client.scopes, sent.done.dice)
+        outcome = sent.done.value
+        if isinstance(outcome, Granted):
+            fact = granted(outcome, sent.asked, policy, client.scopes, sent.done.dice)
             await Record(fact)
             await Settle()
             await Publish(key, fact)
             await Unlock()
-            remarks = sent.value.remarks if secret is secrets[0] else (*sent.value.remarks, _SECOND_CHOICE)
+            remarks = outcome.remarks if secret is secrets[0] else (*outcome.remarks, _SECOND_CHOICE)
             await Tell(remarks, told)
             return
-        secret = next(spare, None) if _is_refused_secret(sent.value) else None
+        secret = next(spare, None) if _is_refused_secret(outcome) else None
         if secret is None:
-            await _give_up(sent, key, told)
+            await _give_up(outcome, sent, key, told)
         else:
-            told += ((sent.value, 0.0),)
+            told += ((outcome, 0.0),)
             await Unlock()
 
 
@@ -191,7 +191,7 @@ async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:
     """Look in the cache until the lock is ours, or it is time to ask without it; None: there is nothing to ask for."""
     look: Done[State] | None = None
     for suffix, share in LOCKS:
-        kept_back = reserve(share, policy.deadline)
+        kept_back = policy.deadline * (1 - share)  # for the request itself
         while not await _is_served(look := await LookUp(key)):
             if look.left <= kept_back:
                 break
@@ -227,53 +227,44 @@ async def _is_served(look: Done[State]) -> bool:
 
 
 @attrs.frozen
-class _Granted:
-    """A grant, with the moment at which it was asked for."""
+class _Sent(Generic[T]):
+    """What a request came to, the moment that it counts from, and what was known before it."""
 
-    value: Granted
-    asked: Instant
-    done: Done[Outcome]
-
-
-@attrs.frozen
-class _Failed:
-    """A failure, with the moment at which it was asked for, and what was known before it."""
-
-    value: Failure
+    done: Done[T]
     asked: Instant
     known: State
-    done: Done[Any]
 
 
-async def _send(secret: Secret, look: Done[State]) -> tuple[_Granted | _Failed, _Told]:
+async def _send(secret: Secret, look: Done[State]) -> tuple[_Sent[Outcome], _Told]:
     """Make the request, and retry it while a caller waits; gives the failures that were retried, too."""
     known, now = look.value, look.now
     told: _Told = ()
     while True:
         asked = begin(known, now)
         done = await Send(secret, asked)
+        sent = _Sent(done, asked, known)
         outcome = done.value
         if isinstance(outcome, Granted):
-            return _Granted(outcome, asked, done), told
+            return sent, told
         gate = failed(known, outcome, asked, done.now, done.dice)
         wait = retry_wait(gate, len(told) + 1, done.left) if done.waited else None
         if wait is None:
-            return _Failed(outcome, asked, known, done), told
+            return sent, told
         known = merge(known, State(gates=(gate,)), done.now)
         told = (*told, (outcome, gate.wait))
         now = (await Sleep(wait)).now
 
 
-async def _give_up(failure: _Failed, key: str | None, told: _Told) -> None:
+async def _give_up(failure: Failure, sent: _Sent[Any], key: str | None, told: _Told) -> None:
     """Shut the gate for all who come now, here and, where the server said no, for all who share the cache."""
-    done = failure.done
+    done = sent.done
     if lost_time(done.left):
-        await Settle(Fail(failure.value, 0.0))
+        await Settle(Fail(failure, 0.0))
         await Unlock()
         return
-    gate = failed(failure.known, failure.value, failure.asked, done.now, done.dice)
+    gate = failed(sent.known, failure, sent.asked, done.now, done.dice)
     # The refusal of a secret that is no longer in use says nothing of the one that is.
-    counts = done.current or not _is_refused_secret(failure.value)
+    counts = done.current or not _is_refused_secret(failure)
     fact = State(gates=(gate,) if counts else ())
     await Record(fact)
     await Settle(Fail(gate.failure, gate.wait))

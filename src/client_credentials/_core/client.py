@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, cast
-from urllib.parse import parse_qsl, unquote_plus, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from .model import Client, ClientAuthentication
 
@@ -173,25 +173,24 @@ def _headers(headers: object) -> Iterable[tuple[str, str]]:
 def _endpoint(url: object) -> str:
     """Hold a token endpoint's URL to RFC 6749 section 3.2, so strictly that no two parsers can read it differently."""
     text = _text("token_url", url)
-    if not (text.isascii() and text.isprintable()) or " " in text or "\\" in text:
+    if not text.isascii() or " " in text or "\\" in text:
         raise ValueError("token_url must be printable ASCII; use punycode for international names")
     if "#" in text:
         raise ValueError("token_url must not have a fragment (RFC 6749 section 3.2)")
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
+        port = parts.port
     except ValueError:
-        host, port = "", None
-        parts = urlsplit("")
+        parts, port = urlsplit(""), None
     if "@" in parts.netloc:
         raise ValueError("token_url must not hold a user name or a password")
-    if not _AUTHORITY.fullmatch(parts.netloc) or not host or port == 0:
+    if not _AUTHORITY.fullmatch(parts.netloc) or port == 0:
         raise ValueError("token_url must be of the form https://host[:port]/path")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         raise ValueError("token_url must be https, except for a loopback host (RFC 6749 section 3.2)")
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if name in _RESERVED_PARAMS:
-            raise ValueError(f"token_url must not hold {name} in its query: {_RESERVED_PARAMS[name]}")
+    for name, value in query_of(text):
+        if (word := name or value) in _RESERVED_PARAMS:
+            raise ValueError(f"token_url must not hold {word} in its query: {_RESERVED_PARAMS[word]}")
     return text
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, cast
@@ -12,67 +11,49 @@ from typing import TYPE_CHECKING, Final, cast
 import attrs
 
 from .lifecycle import LONGEST_WAIT, hold, token_of
-from .model import CacheEntry, Granted, Malformed, Refused, RenewalPolicy, TokenResponse, thawed
+from .model import CacheEntry, Failure, Granted, RenewalPolicy, TokenResponse, thawed
 from .redaction import NOTHING
 from .refusal import redacted_failure
 from .response import parse_document
-from .state import Asked, Gate, Held, Instant, State, elapsed
+from .state import Asked, Gate, Held, Instant, State, elapsed, is_shared, publishable
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 _VERSION: Final = 2
 _LONGEST_TEXT: Final = 262144  # characters; a token has at most a quarter of that
+_WRITTEN: Final = Instant(0.0, 0.0)  # when an entry is written, by the clocks that its ages are counted on
 _ROUNDED_UP: Final = 1.0  # seconds that a cache may add to what is left
 
 
 @attrs.frozen(kw_only=True)
-class _Asked:
-    """When a request was made: the stamp of its host, and its age when it was written down, in seconds."""
-
-    stamp: float
-    age: float
-
-
-@attrs.frozen(kw_only=True)
-class _Token:
-    """What a grant said; the rest of an access token follows from it."""
+class _Held:
+    """What a grant said, and when it was asked for; the rest follows from it and the reader's policy."""
 
     access_token: str
     expires_in: int
     scope: str | None
     extra: dict[str, object]
-
-
-@attrs.frozen(kw_only=True)
-class _Held:
-    token: _Token
-    asked: _Asked
+    asked: Asked
     assumed: bool
     refresh_in: float | None
 
 
 @attrs.frozen(kw_only=True)
-class _Gate:
-    failure: Refused | Malformed
-    asked: _Asked
-    age: float
-    wait: float
-    streak: int
-
-
-@attrs.frozen(kw_only=True)
 class _Entry:
-    """What is kept; `written` is the writer's wall clock, for caches that cannot say how old an entry is."""
+    """What is kept: a state, with each moment told by its age in seconds when it was written.
+
+    `written` is the writer's wall clock, for caches that cannot say how old an entry is.
+    """
 
     version: int
     owner: str
     written: float
     ttl: float
     held: _Held | None
-    granted: _Asked | None
-    gates: list[_Gate]
-    removed: _Asked | None
+    granted: Asked | None
+    gates: tuple[Gate, ...]
+    removed: Asked | None
 
 
 def dump(state: State, key: str, now: Instant, policy: RenewalPolicy) -> CacheEntry | None:
@@ -80,53 +61,23 @@ def dump(state: State, key: str, now: Instant, policy: RenewalPolicy) -> CacheEn
 
     None: there is nothing to write, or it cannot be written.
     """
-
-    def aged(asked: Asked) -> _Asked:
-        return _Asked(stamp=asked.stamp, age=elapsed(asked.at, now))
-
-    held = state.held
-    kept = (
-        _Held(
-            token=_Token(
-                access_token=held.token.access_token,
-                expires_in=held.token.expires_in,
-                scope=held.token.scope,
-                extra=cast("dict[str, object]", thawed(held.token.extra)),
-            ),
-            asked=aged(held.asked),
-            assumed=held.is_assumed,
-            refresh_in=held.refresh_in,
-        )
-        if held
-        else None
-    )
-    gates = [
-        _Gate(
-            failure=gate.failure,
-            asked=aged(gate.asked),
-            age=elapsed(gate.since, now),
-            wait=gate.wait,
-            streak=gate.streak,
-        )
-        for gate in state.gates
-        if isinstance(gate.failure, Refused | Malformed)
-    ]
-    removed = aged(state.removed) if state.removed else None
-    ttls = [gate.wait - gate.age for gate in gates]
-    if held and kept:
-        ttls.append(held.last - kept.asked.age)
-    if removed:
-        ttls.append(policy.max_lifetime - removed.age)
+    known = _moved(publishable(state), now, _WRITTEN)
+    held = known.held
+    ttls = [gate.remaining(_WRITTEN) for gate in known.gates]
+    if held:
+        ttls.append(held.last - elapsed(held.asked.at, _WRITTEN))
+    if known.removed:
+        ttls.append(policy.max_lifetime - elapsed(known.removed.at, _WRITTEN))
     ttl = max(ttls, default=0.0)
     entry = _Entry(
         version=_VERSION,
         owner=_owner(key),
         written=now.wall,
         ttl=ttl,
-        held=kept,
-        granted=aged(state.granted) if state.granted else None,
-        gates=gates,
-        removed=removed,
+        held=_kept(held) if held else None,
+        granted=known.granted,
+        gates=known.gates,
+        removed=known.removed,
     )
     text = _text(entry) if 0 < ttl < math.inf else None
     return None if text is None else CacheEntry(text, ttl)
@@ -153,74 +104,85 @@ def load(
     # Written in the future: a clock was set back, and nothing tells for how long the entry has been there.
     if text != kept.value or not 0 <= age < math.inf or not _is_plausible(entry, key):
         return None
-    written = at.earlier(age)
+    known = State(
+        held=_held(entry.held, policy, dice, lateness) if entry.held else None,
+        granted=entry.granted,
+        gates=entry.gates,
+        removed=entry.removed,
+    )
+    return _moved(known, _WRITTEN, at.earlier(age))
 
-    def asked(when: _Asked) -> Asked:
-        return Asked(stamp=when.stamp, at=written.earlier(when.age))
+
+def _moved(state: State, since: Instant, to: Instant) -> State:
+    """Give the same state with each moment in it as long before `to` as it was before `since`."""
+
+    def moved(at: Instant) -> Instant:
+        return to.earlier(elapsed(at, since))
+
+    def asked(when: Asked) -> Asked:
+        return attrs.evolve(when, at=moved(when.at))
 
     return State(
-        held=_held(entry.held, asked(entry.held.asked), policy, dice, lateness) if entry.held else None,
-        granted=asked(entry.granted) if entry.granted else None,
-        gates=tuple(
-            Gate(
-                failure=gate.failure,
-                asked=asked(gate.asked),
-                since=written.earlier(gate.age),
-                wait=gate.wait,
-                streak=gate.streak,
-            )
-            for gate in entry.gates
-        ),
-        removed=asked(entry.removed) if entry.removed else None,
+        held=attrs.evolve(state.held, asked=asked(state.held.asked)) if state.held else None,
+        granted=asked(state.granted) if state.granted else None,
+        gates=tuple(attrs.evolve(gate, asked=asked(gate.asked), since=moved(gate.since)) for gate in state.gates),
+        removed=asked(state.removed) if state.removed else None,
     )
 
 
-def _held(kept: _Held, asked: Asked, policy: RenewalPolicy, dice: float, lateness: float) -> Held:
-    token = kept.token
-    grant = Granted(access_token=token.access_token, expires_in=token.expires_in, scope=token.scope, extra=token.extra)
+def _kept(held: Held) -> _Held:
+    token = held.token
+    return _Held(
+        access_token=token.access_token,
+        expires_in=token.expires_in,
+        scope=token.scope,
+        extra=cast("dict[str, object]", thawed(token.extra)),
+        asked=held.asked,
+        assumed=held.is_assumed,
+        refresh_in=held.refresh_in,
+    )
+
+
+def _held(kept: _Held, policy: RenewalPolicy, dice: float, lateness: float) -> Held:
+    grant = Granted(access_token=kept.access_token, expires_in=kept.expires_in, scope=kept.scope, extra=kept.extra)
     # By the clock of the host that asked, so that all who share the entry have an equal token.
-    made = token_of(grant, Instant(asked.stamp, 0.0), attrs.evolve(policy, max_lifetime=1e9), ())
-    held = hold(made, asked, policy, dice, assumed=kept.assumed, refresh_in=kept.refresh_in)
+    made = token_of(grant, Instant(kept.asked.stamp, 0.0), attrs.evolve(policy, max_lifetime=1e9), ())
+    held = hold(made, kept.asked, policy, dice, assumed=kept.assumed, refresh_in=kept.refresh_in)
     return attrs.evolve(held, renewal=held.renewal - lateness, end=held.end - lateness, last=held.last - lateness)
 
 
 def _is_plausible(entry: _Entry, key: str) -> bool:
     """Hold an entry to what an answer is held to, and to what `dump` writes."""
+    asked = [entry.held and entry.held.asked, entry.granted, entry.removed, *(gate.asked for gate in entry.gates)]
+    moments = [*(each.at for each in asked if each), *(gate.since for gate in entry.gates)]
     return (
         entry.version == _VERSION
         and entry.owner == _owner(key)
-        and (entry.held is None or _is_granted(entry.held.token))
-        and all(asked.age >= -_ROUNDED_UP for asked in _asked_in(entry))
+        and (entry.held is None or _is_granted(entry.held))
+        and all(elapsed(moment, _WRITTEN) >= -_ROUNDED_UP for moment in moments)
         and all(
-            gate.age >= -_ROUNDED_UP
+            is_shared(gate.failure)
+            and redacted_failure(gate.failure, NOTHING) == gate.failure
             and gate.streak > 0
             and 0 <= gate.wait <= LONGEST_WAIT
-            and redacted_failure(gate.failure, NOTHING) == gate.failure
             for gate in entry.gates
         )
     )
 
 
-def _asked_in(entry: _Entry) -> Iterator[_Asked]:
-    if entry.held:
-        yield entry.held.asked
-    yield from (asked for asked in (entry.granted, entry.removed) if asked)
-    yield from (gate.asked for gate in entry.gates)
-
-
-def _is_granted(token: _Token) -> bool:
+def _is_granted(held: _Held) -> bool:
     members = {
-        **token.extra,
-        "access_token": token.access_token,
+        **held.extra,
+        "access_token": held.access_token,
         "token_type": "Bearer",
-        "expires_in": token.expires_in,
-        "scope": token.scope,
+        "expires_in": held.expires_in,
+        "scope": held.scope,
     }
     read = parse_document(TokenResponse(200, {}, b""), members)
     return (
         isinstance(read, Granted)
-        and token.expires_in > 0
-        and (read.scope, thawed(read.extra)) == (token.scope, token.extra)
+        and held.expires_in > 0
+        and (read.scope, thawed(read.extra)) == (held.scope, held.extra)
     )
 
 
@@ -238,11 +200,10 @@ def _text(entry: _Entry) -> str | None:
             return text
     except (TypeError, ValueError, RecursionError):
         pass
-    if entry.held is None or not entry.held.token.extra:
+    if entry.held is None or not entry.held.extra:
         return None
     # JSON cannot carry what the server, or a user's deserializer, put in there; the token goes without.
-    bare = attrs.evolve(entry.held.token, extra={})
-    return _text(attrs.evolve(entry, held=attrs.evolve(entry.held, token=bare)))
+    return _text(attrs.evolve(entry, held=attrs.evolve(entry.held, extra={})))
 
 
 @cache
@@ -256,7 +217,9 @@ def _strict() -> Converter:
         # By type, since a predicate is never asked for these; cattrs' own hooks make "None" of None and 1 of True.
         converter.register_structure_hook(kind, _exactly)
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
-    configure_tagged_union(Refused | Malformed, converter, tag_name="kind")
+    converter.register_structure_hook(Instant, lambda age, _: _WRITTEN.earlier(cast("float", _exactly(age, float))))
+    converter.register_unstructure_hook(Instant, lambda at: _WRITTEN.wall - at.wall)
+    configure_tagged_union(Failure, converter, tag_name="kind")
     return converter
 
 

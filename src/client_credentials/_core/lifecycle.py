@@ -292,8 +292,3 @@ def removed(state: State, token: AccessToken | None) -> State:
 def poll_wait(dice: float, left: float) -> float:
     """Give the seconds until another look at a lock that somebody has, of those `left` to wait for it."""
     return max(min(_SHORTEST_POLL + (_LONGEST_POLL - _SHORTEST_POLL) * dice, left), 0.0)
-
-
-def reserve(share: float, deadline: float) -> float:
-    """Give the seconds of a deadline that a wait for a lock leaves for the request itself."""
-    return deadline * (1 - share)

@@ -28,7 +28,7 @@ _PIECE: Final = 10
 _BLOCK: Final = _PIECE // 2
 _SHORTEST: Final = 6
 """Shorter forms stand in texts by chance; only the client secret itself is looked for at any length."""
-_LONGEST_TOKEN: Final = 65536
+LONGEST_TOKEN: Final = 65536
 _LONG: Final = 512
 _STRIDE: Final = 64
 """Of a form longer than `_LONG`, every 64th piece is looked for, so 73 characters in a row give it away."""
@@ -138,7 +138,7 @@ class Hidden:
 
     def beside(self, tokens: Iterable[object]) -> Hidden:
         """The same, and these tokens of an answer, where they are any."""
-        texts = [token[:_LONGEST_TOKEN] for token in tokens if isinstance(token, str) and len(token) >= _SHORTEST]
+        texts = [token[:LONGEST_TOKEN] for token in tokens if isinstance(token, str) and len(token) >= _SHORTEST]
         return Hidden(lambda: self._needles() | needles(others=texts)) if texts else self
 
     def holds(self, text: str, shortest: int = 1) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Final, assert_never, cast
 
@@ -14,10 +14,10 @@ from .model import Failure, HookFailed, Malformed, Refused, TokenResponse, Unrea
 from .redaction import Hidden, is_code
 
 SECRET_MEMBERS: Final = ("access_token", "refresh_token", "id_token")
+DIGITS: Final = re.compile(r"[0-9]{1,40}")
 
 _EPOCH: Final = 1e9  # a larger number of seconds is a date
 _MOST_LOOKED_AT: Final = 64
-_DIGITS = re.compile(r"[0-9]{1,40}")
 _SECONDS = re.compile(r"[0-9]{1,40}(?:\.[0-9]{0,40})?")
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}(?![^;\s])", re.ASCII)  # never the half of one
 _TRANSIENT_CODES: Final = frozenset(("temporarily_unavailable", "server_error", "slow_down"))
@@ -33,16 +33,17 @@ def refusal(response: TokenResponse, said: Mapping[str, object], hidden: Hidden)
     """A refusal with the server's words, wherever they stand; without any, with the kind and size of the body."""
     hidden = hidden.beside(said.get(name) for name in SECRET_MEMBERS)
     code, words = words_of(said)
-    uri, challenge = said.get("error_uri"), response.header("WWW-Authenticate")
-    return Refused(
+    uri = said.get("error_uri")
+    refused = Refused(
         status=response.status,
-        error=(code and hidden.shown_code(code)) or None,
-        error_description=(words and hidden.shown(words)) or None,
-        error_uri=hidden.shown(uri) or None if isinstance(uri, str) else None,
-        www_authenticate=(challenge and hidden.shown_header(challenge)) or None,
-        note=None if code or words else f"the body is {kind_of(response, hidden)}",
+        error=code,
+        error_description=words,
+        error_uri=uri if isinstance(uri, str) else None,
+        www_authenticate=response.header("WWW-Authenticate"),
         retryable=response.status >= 500 or response.status in _TRANSIENT_STATUSES or code in _TRANSIENT_CODES,
     )
+    note = None if code or words else f"the body is {kind_of(response, hidden)}"
+    return attrs.evolve(_redacted(refused, hidden), note=note)
 
 
 def words_of(said: Mapping[str, object]) -> tuple[str | None, str | None]:
@@ -89,31 +90,34 @@ def with_retry_after(failure: Failure, response: TokenResponse, wall: float) -> 
 
 def redacted_failure(failure: Failure, hidden: Hidden) -> Failure:
     """A failure that a hook described, or that a cache kept, with every text fit to be shown."""
-
-    def fit(text: str | None) -> str | None:
-        return (text and hidden.shown(text)) or None
-
     match failure:
         case Refused():
-            return attrs.evolve(
-                failure,
-                error=(failure.error and hidden.shown_code(failure.error)) or None,
-                error_description=fit(failure.error_description),
-                error_uri=fit(failure.error_uri),
-                www_authenticate=(failure.www_authenticate and hidden.shown_header(failure.www_authenticate)) or None,
-                note=fit(failure.note),
-            )
+            return _redacted(failure, hidden)
         case Malformed() | Unreachable():
-            return attrs.evolve(failure, reason=fit(failure.reason) or "")
+            return attrs.evolve(failure, reason=hidden.shown(failure.reason))
         case HookFailed():
-            return attrs.evolve(failure, hook=fit(failure.hook) or "", kind=fit(failure.kind) or "")
+            return attrs.evolve(failure, hook=hidden.shown(failure.hook), kind=hidden.shown(failure.kind))
         case _:
             assert_never(failure)
 
 
+def _redacted(refused: Refused, hidden: Hidden) -> Refused:
+    def fit(text: str | None, show: Callable[[str], str]) -> str | None:
+        return show(text) or None if text else None
+
+    return attrs.evolve(
+        refused,
+        error=fit(refused.error, hidden.shown_code),
+        error_description=fit(refused.error_description, hidden.shown),
+        error_uri=fit(refused.error_uri, hidden.shown),
+        www_authenticate=fit(refused.www_authenticate, hidden.shown_header),
+        note=fit(refused.note, hidden.shown),
+    )
+
+
 def _retry_after(response: TokenResponse, wall: float) -> float | None:
     text = (response.header("Retry-After") or "").strip()
-    return float(text) if _DIGITS.fullmatch(text) else _from_now(_date(text), response, wall)
+    return float(text) if DIGITS.fullmatch(text) else _from_now(_date(text), response, wall)
 
 
 def _reset(response: TokenResponse, wall: float) -> float | None:

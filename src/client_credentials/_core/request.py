@@ -18,8 +18,7 @@ from .secret import Secret
 VERSION: Final = "0.1.0"
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_IN_HEADER: Final = (ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW)
-_OTHER_WAYS: Final = {
+_OTHER_WAYS: Final = {  # of those that send a header
     ClientAuthentication.BASIC: "BASIC_RAW or POST",
     ClientAuthentication.BASIC_RAW: "BASIC or POST",
 }
@@ -30,13 +29,11 @@ def token_request(client: Client, secret: str, timeout: float) -> TokenRequest:
 
     `secret` is the client secret, the assertion with ClientAuthentication.ASSERTION, and empty with TLS.
     """
-    headers = {"Accept": "application/json", "User-Agent": f"client-credentials/{VERSION}"}
-    for name, value in client.headers:
-        for ours in [ours for ours in headers if ours.lower() == name.lower()]:
-            del headers[ours]
-        headers[name] = value
+    ours = {"Accept": "application/json", "User-Agent": f"client-credentials/{VERSION}"}
+    given = {name.lower() for name, _ in client.headers}
+    headers = {name: value for name, value in ours.items() if name.lower() not in given} | dict(client.headers)
     headers["Content-Type"] = "application/x-www-form-urlencoded"
-    if client.authentication in _IN_HEADER:
+    if client.authentication in _OTHER_WAYS:
         headers["Authorization"] = f"Basic {_credential(client, secret)}"
     return TokenRequest("POST", client.token_url, headers, _body(client, secret), timeout)
 

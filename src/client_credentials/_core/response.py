@@ -15,17 +15,15 @@ from itertools import islice
 from typing import Final, NoReturn, cast
 
 from .model import Failure, Granted, Malformed, Outcome, TokenResponse, Unreachable
-from .redaction import MOST_MEMBERS, NOTHING, Hidden
-from .refusal import SECRET_MEMBERS, kind_of, refusal, words_of
+from .redaction import LONGEST_TOKEN, MOST_MEMBERS, NOTHING, Hidden
+from .refusal import DIGITS, SECRET_MEMBERS, kind_of, refusal, words_of
 
-LONGEST_TOKEN: Final = 65536
 _MOST_OBJECTS: Final = 10_000
 _LONGEST_VALUE: Final = 64
 _LONGEST_WORDS: Final = 256
 _LONGEST_REFRESH: Final = 1e9
 
-_TOKEN = re.compile(r"[\x21-\x7E]+")
-_DIGITS = re.compile(r"[0-9]{1,40}")
+_TOKEN = re.compile(r"[\x21-\x7E]+")  # RFC 6749 appendix A.12, less the space
 _TARGET = re.compile(r"(?:https?://[\w.:\[\]-]{1,100})?(?:/(?!/)[\x21-\x7E]{0,500})?", re.ASCII)
 _NAMED: Final = frozenset((*SECRET_MEMBERS, "token_type", "expires_in", "scope", "error"))
 _BEARER: Final = frozenset(("bearer", "bearertoken"))
@@ -101,26 +99,21 @@ def parse_document(
                 for name, value in islice(members.items(), MOST_MEMBERS + len(_NAMED))
                 if name not in _NAMED
             ),
-            remarks=(*_token_type(members, said), *_oddities(members), *_other_scope(scope, asked)),
+            remarks=(*_token_type(members, said), *_oddities(members, scope, asked)),
             refresh_in=_refresh_in(members.get("refresh_in")),
         )
     except _Flaw as flaw:
         return Malformed(status=response.status, reason=str(flaw))
 
 
-def usable_token(value: object) -> bool:
-    """Whether a token may be put into a header (RFC 6749 appendix A.12, less the space)."""
-    return isinstance(value, str) and len(value) <= LONGEST_TOKEN and bool(_TOKEN.fullmatch(value))
-
-
 def _access_token(members: Mapping[str, object], hidden: Hidden) -> str:
     value = members.get("access_token")
     if isinstance(value, str) and value:
-        if usable_token(value):
-            return value
         if len(value) > LONGEST_TOKEN:
             raise _Flaw(f"access_token must not be longer than {LONGEST_TOKEN} characters")
-        raise _Flaw("access_token must be visible ASCII")
+        if not _TOKEN.fullmatch(value):
+            raise _Flaw("access_token must be visible ASCII")
+        return value
     if any(isinstance(each, Mapping) and "access_token" in each for _, each in islice(members.items(), MOST_MEMBERS)):
         raise _Flaw("access_token stands in a member of the object; a deserializer can unwrap it")
     _, words = words_of(members)
@@ -150,7 +143,7 @@ def _expires_in(value: object, hidden: Hidden) -> int | None:
             pass
         case int() | float() if 0 <= value < math.inf:
             return math.floor(value)
-        case str() if _DIGITS.fullmatch(value):
+        case str() if DIGITS.fullmatch(value):
             return int(value)
         case _:
             pass
@@ -159,7 +152,7 @@ def _expires_in(value: object, hidden: Hidden) -> int | None:
 
 def _refresh_in(value: object) -> float | None:
     """Seconds after which the server advises a renewal; odd values are no reason to refuse a token."""
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
+    if isinstance(value, str) and DIGITS.fullmatch(value):
         value = int(value)
     good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LONGEST_REFRESH
     return float(cast("float", value)) if good else None
@@ -178,7 +171,7 @@ def _scope(value: object) -> str | None:
     return value or None
 
 
-def _oddities(members: Mapping[str, object]) -> Iterator[str]:
+def _oddities(members: Mapping[str, object], scope: str | None, asked: Collection[str]) -> Iterator[str]:
     """What popular servers do and RFC 6749 does not know, where there is no doubt what it means."""
     if members.get("error") is not None:
         yield "error is empty, false or 0 beside a token; taken as missing"
@@ -186,12 +179,8 @@ def _oddities(members: Mapping[str, object]) -> Iterator[str]:
         yield "expires_in is empty; taken as missing"
     if isinstance(members.get("scope"), list):
         yield "scope is a list; taken as its words"
-
-
-def _other_scope(scope: str | None, asked: Collection[str]) -> tuple[str, ...]:
-    if not scope or not asked or set(scope.split()) == set(asked):
-        return ()
-    return ("the scope granted is not the one asked for",)
+    if scope and asked and set(scope.split()) != set(asked):
+        yield "the scope granted is not the one asked for"
 
 
 def _said(value: object, hidden: Hidden) -> str:
