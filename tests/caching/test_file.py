@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from client_credentials import FileCachingStrategy
+from client_credentials import FileCachingStrategy, TokenRequest, TokenResponse, Urllib3Fetch
 from client_credentials._shell.circuit_breaker import BUDGET
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import SPAWN, hold_and_fork, hold_for_ever, strategy_on, told, write_for_ever
@@ -364,19 +364,30 @@ class TestDisk:
 
 
 class TestTidying:
-    """What has expired goes with a later write, and nothing else does."""
+    """What has expired goes with a later lock or write, and nothing else does."""
+
+    def test_before_a_caller_has_its_token(self, cache: FileCachingStrategy, folder: Path, server: TokenServer) -> None:
+        """N1, N8: the directory is tidy before the request is sent, since a program may end once it has its token."""
+        left: list[str] = []
+
+        def fetch(request: TokenRequest) -> TokenResponse:
+            left.extend(path.suffix for path in folder.iterdir())
+            return Urllib3Fetch()(request)
+
+        for number in range(30):
+            _make(folder / file_name(str(number)), age=1)
+            _make(folder / file_name(str(number), "lock"), age=0)
+        strategy_on(server.url, cache, fetch=fetch).get_or_create_access_token()
+        assert [".entry", ".lock"] == sorted(left)  # those of "key" and of this client
 
     def test_what_has_expired_goes(self, cache: FileCachingStrategy, folder: Path) -> None:
-        """N1, N8: dead entries go, and so do locks and temporary files whose user has been gone for a minute."""
+        """N1, N8: dead entries go, and so do locks that nobody has and temporary files of more than a minute."""
         cache.set("dead", "value", -1)
-        left = [file_name("a", "lock"), file_name("b", f"{'0' * 16}.tmp")]
-        for name in left:
-            _make(folder / name, age=61)
-        in_use = [file_name("c", "lock"), file_name("d", f"{'0' * 16}.tmp")]
-        for name in in_use:
-            _make(folder / name, age=59)
+        in_use = file_name("d", f"{'0' * 16}.tmp")
+        for name, age in ((file_name("a", "lock"), 0), (file_name("b", f"{'0' * 16}.tmp"), 61), (in_use, 59)):
+            _make(folder / name, age=age)
         cache.set("key", "value", 60)
-        assert {file_name("key"), *in_use} == {path.name for path in folder.iterdir()}
+        assert {file_name("key"), in_use} == {path.name for path in folder.iterdir()}
 
     def test_what_is_not_ours_stays(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
         """R3/file: only a regular file of this user's whose name has our pattern is ever removed."""

@@ -24,8 +24,8 @@ _LARGEST: Final = 1 << 18  # bytes of an entry that is read
 _OURS: Final = re.compile(r"client-credentials-[0-9a-f]{64}\.(entry|lock|[0-9a-f]{16}\.tmp)")
 _LATEST: Final = 2.0**32  # seconds since the epoch, in 2106; not every file system knows a later time
 
-_KEPT_IN_USE = 60.0  # seconds; a temporary file or a lock that was last used so long ago has lost its user
-_CHECKED_PER_WRITE = 128  # names
+_LONGEST_WRITE = 60.0  # seconds; a temporary file that is older has lost its writer
+_CHECKED_AT_ONCE = 128  # names
 _MOST_LISTED = 10_000  # names
 _MOST_TRIES = 5  # to lock a file that others tidy away meanwhile
 
@@ -44,7 +44,7 @@ class FileCachingStrategy:
     The first write makes the directory, and those above it that are missing, with mode 0700. One that others may write
     to, that another user owns or that is a link is refused with a PermissionError; what cannot be read or written is an
     OSError. How long an entry has left, the wall clock says: no other one survives a reboot. Nothing is forced to the
-    disk: a power cut is a miss. Each write tidies away some of what has expired, and touches no file but ours.
+    disk: a power cut is a miss. Each lock and each write tidies away some of what has expired, and no file but ours.
     On Windows, where there are neither owners nor open directories, the directory's own rights have to protect it.
     """
 
@@ -129,9 +129,10 @@ class FileCachingStrategy:
                 if not _try_lock(descriptor):
                     return None
                 if _is_at(directory, name, descriptor):
-                    directory.needed_until(name, time.time())
                     hold = _Hold(descriptor, time.monotonic() + ttl)
                     self._holds.add(hold)
+                    # A program may end as soon as it has its token, before anything is written.
+                    self._tidy(directory, time.time())
                     return hold
                 os.close(descriptor)
         return None
@@ -159,14 +160,15 @@ class FileCachingStrategy:
             yield directory
 
     def _tidy(self, directory: Directory, now: float) -> None:
-        """Remove what has expired, as far as a bounded number of names goes; the next write goes on from there."""
+        """Remove what has expired, as far as a bounded number of names goes; the next call goes on from there."""
         if not self._unchecked:
-            self._unchecked = [name for name in directory.names(_MOST_LISTED) if _OURS.fullmatch(name)]
-        for name in self._unchecked[-_CHECKED_PER_WRITE:]:
+            with suppress(OSError):
+                self._unchecked = [name for name in directory.names(_MOST_LISTED) if _OURS.fullmatch(name)]
+        for name in self._unchecked[-_CHECKED_AT_ONCE:]:
             with suppress(OSError):
                 if _is_expired(directory, name, now):
                     _discard(directory, name)
-        del self._unchecked[-_CHECKED_PER_WRITE:]
+        del self._unchecked[-_CHECKED_AT_ONCE:]
 
     def __repr__(self) -> str:
         return f"FileCachingStrategy({str(self._directory)!r})"
@@ -200,8 +202,10 @@ def _is_at(directory: Directory, name: str, descriptor: int) -> bool:
 
 
 def _is_expired(directory: Directory, name: str, now: float) -> bool:
+    """Tell whether a file is ours and no longer needed; of a lock only trying it tells that."""
     status = directory.status(name)
-    return directory.is_own(status) and status.st_mtime + (0.0 if name.endswith(".entry") else _KEPT_IN_USE) < now
+    end = status.st_mtime + (_LONGEST_WRITE if name.endswith(".tmp") else 0.0)
+    return directory.is_own(status) and (end < now or name.endswith(".lock"))
 
 
 def _discard(directory: Directory, name: str) -> None:
