@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from enum import Enum
 from random import Random
 
@@ -12,6 +11,7 @@ import attrs
 from client_credentials._core.model import Failure, Granted, Outcome, TokenResponse, Unreachable
 from client_credentials._core.refusal import with_retry_after
 from client_credentials._core.response import status_failure
+from client_credentials.testing._world import Rate
 
 from .engine import Regime
 
@@ -60,14 +60,15 @@ class Endpoint:
     minted: dict[str, Minted] = attrs.field(factory=dict[str, Minted])
     revoked: set[str] = attrs.field(factory=set[str])
     requests: int = 0
-    peak: int = 0
+    rate: Rate = attrs.field(factory=Rate)
     quiet_until: float = attrs.field(default=0.0, kw_only=True)
     """Requests before this moment count for no peak: a fleet's first breath is another matter than its life."""
-    _recent: deque[float] = attrs.field(factory=deque[float])
 
     def receive(self, identity: int, now: float, wall: float, timeout: float) -> tuple[float, Outcome]:
         """Say how an exchange ends, and after how many seconds; `wall` is the clock of whoever asks."""
-        self._count(now)
+        self.requests += 1
+        if now >= self.quiet_until:
+            self.rate.count(now)
         weather, value = self.weather.current
         low, high = self.latency
         took = low + (high - low) * self.rng.random()
@@ -87,16 +88,6 @@ class Endpoint:
     def newest(self, identity: int) -> str | None:
         """Give the token that this identity got last."""
         return next((name for name, token in reversed(self.minted.items()) if token.identity == identity), None)
-
-    def _count(self, now: float) -> None:
-        self.requests += 1
-        if now < self.quiet_until:
-            return
-        recent = self._recent
-        recent.append(now)
-        while recent[0] <= now - 1.0:
-            recent.popleft()
-        self.peak = max(self.peak, len(recent))
 
 
 def _refusal(weather: Weather, value: float, wall: float) -> Failure:

@@ -1,13 +1,15 @@
-"""Virtual time: events happen in the order of their moments, and nobody waits for any of them."""
+"""Those to whom things happen in virtual time, and the conditions that they are in."""
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 import attrs
+
+from client_credentials.testing._world import Scheduler
 
 K = TypeVar("K")
 
@@ -16,6 +18,7 @@ K = TypeVar("K")
 class Actor:
     """Whoever may crash, and with it all that it was about to do, or be suspended, and do it later."""
 
+    scheduler: Scheduler
     generation: int = 0
     asleep_until: float = 0.0
 
@@ -24,35 +27,18 @@ class Actor:
         self.generation += 1
         self.asleep_until = 0.0
 
+    def after(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something later, if it is still alive then, and not before it wakes."""
+        self.scheduler.after(seconds, partial(self._act, self.generation, action))
 
-class Scheduler:
-    """A queue of events; those of the same moment happen in the order in which they were planned."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._queue: list[tuple[float, int, Actor | None, int, Callable[[], object]]] = []
-        self._planned = 0
-
-    def after(self, seconds: float, action: Callable[[], object], actor: Actor | None = None) -> None:
-        """Plan an event, of an actor or of the world, for so many seconds from now."""
-        self._planned += 1
-        generation = actor.generation if actor else 0
-        heapq.heappush(self._queue, (self.now + seconds, self._planned, actor, generation, action))
-
-    def run(self, until: float) -> None:
-        """Let everything happen that is due by then."""
-        queue = self._queue
-        while queue and queue[0][0] <= until:
-            moment, number, actor, generation, action = heapq.heappop(queue)
-            if actor is not None:
-                if actor.generation != generation:
-                    continue
-                if actor.asleep_until > moment:
-                    heapq.heappush(queue, (actor.asleep_until, number, actor, generation, action))
-                    continue
-            self.now = moment
+    def _act(self, generation: int, action: Callable[[], object]) -> None:
+        left = self.asleep_until - self.scheduler.now
+        if self.generation != generation:
+            return
+        if left > 0:
+            self.scheduler.after(left, partial(self._act, generation, action))
+        else:
             action()
-        self.now = until
 
 
 class Regime(Generic[K]):

@@ -8,10 +8,10 @@ from random import Random
 import attrs
 
 from client_credentials import RenewalPolicy
+from client_credentials.testing._world import Scheduler
 
 from .cache import Cache
 from .endpoint import Endpoint
-from .engine import Scheduler
 from .faults import Fault, bring_about, draw_faults
 from .host import Host
 from .process import virtual_time
@@ -83,7 +83,7 @@ def run(fleet: Fleet, tell: Callable[[str], object] = silent) -> Report:
     return Report(
         requests=world.endpoint.requests,
         pace=referee.pace(),
-        peak=world.endpoint.peak,
+        peak=world.endpoint.rate.peak,
         errors=referee.errors,
         longest_wait=referee.longest_wait,
     )

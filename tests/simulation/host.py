@@ -45,7 +45,7 @@ class Host(Actor):
     """A machine with one strategy; all that runs there is gone with a crash, and stands still with a suspension."""
 
     def __init__(self, name: str, identity: Identity, world: World, referee: Referee) -> None:
-        super().__init__()
+        super().__init__(world.scheduler)
         self.name = name
         self.identity = identity
         self.world = world
@@ -77,10 +77,6 @@ class Host(Actor):
     def draw(self) -> float:
         """Draw a random number."""
         return self.world.rng.random()
-
-    def after(self, seconds: float, action: Callable[[], object]) -> None:
-        """Do something later, if the machine still runs by then."""
-        self.world.scheduler.after(seconds, action, self)
 
     def start(self, steps: Steps, flight: Flight) -> bool:
         """Start a thread."""

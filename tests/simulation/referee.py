@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from client_credentials import AccessToken, RenewalPolicy, TokenError
-from client_credentials._core.lifecycle import hold
+from client_credentials import AccessToken, TokenError
 from client_credentials._core.model import Granted, Outcome
-from client_credentials._core.state import Asked, Instant
+from client_credentials.testing._world import first_renewal
 
 from .cache import BUDGET, PERIOD
 
@@ -52,12 +51,6 @@ class Ledger:
     """When something was published that may have arrived late."""
 
 
-def renewal(policy: RenewalPolicy, lifetime: float) -> float:
-    """Say how old a token is, in seconds, when its renewal may begin."""
-    token = AccessToken("token", "Bearer", int(lifetime), 0)
-    return hold(token, Asked.here(Instant(0.0, 0.0)), policy, 0.0).renewal
-
-
 class Referee:
     """Sees the true time, and everything that the hosts cannot."""
 
@@ -69,7 +62,7 @@ class Referee:
         self._ledgers: dict[object, Ledger] = {}
         self._excused_until = -math.inf
         self._end = lifetime - min(policy.leeway, lifetime / 10)
-        self._renewal = renewal(policy, lifetime)
+        self._renewal = first_renewal(policy, lifetime)
         self._settled = SETTLED if world.cache else 0.0
         # What a cache keeps is told older than it is, by the time that the write may have taken.
         self._early = EPSILON + (BUDGET if world.cache else 0.0)  # a slow look makes all that it finds older

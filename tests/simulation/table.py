@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from client_credentials import RenewalPolicy
+from client_credentials.testing._world import first_renewal
 
 from .endpoint import Weather
 from .faults import Fault
 from .fleet import Fleet, Report, run
-from .referee import renewal
 
 HOUR = 3600.0
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -54,6 +54,6 @@ def outages(hosts: int, lengths: Sequence[float] = OUTAGES) -> Iterator[str]:
     yield f"{'outage':>8}  {'':<12}  {'requests':>8}  {'peak/s':>7}  {'calls that fail':>15}"
     for length in lengths:
         for mode, fleet in MODES.items():
-            outage = Fault(renewal(fleet.policy, HOUR), length, Weather.REFUSED, 0.0, 0)
+            outage = Fault(first_renewal(fleet.policy, HOUR), length, Weather.REFUSED, 0.0, 0)
             report = run(attrs.evolve(fleet, hosts=hosts, span=1.5 * HOUR, faults=(outage,)))
             yield f"{length:>6.0f} s  {mode:<12}  {report.requests:>8,}  {report.peak:>7,}  {report.errors:>15,}"

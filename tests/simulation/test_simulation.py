@@ -17,12 +17,13 @@ from client_credentials._core import acquisition, entry, lifecycle, state
 from client_credentials._core.state import EMPTY, Held, Instant, State
 from client_credentials._shell import active, state_cache
 from client_credentials._shell.flight import Flight
+from client_credentials.testing._world import first_renewal
 from tests.simulation import host, world
 from tests.simulation.__main__ import main, report
 from tests.simulation.endpoint import Weather
 from tests.simulation.faults import DRAWN, Blow, Fault, Kind
 from tests.simulation.fleet import Fleet, random_fleet, run
-from tests.simulation.referee import Violation, renewal
+from tests.simulation.referee import Violation
 from tests.simulation.table import JITTER, MODES, NO_JITTER, SHARED
 
 HOUR = 3600.0
@@ -209,7 +210,7 @@ def test_without_a_cache_the_rate_is_what_jitter_predicts(mode: str, share: floa
     """A host asks once in a lifetime less its window, as jitter shortens it; the fleet's peak is spread over jitter."""
     fleet = attrs.evolve(MODES[mode], hosts=200, span=12 * HOUR, policy=RenewalPolicy(renew_ahead=120.0, jitter=share))
     lived = run(fleet)
-    ahead = HOUR - renewal(fleet.policy, HOUR)
+    ahead = HOUR - first_renewal(fleet.policy, HOUR)
     period = HOUR - ahead * (1 - share / 2) + fleet.every / 2
     assert pytest.approx(HOUR / period, rel=0.002) == lived.pace
     # Starts and calls are spread over a second each, so without jitter at least half of all ask in one.
@@ -222,7 +223,7 @@ def test_without_a_cache_the_rate_is_what_jitter_predicts(mode: str, share: floa
 def test_nobody_notices_an_outage_of_ten_minutes(fleet: Fleet, weather: Weather) -> None:
     """An outage that begins with the renewals, and ends ten minutes later, fails no call under the default policy."""
     default = attrs.evolve(fleet, policy=RenewalPolicy())
-    assert 0 == run(struck(default, weather, renewal(default.policy, HOUR), 600)).errors
+    assert 0 == run(struck(default, weather, first_renewal(default.policy, HOUR), 600)).errors
 
 
 def test_a_revoked_token_costs_one_renewal() -> None:

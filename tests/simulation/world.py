@@ -13,10 +13,10 @@ from client_credentials._core.model import Client
 from client_credentials._core.request import cache_key
 from client_credentials._core.secret import Secret
 from client_credentials._shell.identity import Identity as Known
+from client_credentials.testing._world import Scheduler
 
 from .cache import Cache
 from .endpoint import Endpoint
-from .engine import Scheduler
 
 
 class _KnownIdentity(Known):

@@ -23,13 +23,10 @@ if TYPE_CHECKING:
 CLIENT_ID, CLIENT_SECRET = "SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"
 RENEW_AHEAD: Final = 300.0  # seconds; a token that is printed is good for about this long, or for half of its life
 
-# The options behind the arguments that a ValueError names.
+# The options behind the arguments that a ValueError names, where they are not spelt like these.
 _OPTIONS: Final[Mapping[str, str]] = {
-    "client_id": "--client-id",
     "client_secret": "the client secret",
-    "token_url": "--token-url",
     "scopes": "--scope",
-    "audience": "--audience",
     "resources": "--resource",
     "extra_params": "--param",
     "headers": "--header",
@@ -128,7 +125,7 @@ def strategy_of(
             policy=RenewalPolicy(renew_ahead=RENEW_AHEAD, jitter=0.0, deadline=arguments.timeout),
         )
     except ValueError as error:
-        raise _usage_error(error) from None
+        raise usage_error(error) from None
     strategy.set_configuration(configuration)
     return strategy
 
@@ -140,7 +137,7 @@ def client_of_environment() -> ClientCredentialsStrategy | None:
     try:
         return ClientCredentialsStrategy(os.environ[CLIENT_ID], os.environ[CLIENT_SECRET])
     except ValueError as error:
-        raise _usage_error(error) from None
+        raise usage_error(error) from None
 
 
 def read_secret(arguments: argparse.Namespace) -> Secret:
@@ -233,5 +230,6 @@ def _missing(text: str) -> NoReturn:
     raise ValueError(text)
 
 
-def _usage_error(error: ValueError) -> UsageError:
-    return UsageError(re.sub(r"^\w+", lambda name: _OPTIONS.get(name[0], name[0]), str(error)))
+def usage_error(error: ValueError) -> UsageError:
+    """Name the option in place of the argument that a ValueError names."""
+    return UsageError(re.sub(r"^\w+", lambda name: _OPTIONS.get(name[0], f"--{name[0].replace('_', '-')}"), str(error)))

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from .._core.request import VERSION
-from . import commands, demo, doctor, drill
+from . import commands, demo, doctor, drill, simulate
 from .arguments import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -70,6 +70,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
         ("inspect", commands.inspect, [client, cache], "print what is known of the token, but not the token", ""),
         ("doctor", doctor.run, [client, doctor_options()], "say step by step what is wrong with a token endpoint", ""),
         ("drill", drill.run, [drill.drill_options()], "put a token holder of yours through hard situations", ""),
+        ("simulate", simulate.run, [simulate.simulate_options()], "say what a fleet of hosts asks of an endpoint", ""),
         ("demo", demo.run, [], "show the library at work on a token server in this process", f";\n{spotify}"),
     )
     parsers: dict[str, Parser] = {}

@@ -1,6 +1,7 @@
 """Test doubles for programs that use access tokens: a token endpoint on loopback and a fake clock.
 
-`drills` tests token holders, `contracts` caches and strategies, `strategies` draws values with hypothesis.
+`drills` tests token holders, `contracts` caches and strategies, `strategies` draws values with hypothesis, and
+`simulation` says how a fleet fares.
 """
 
 from __future__ import annotations
