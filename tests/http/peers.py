@@ -92,7 +92,7 @@ class Peer:
 
 
 def read_request(sock: socket.socket) -> bytes:
-    """Read one request, as long as its Content-Length says; b"" if the client leaves first."""
+    """Read one request, as long as its Content-Length says; what there is of it if the client leaves first."""
     got = bytearray()
     while b"\r\n\r\n" not in got:
         piece = sock.recv(65536)
@@ -101,8 +101,8 @@ def read_request(sock: socket.socket) -> bytes:
         got += piece
     head, _, body = bytes(got).partition(b"\r\n\r\n")
     lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    while len(body) < int(next(iter(lengths), b"0")):
-        body += sock.recv(65536)
+    while len(body) < int(next(iter(lengths), b"0")) and (piece := sock.recv(65536)):
+        body += piece
     return head + b"\r\n\r\n" + body
 
 

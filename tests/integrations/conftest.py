@@ -7,6 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from client_credentials.testing import TokenServer
+from tests.http.peers import authority
 from tests.integrations.kit import CLIENT, DIALS, Api, Caller, Dial
 
 
@@ -31,11 +32,18 @@ def elsewhere() -> Generator[Api]:
         yield running
 
 
-@pytest.fixture(params=DIALS, ids=lambda dial: dial.__name__)
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the file by which clients trust the tests' authority."""
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority().cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture(params=DIALS)
 def dial(request: pytest.FixtureRequest) -> Dial:
     """Give a way to ask with each library in turn."""
-    each: Dial = request.param
-    return each
+    return DIALS[request.param]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Protocol, Self
 
@@ -186,16 +187,13 @@ def awaited(server: TokenServer, clock: Clock = YESTERDAY) -> AsyncClientCredent
     return strategy
 
 
-def with_requests(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
-    """Ask with requests."""
-    auth = for_requests.BearerAuth(blocking(server, clock), **options)
-
+def _requests(auth: Any) -> Caller:
     def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
         with requests.Session() as session:
             session.trust_env = False
             data = iter([content]) if one_shot else content
             answer = session.request(method, url, data=data, auth=auth, verify=ca or True, timeout=10)
-            return Reply(answer.status_code, answer.content, [each.status_code for each in answer.history])
+            return _told(answer)
 
     return ask
 
@@ -224,31 +222,6 @@ def _awaited_httpx(library: Any, auth: Any) -> Caller:
     return ask
 
 
-def with_httpx(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
-    """Ask with httpx."""
-    return _blocking_httpx(httpx, for_httpx.BearerAuth(blocking(server, clock), **options))
-
-
-def with_async_httpx(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
-    """Ask with httpx in an event loop."""
-    return _awaited_httpx(httpx, for_httpx.BearerAuth(awaited(server, clock), **options))
-
-
-def with_async_httpx_and_sync_strategy(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
-    """Ask with httpx in an event loop, with a strategy that is made for threads."""
-    return _awaited_httpx(httpx, for_httpx.BearerAuth(blocking(server, clock), **options))
-
-
-def with_httpx2(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
-    """Ask with httpx2."""
-    return _blocking_httpx(httpx2, for_httpx2.BearerAuth(blocking(server, clock), **options))
-
-
-def with_async_httpx2(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
-    """Ask with httpx2 in an event loop."""
-    return _awaited_httpx(httpx2, for_httpx2.BearerAuth(awaited(server, clock), **options))
-
-
 def _aiohttp(middleware: aiohttp.ClientMiddlewareType) -> Caller:
     def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
         statuses: list[int] = []
@@ -275,26 +248,26 @@ def _aiohttp(middleware: aiohttp.ClientMiddlewareType) -> Caller:
     return ask
 
 
-def with_aiohttp(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
-    """Ask with aiohttp."""
-    return _aiohttp(for_aiohttp.bearer(awaited(server, clock), **options))
+def _dial(made: Callable[[Any], Caller], bearer: Any, strategy: Callable[..., Any]) -> Dial:
+    def dial(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
+        return made(bearer(strategy(server, clock), **options))
+
+    return dial
 
 
-def with_aiohttp_and_sync_strategy(server: TokenServer, clock: Clock = YESTERDAY, **options: Any) -> Caller:
-    """Ask with aiohttp, with a strategy that is made for threads."""
-    return _aiohttp(for_aiohttp.bearer(blocking(server, clock), **options))
-
-
-DIALS: Final[tuple[Dial, ...]] = (
-    with_requests,
-    with_httpx,
-    with_async_httpx,
-    with_async_httpx_and_sync_strategy,
-    with_httpx2,
-    with_async_httpx2,
-    with_aiohttp,
-    with_aiohttp_and_sync_strategy,
-)
+_ASYNC: Final[Mapping[str, tuple[Callable[[Any], Caller], Any]]] = {
+    "httpx": (partial(_awaited_httpx, httpx), for_httpx.BearerAuth),
+    "httpx2": (partial(_awaited_httpx, httpx2), for_httpx2.BearerAuth),
+    "aiohttp": (_aiohttp, for_aiohttp.bearer),
+}
+DIALS: Final[Mapping[str, Dial]] = {
+    "sync requests": _dial(_requests, for_requests.BearerAuth, blocking),
+    "sync httpx": _dial(partial(_blocking_httpx, httpx), for_httpx.BearerAuth, blocking),
+    "sync httpx2": _dial(partial(_blocking_httpx, httpx2), for_httpx2.BearerAuth, blocking),
+    **{f"async {name}": _dial(*made, awaited) for name, made in _ASYNC.items()},
+    **{f"async {name}, sync strategy": _dial(*made, blocking) for name, made in _ASYNC.items()},
+}
+"""Every bearer in every kind of client that takes it, with each strategy that it may have."""
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

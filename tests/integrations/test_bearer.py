@@ -147,6 +147,23 @@ def test_a_named_origin_is_held_to_the_same() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "api.example",
+        "ftp://api.example",
+        "https://",
+        "https://api.example/v1",
+        "https://a:b@api.example",
+        "https://a:x",
+    ],
+)
+def test_an_origin_is_checked(origin: str) -> None:
+    """A bad origin is found out when the bearer is made."""
+    with pytest.raises(ValueError, match=r"^origin must"):
+        Bearer(ClientCredentialsStrategy("an-id", "a-secret"), origin, allow_http=False)
+
+
 TOKEN = AccessToken("a-token", "Bearer", 3600, 0)
 
 

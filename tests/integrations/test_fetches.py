@@ -1,4 +1,4 @@
-"""The ready-made fetches, held to the table of events that our own is held to, with real sockets."""
+"""What a ready-made fetch sends and shows, and what it takes of its client; `test_conformance.py` has the rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-import attrs
 import httpx
 import httpx2
 import pytest
@@ -16,21 +15,17 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import cookiejar_from_dict
 
-from client_credentials import ClientCredentialsStrategy, SdkConfiguration, TokenEndpointUnreachable, TokenResponse
-from client_credentials import TokenError as AnyTokenError
+from client_credentials import ClientCredentialsStrategy, TokenEndpointUnreachable
 from client_credentials.integrations import aiohttp as for_aiohttp
 from client_credentials.integrations import httpx as for_httpx
 from client_credentials.integrations import httpx2 as for_httpx2
 from client_credentials.integrations import requests as for_requests
-from client_credentials.testing import TokenServer
-from tests.http.events import EVENTS, OWN, POOL, Event, Verdict, invalid, passed_on, stage, unreachable
 from tests.http.peers import (
     BODY,
     GRANTED,
     SECRET,
     Peer,
     answers,
-    authority,
     closed_port,
     failure,
     holds,
@@ -39,65 +34,16 @@ from tests.http.peers import (
     token_request,
     within,
 )
-from tests.integrations.fetches import FETCHES, GUESTS, Fetch
+from tests.integrations.fetches import ASYNC, SYNC, Fetch, fetch_of, in_loop, opened
 from tests.integrations.kit import CLIENT
 
-_HTTPX: Final = [name for name in GUESTS if "httpx" in name]
-
-OTHERWISE: Final[Mapping[tuple[str, str], Verdict]] = {
-    # aiohttp does not tell when it has connected, and reads the beginning of the body with the headers.
-    ("connection unanswered", "aiohttp"): unreachable("{response}: timed out"),
-    ("chunk of no size", "aiohttp"): invalid("{response}: not HTTP (BadStatusLine)"),
-    ("interim response", "requests"): passed_on(103),  # as all of urllib3's pools do
-    # Our own passes it on, to be found invalid by its status.
-    **{("switched protocols", name): invalid("{response}: not HTTP (BadStatusLine)") for name in _HTTPX},
-}
-"""The carriers that cannot tell."""
-
-CELLS = [
-    (event, name)
-    for event in EVENTS
-    for name in GUESTS
-    # A synchronous library's timeout begins anew with each read, so that headers that drip outlast it.
-    if POOL in event.carriers or (OWN in event.carriers and name.startswith("a"))
-]
+_HTTPX: Final = [name for name in (*SYNC, *ASYNC) if "httpx" in name]
 
 
-@pytest.fixture
-def ca(tmp_path: Path) -> str:
-    """Give the file by which clients trust the tests' authority."""
-    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return str(tmp_path / "ca.pem")
-
-
-@pytest.fixture(params=FETCHES)
+@pytest.fixture(params=["ours", *SYNC, *ASYNC])
 def fetch(request: pytest.FixtureRequest, ca: str) -> Fetch:
     """Give each fetch, ours included."""
-    return FETCHES[request.param](ca)
-
-
-@pytest.mark.parametrize(("event", "name"), CELLS, ids=[f"{event.name}-{name}" for event, name in CELLS])
-def test_one_event_one_verdict(event: Event, name: str, ca: str) -> None:
-    """The class of the error, whether to ask again and the text do not depend on the HTTP library."""
-    # Short where the time decides; the first request of a library may be long in its imports.
-    seconds = 0.7 if "timed out" in event.verdict.reason or "stalls" in event.name else 5.0
-    with stage(event, OWN) as route, within(seconds):
-        try:
-            seen: TokenResponse | AnyTokenError = GUESTS[name](ca)(token_request(route.url, timeout=seconds))
-        except AnyTokenError as error:
-            seen = error
-    peer = route.url.removeprefix("https://").removesuffix("/token")
-    host = peer.rpartition(":")[0]
-    verdict = OTHERWISE.get((event.name, name), event.verdict)
-    reason = verdict.reason.format(
-        host=host, endpoint=peer, peer=peer, peer_name=host, response=f"response of {host}", proxy=""
-    )
-    if isinstance(seen, TokenResponse):
-        assert verdict == passed_on(seen.status)
-    else:
-        assert attrs.evolve(verdict, reason=reason) == Verdict(
-            type(seen).__name__, seen.retryable, getattr(seen, "reason", "")
-        )
+    return fetch_of(request.param, ca)
 
 
 def test_a_request_goes_out_as_it_is(fetch: Fetch) -> None:
@@ -141,16 +87,6 @@ def test_plain_http_stays_here(fetch: Fetch) -> None:
     assert (False, True) == (error.retryable, "plain http is for loopback only" in str(error))
 
 
-@pytest.mark.parametrize("name", GUESTS)
-def test_it_serves_a_strategy(name: str, ca: str) -> None:
-    """A token is had through the program's own client."""
-    with TokenServer(*CLIENT) as server:
-        strategy = ClientCredentialsStrategy(*CLIENT, token_url=server.url)
-        strategy.set_configuration(SdkConfiguration(fetch=GUESTS[name](ca)))
-        token = strategy.get_or_create_access_token()
-    assert server.issued == [token.access_token]
-
-
 CLIENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "requests": {
         "auth": ("user", "password"),
@@ -181,7 +117,7 @@ def test_nothing_of_the_clients_is_added(name: str, ca: str) -> None:
         sock.sendall(b"HTTP/1.1 307 Go\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
 
     with Peer(script) as peer:
-        assert 307 == GUESTS[name](ca, **CLIENTS[name])(token_request(peer.url)).status
+        assert 307 == fetch_of(name, ca, **CLIENTS[name])(token_request(peer.url)).status
     (said,) = received
     assert [b"POST /token HTTP/1.1", 1, 0] == [
         said.split(b"\r\n")[0],
@@ -223,7 +159,7 @@ def test_a_hook_that_raises_for_a_status_hides_none(name: str, ca: str, *, read:
 
     hooks = {"response": [async_hook if name.startswith("async") else hook]}
     with Peer(answers(b"HTTP/1.1 401 No\r\nX-Why: so\r\nContent-Length: 3\r\n\r\nwhy")) as peer:
-        response = GUESTS[name](ca, event_hooks=hooks)(token_request(peer.url))
+        response = fetch_of(name, ca, event_hooks=hooks)(token_request(peer.url))
     assert (401, "so", b"why" if read else b"") == (response.status, response.header("x-why"), response.body)
 
 
@@ -233,16 +169,16 @@ def test_a_proxy_is_named(name: str, ca: str) -> None:
     port = closed_port()
     url = f"http://user:p4ssword@127.0.0.1:{port}"
     options: Any = {"proxies": {"https": url}} if name == "requests" else {"proxy": url}
-    error = failure(GUESTS[name](ca, **options), token_request("https://token.test/token"))
+    error = failure(fetch_of(name, ca, **options), token_request("https://token.test/token"))
     assert isinstance(error, TokenEndpointUnreachable)
     assert (f"connect to proxy 127.0.0.1:{port}: ECONNREFUSED", True) == (error.reason, error.retryable)
 
 
-@pytest.mark.parametrize("name", ["async httpx", "async httpx2", "aiohttp"])
+@pytest.mark.parametrize("name", ASYNC)
 def test_cancellation_ends_the_exchange(name: str, ca: str) -> None:
     """A task that is cancelled lets go of the endpoint at once, and shows nothing of the request."""
-    with Peer(silent) as peer, within(0.3), pytest.raises(TimeoutError):
-        asyncio.run(asyncio.wait_for(_in_loop(name, ca, peer.url), 0.3))
+    with Peer(silent) as peer, opened(name, ca) as fetch, within(0.3), pytest.raises(TimeoutError):
+        in_loop(asyncio.wait_for(fetch(token_request(peer.url)), 0.3))
 
 
 def _raises(error: BaseException) -> Any:
@@ -276,16 +212,6 @@ def test_what_nobody_knows_is_named(library: Any, module: Any) -> None:
     error = failure(module.HttpxFetch(client), token_request("https://idp.example/token"))
     assert isinstance(error, TokenEndpointUnreachable)
     assert ("response of idp.example: LookupError", False) == (error.reason, error.retryable)
-
-
-async def _in_loop(name: str, ca: str, url: str) -> TokenResponse:
-    if name == "aiohttp":
-        async with aiohttp.ClientSession() as session:
-            return await for_aiohttp.AiohttpFetch(session)(token_request(url))
-    library, module = (httpx, for_httpx) if name == "async httpx" else (httpx2, for_httpx2)
-    async with library.AsyncClient(verify=False) as client:
-        response: TokenResponse = await module.AsyncHttpxFetch(client)(token_request(url))
-        return response
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,10 @@ _FROM_OUTSIDE: Final = ("repr", "str", "format", "json")
 def views(item: object, *names: str) -> Iterator[Text]:
     """Give what an object shows of itself, in these views or in all; what a view fails with is a text as well.
 
-    A configuration holds a user's objects, and whoever looks into those sees what they show.
+    A configuration holds a user's objects, a fetch of the integrations a user's client, and whoever looks into those
+    sees what they show.
     """
-    all_ours = not isinstance(item, SdkConfiguration) or _is_ours(item)
-    for name in names or (VIEWS if all_ours else _FROM_OUTSIDE):
+    for name in names or (VIEWS if _is_ours(item) else _FROM_OUTSIDE):
         view = VIEWS[name]
         try:
             text = view(item)
@@ -85,9 +85,11 @@ def views(item: object, *names: str) -> Iterator[Text]:
         yield f"{name} of a {type(item).__name__}", text
 
 
-def _is_ours(configuration: SdkConfiguration) -> bool:
-    origins = (getattr(each, "__module__", None) for each in attrs.astuple(configuration, recurse=False))
-    return all(str(origin).startswith("client_credentials.") for origin in origins)
+def _is_ours(item: object) -> bool:
+    if isinstance(item, SdkConfiguration):
+        return all(map(_is_ours, attrs.astuple(item, recurse=False)))
+    package, _, rest = str(getattr(item, "__module__", None)).partition(".")
+    return package == "client_credentials" and not rest.startswith("integrations.")
 
 
 def leaves(item: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[str]:
