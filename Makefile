@@ -43,8 +43,8 @@ fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; s
 interrupts: .venv/test/ready  ## interrupt callers 20,000 times by real signals; prints hangs and lost tokens, both 0
 	.venv/test/bin/python -m tests.strategy.interrupts 20000
 
-mutants: .venv/mutants/ready  ## break the core in a thousand ways, one by one, and list those that no test notices
-	.venv/mutants/bin/python -m tests.mutation
+mutants: .venv/test/ready  ## break the package in thousands of ways, list those that no test notices; ROOM=http SAMPLE=300 SEED=1
+	.venv/test/bin/python -m tests.mutation $(if $(ROOM),--room $(ROOM)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 oidc: .venv/test/ready  ## ask a real identity server, oidc-provider on Node; needs npm
 	.venv/test/bin/python -m pytest tests/oidc/check_oidc.py
@@ -66,8 +66,6 @@ clean:  ## remove what make has written
 
 .venv/run/ready: package := .
 .venv/test/ready: package := .[dev]
-.venv/mutants/ready: package := .[dev]
-.venv/mutants/ready: peers := 'mutmut>=3.8,<4'
 .venv/bench/ready: package := .
 .venv/bench/ready: peers := --requirement tests/bench/peers/requirements.txt
 .venv/bench/ready: tests/bench/peers/requirements.txt

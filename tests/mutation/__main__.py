@@ -1,30 +1,31 @@
-"""Mutates the core in a copy of the repository, and names the mutants that no test kills: `make mutants`."""
+"""Breaks the package in a copy of the repository, and names the mutants that no test notices: `make mutants`.
+
+`--room` takes one room (core, shell, http, caching), `--sample` so many mutants of each room, drawn by `--seed`.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from .equivalent import EQUIVALENT
+from .rooms import ROOMS, ROOT
 
-ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = ("src", "tests", "pyproject.toml", "README.md", "CHANGELOG.md")
-MUTMUT: Final = Path(sys.executable).with_name("mutmut")
 ASKED_FOR: Final = 95  # percent
-VERDICTS: Final = {0: "survived", 1: "killed", 3: "killed", 5: "untested", 33: "untested", -24: "timeout"}
 DEAD: Final = ("killed", "timeout")
 
 
 def copy(place: Path) -> None:
-    """Copy what the tests of the core need."""
+    """Copy what the tests need, so that work on the repository and the run do not disturb each other."""
     junk = shutil.ignore_patterns("__pycache__", ".*_cache")
     for name in COPIED:
         if (ROOT / name).is_dir():
@@ -33,49 +34,56 @@ def copy(place: Path) -> None:
             shutil.copy(ROOT / name, place)
 
 
-def verdicts(place: Path) -> dict[str, str]:
-    """Give what became of each mutant, by mutmut's name for it."""
-    notes = [json.loads(path.read_text()) for path in sorted((place / "mutants").rglob("*.meta"))]
-    codes = {name: code for note in notes for name, code in note["exit_code_by_key"].items()}
-    return {name: VERDICTS.get(code, f"exit status {code}") for name, code in codes.items()}
+def tested(place: Path, room: str, sample: int, seed: int) -> dict[str, Any]:
+    """Run the tests of a room against its mutants, and give what became of them."""
+    report = place / f"{room}.json"
+    paths = os.pathsep.join((str(place / "src"), str(place)))
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "tests.mutation.runner", room, str(sample), str(seed), str(report)]
+    subprocess.run(command, cwd=place, env=environment, check=True)
+    told: dict[str, Any] = json.loads(report.read_text())
+    return told
 
 
-def change(place: Path, name: str) -> str:
-    """Describe a mutant in one line: the module and the function, and the lines as they became, or those that went."""
-    shown = subprocess.run([MUTMUT, "show", name], cwd=place, capture_output=True, text=True, check=True).stdout
-    lines = [line for line in shown.splitlines() if line.startswith(("+", "-")) and line[:3] not in ("+++", "---")]
-    became = [line[1:].strip() for line in lines if line.startswith("+")]
-    went = [f"without {line[1:].strip()}" for line in lines]
-    module, _, function = name.removeprefix("client_credentials._core.").partition(".")
-    where = function.partition("__mutmut_")[0].removeprefix("x").removeprefix("_").strip("ǁ").replace("ǁ", ".")
-    return f"{module}.{where}: {' '.join(became or went)}"
+def tell(room: str, told: dict[str, Any]) -> bool:
+    """Print what became of the mutants of a room, and tell whether it is good enough."""
+    results, controls = told["results"], told["controls"]
+    reasons = {mutant: reason for reason, mutants in EQUIVALENT.items() for mutant in mutants}
+    alive = [each for each in results if each["verdict"] not in DEAD]
+    without = [each for each in alive if each["name"] not in reasons]
+    for each in alive:
+        if each not in without:
+            print(f"equivalent: {each['name']}\n    {reasons[each['name']]}")
+    for each in without:
+        print(f"{each['verdict']} {each['tests']} tests: line {each['line']}: {each['name']}")
+    counts = Counter(each["verdict"] for each in results)
+    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counts.most_common())
+    drawn = "all" if len(results) == told["total"] else f"a sample of {len(results)}"
+    score = 100 * (len(results) - len(without)) / len(results)
+    failed = sum(each["verdict"] in DEAD for each in controls)
+    print(f"{room}: {drawn} of {told['total']} mutants in {told['seconds']:.0f} s: {verdicts}")
+    print(f"{room}: {score:.1f} % killed or explained, {ASKED_FOR} % asked for; without a reason: {len(without)}")
+    print(f"{room}: {failed} of {len(controls)} runs without a mutant failed")
+    return score >= ASKED_FOR
 
 
 def main() -> int:
-    """Copy, mutate, report; gives 1 if a mutant survives for no reason, or too many do."""
-    began = time.monotonic()
+    """Copy, mutate, report; gives 1 if too many mutants of any room survive for no reason."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("--room", choices=ROOMS)
+    parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--report", type=Path)
+    given = parser.parse_args()
+    good = True
     with TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        copy(place)
-        brief = {**os.environ, "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
-        subprocess.run([MUTMUT, "run"], cwd=place, env=brief, check=True)
-        found = verdicts(place)
-        alive = {change(place, name): verdict for name, verdict in found.items() if verdict not in DEAD}
-    counts = Counter(found.values())
-    score = 100 * sum(counts[verdict] for verdict in DEAD) / len(found)
-    reasons = {mutant: reason for reason, mutants in EQUIVALENT.items() for mutant in mutants}
-    without = sorted(alive.keys() - reasons.keys())
-    for mutant in sorted(alive.keys() & reasons.keys()):
-        print(f"equivalent: {mutant}\n    {reasons[mutant]}")
-    for mutant in sorted(reasons.keys() - alive.keys()):
-        print(f"a reason too many: {mutant}")
-    for mutant in without:
-        print(f"{alive[mutant]}: {mutant}")
-    told = ", ".join(f"{number} {verdict}" for verdict, number in counts.most_common())
-    print(f"{len(found)} mutants in {time.monotonic() - began:.0f} s: {told}")
-    print(f"killed: {score:.1f} %, at least {ASKED_FOR} % asked for")
-    print(f"survivors without a reason: {len(without)}")
-    return int(bool(without) or score < ASKED_FOR)
+        copy(Path(scratch))
+        for room in [given.room] if given.room else ROOMS:
+            told = tested(Path(scratch), room, given.sample, given.seed)
+            if given.report:
+                given.report.write_text(json.dumps(told, indent=1))
+            good = tell(room, told) and good
+    return int(not good)
 
 
 if __name__ == "__main__":
