@@ -76,7 +76,10 @@ def views(item: object, *names: str) -> Iterator[Text]:
     A configuration holds a user's objects, a fetch of the integrations a user's client, and whoever looks into those
     sees what they show.
     """
-    for name in names or (VIEWS if _is_ours(item) else _FROM_OUTSIDE):
+    of_users = type(item).__module__.startswith("client_credentials.integrations.") or (
+        isinstance(item, SdkConfiguration) and not _is_ours(item)
+    )
+    for name in names or (_FROM_OUTSIDE if of_users else VIEWS):
         view = VIEWS[name]
         try:
             text = view(item)
@@ -85,11 +88,12 @@ def views(item: object, *names: str) -> Iterator[Text]:
         yield f"{name} of a {type(item).__name__}", text
 
 
-def _is_ours(item: object) -> bool:
-    if isinstance(item, SdkConfiguration):
-        return all(map(_is_ours, attrs.astuple(item, recurse=False)))
-    package, _, rest = str(getattr(item, "__module__", None)).partition(".")
-    return package == "client_credentials" and not rest.startswith("integrations.")
+def _is_ours(configuration: SdkConfiguration) -> bool:
+    origins = (str(getattr(each, "__module__", None)) for each in attrs.astuple(configuration, recurse=False))
+    return all(
+        origin.startswith("client_credentials.") and not origin.startswith("client_credentials.integrations.")
+        for origin in origins
+    )
 
 
 def leaves(item: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[str]:
