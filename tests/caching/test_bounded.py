@@ -21,9 +21,16 @@ import pytest
 import redis
 from redis.exceptions import OutOfMemoryError
 
-from client_credentials import CacheEntry, FileCachingStrategy, InMemoryCachingStrategy, RedisCachingStrategy
+from client_credentials import (
+    CacheEntry,
+    FileCachingStrategy,
+    InMemoryCachingStrategy,
+    RedisCachingStrategy,
+    RenewalPolicy,
+)
 from client_credentials._shell import circuit_breaker
 from client_credentials._shell.circuit_breaker import BUDGET, CircuitBreaker, Future, describe
+from client_credentials._shell.state_cache import StateCache
 from client_credentials.caching.bounded import bounded
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import strategy_on, told
@@ -320,10 +327,11 @@ class TestSharing:
         class Shared(RedisCachingStrategy):
             pass
 
-        for exact in (InMemoryCachingStrategy(), RedisCachingStrategy(connect(1))):
-            assert exact is bounded(exact)
-        for other in (Mine(), Shared(connect(1)), FileCachingStrategy("nowhere")):
-            assert other is not bounded(other)
+        exact = InMemoryCachingStrategy(), RedisCachingStrategy(connect(1))
+        others = Mine(), Shared(connect(1)), FileCachingStrategy("nowhere")
+        for cache in (*exact, *others):
+            used = StateCache.of(cache, RenewalPolicy())._cache  # pyright: ignore[reportPrivateUsage]
+            assert (cache in exact) is (used is cache)
 
     def test_it_is_told_of_a_fork(self, hang: Callable[[], None]) -> None:
         """L1: a child forked while the circuit was open, or while a breaker's locks were taken, begins anew."""
@@ -386,9 +394,16 @@ class TestRecovery:
 
     def test_it_is_back_whatever_hangs(self, monkeypatch: pytest.MonkeyPatch, hang: Callable[[], None]) -> None:
         """M3, M4, Q13/user: a cache that is back is used within half a minute, though all calls until then hang on."""
-        monkeypatch.setattr(circuit_breaker, "BUDGET", 0.01)
         cache, passed, waits = Cache(hang), 0.0, list[float]()
-        bound = bounded(cache)
+        bound, start = bounded(cache), circuit_breaker.start
+
+        def begin(call: Callable[[], object]) -> None:
+            before = len(cache.calls)
+            start(call)
+            until(lambda: len(cache.calls) > before)
+
+        monkeypatch.setattr(circuit_breaker, "BUDGET", 0.001)
+        monkeypatch.setattr(circuit_breaker, "start", begin)
         bound.get("key")
         real = time.monotonic
         monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
@@ -403,6 +418,7 @@ class TestRecovery:
         assert min(waits[101:]) > 500
         cache.does = lambda: CacheEntry("value", 60)
         passed += 601
+        monkeypatch.setattr(circuit_breaker, "BUDGET", 0.5)
         assert CacheEntry("value", 60) == bound.get("key")
 
     def test_one_call_tries(self, monkeypatch: pytest.MonkeyPatch, hang: Callable[[], None]) -> None:
@@ -428,7 +444,7 @@ class TestRecovery:
         """M31: where all naps end late it is this machine that is busy, and not all of the time counts."""
         future = Future[None](0.1, is_probe=False)
         _overload(future)
-        threading.Thread(target=future.run, args=(lambda: time.sleep(0.25),)).start()
+        threading.Thread(target=future.run, args=(lambda: time.sleep(0.1),)).start()
         assert future.wait() < 0.1
         assert future.is_done
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 import threading
 import time
@@ -39,8 +40,9 @@ def inject(nth: int, call: Callable[[], AccessToken]) -> bool:
                 raise Injected
         return trace
 
-    before = sys.gettrace()
-    sys._getframe().f_trace_opcodes = True  # CPython 3.12 sees the first one that is set before settrace only
+    before, frame = sys.gettrace(), inspect.currentframe()
+    assert frame
+    frame.f_trace_opcodes = True  # CPython 3.12 sees the first one that is set before settrace only
     gc.disable()  # what is raised in a finalizer is raised nowhere
     sys.settrace(trace)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final, cast
 
 import attrs
 
@@ -12,9 +13,13 @@ from .._core.model import RenewalPolicy
 from .._core.state import EMPTY, Instant, State
 from ..caching.bounded import bounded
 from ..caching.memory import InMemoryCachingStrategy
+from ..caching.redis import RedisCachingStrategy
 from ..protocols import CachingStrategy, LockingCachingStrategy
 from . import log
 from .circuit_breaker import BUDGET
+
+_BOUND_THEMSELVES: Final = (InMemoryCachingStrategy, RedisCachingStrategy)
+"""Classes whose methods neither raise nor hang; classes that derive from them may."""
 
 
 @attrs.define(eq=False)
@@ -32,8 +37,9 @@ class StateCache:
     def of(cls, cache: CachingStrategy, policy: RenewalPolicy) -> StateCache:
         """Use a caching strategy, within the bound that all who use it share."""
         warm_up()
-        is_ours = type(cache) is InMemoryCachingStrategy
-        return cls(type(cache).__name__, bounded(cache), policy, 0.0 if is_ours else BUDGET)
+        kind = type(cache)
+        within_bounds = cast("LockingCachingStrategy", cache) if kind in _BOUND_THEMSELVES else bounded(cache)
+        return cls(kind.__name__, within_bounds, policy, 0.0 if kind is InMemoryCachingStrategy else BUDGET)
 
     def load(self, key: str, at: Instant, dice: float) -> State:
         """Give what is kept under the key; `at` is the time before the look, since a slow one makes nothing younger."""

@@ -91,8 +91,10 @@ class Directory:
 
 
 @contextmanager
-def opened(path: Path) -> Generator[Directory]:
-    """Open a directory; raises UnsafeDirectory if it is not fit for secrets."""
+def opened(path: Path, *, make: bool = False) -> Generator[Directory]:
+    """Open a directory, made before if it is missing; raises UnsafeDirectory if it is not fit for secrets."""
+    if make and not os.path.lexists(path):
+        _make(path)
     descriptor = _open(path) if _IS_RELATIVE else None
     try:
         status = path.lstat() if descriptor is None else os.fstat(descriptor)
@@ -106,14 +108,14 @@ def opened(path: Path) -> Generator[Directory]:
             os.close(descriptor)
 
 
-def make(path: Path) -> None:
+def _make(path: Path) -> None:
     """Make a directory and its missing parents, each private to this user."""
     try:
         path.mkdir(0o700)
     except FileExistsError:
         pass
     except FileNotFoundError:
-        make(path.parent)
+        _make(path.parent)
         path.mkdir(0o700, exist_ok=True)
 
 

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import Final, cast
 
 import attrs
 
@@ -17,8 +17,6 @@ from .._core.model import CacheEntry
 from .._shell.circuit_breaker import BUDGET, CircuitBreaker, Future, start, taken_lock
 from .._shell.fork import survive_fork
 from ..protocols import CachingStrategy, LockingCachingStrategy
-
-TypeT = TypeVar("TypeT", bound=type)
 
 
 @attrs.define(eq=False)
@@ -70,7 +68,7 @@ class _Hold:
             lock.__exit__(None, None, None)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class BoundedCache:
     """A cache whose failures and delays are misses, and whose lock is free while it fails."""
 
@@ -117,10 +115,8 @@ class BoundedCache:
 def _set_in_time(cache: CachingStrategy, key: str, value: str, ttl: float) -> None:
     began = time.monotonic()
     cache.set(key, value, ttl)
-    if (
-        time.monotonic() - began > BUDGET
-    ):  # the entry may have been kept late, and would be taken for younger than it is
-        cache.remove(key)
+    if time.monotonic() - began > BUDGET:
+        cache.remove(key)  # it may have been kept late, and would be taken for younger than it is
 
 
 def _checked_entry(cache: CachingStrategy, key: str) -> CacheEntry | None:
@@ -158,13 +154,6 @@ class _Breakers:
 
 
 _breakers: Final = _Breakers()
-_bounded_types: Final[set[type]] = set()
-
-
-def bounds_itself(cls: TypeT) -> TypeT:
-    """Mark a class, but not those derived from it, as one whose methods neither raise nor hang."""
-    _bounded_types.add(cls)
-    return cls
 
 
 def bounded(cache: CachingStrategy) -> LockingCachingStrategy:
@@ -172,6 +161,4 @@ def bounded(cache: CachingStrategy) -> LockingCachingStrategy:
 
     All who wrap the same object share its circuit breaker.
     """
-    if type(cache) in _bounded_types:
-        return cast("LockingCachingStrategy", cache)
     return BoundedCache(cache, _breakers.of(cache))

@@ -55,7 +55,7 @@ class FileCachingStrategy:
         except TypeError:
             name = None
         if not isinstance(name, str) or not name:
-            raise ValueError("directory: must be a path, as a string or an os.PathLike of strings")
+            raise ValueError("directory must be a path, as a string or an os.PathLike of strings")
         self._directory = Path(name).absolute()
         self._holds: set[_Hold] = set()
         self._unchecked: list[str] = []
@@ -84,7 +84,7 @@ class FileCachingStrategy:
         """Keep a value for `ttl` seconds."""
         now = time.time()
         entry = f"{now!r} {now + ttl!r}\n".encode() + value.encode()
-        with self._made() as directory:
+        with _directory.opened(self._directory, make=True) as directory:
             temporary = _name(key, f"{os.urandom(8).hex()}.tmp")
             descriptor = directory.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:
@@ -121,7 +121,7 @@ class FileCachingStrategy:
                 self._release(hold)
 
     def _seize(self, name: str, ttl: float) -> _Hold | None:
-        with self._made() as directory:
+        with _directory.opened(self._directory, make=True) as directory:
             for _ in range(_MOST_TRIES):
                 descriptor = directory.open_own(name, os.O_RDWR | os.O_CREAT)
                 if descriptor is None:
@@ -151,13 +151,6 @@ class FileCachingStrategy:
         holds, self._holds = self._holds, set()
         for hold in holds:
             os.close(hold.descriptor)
-
-    @contextmanager
-    def _made(self) -> Generator[Directory]:
-        if not os.path.lexists(self._directory):
-            _directory.make(self._directory)
-        with _directory.opened(self._directory) as directory:
-            yield directory
 
     def _tidy(self, directory: Directory, now: float) -> None:
         """Remove what has expired, as far as a bounded number of names goes; the next call goes on from there."""

@@ -16,7 +16,6 @@ from .._core.model import CacheEntry
 from .._core.state import Instant, elapsed
 from .._shell.clock import SystemClock, read
 from .._shell.fork import survive_fork
-from .bounded import bounds_itself
 
 if TYPE_CHECKING:
     from ..protocols import Clock
@@ -41,7 +40,6 @@ class _Kept:
 _NOTHING = _Kept("", Instant(0.0, 0.0), -math.inf)
 
 
-@bounds_itself
 class InMemoryCachingStrategy:
     """Keeps entries until they expire by its own clock, and no longer than the process; it never waits or raises.
 

@@ -6,12 +6,12 @@ import inspect
 import os
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final, Protocol, cast
 
 from .._core.model import CacheEntry
 from .._shell.circuit_breaker import BUDGET, CircuitBreaker
-from .bounded import BoundedCache, bounds_itself
+from .bounded import BoundedCache
 
 _LARGEST: Final = 1 << 18  # bytes of an entry that is fetched
 _LATEST: Final = int(BUDGET * 800)  # milliseconds after which no caller waits for a write any more, so it is not made
@@ -63,8 +63,7 @@ class Commands(Protocol):
         ...
 
 
-@bounds_itself
-class RedisCachingStrategy:
+class RedisCachingStrategy(BoundedCache):
     """Keeps entries in the Redis of a redis-py client, whatever its protocol, decoding, timeouts and retries.
 
     Redis 5 or later: a server, a Sentinel's master (`sentinel.master_for(...)`) or a cluster. Only Redis says how long
@@ -86,25 +85,9 @@ class RedisCachingStrategy:
         """
         _check_client(client)
         if not isinstance(cast("object", prefix), str) or not _is_prefix(prefix):
-            raise ValueError("prefix: must be a string of printable ASCII characters without braces")
+            raise ValueError("prefix must be a string of printable ASCII characters without braces")
+        super().__init__(_Entries(client, prefix), CircuitBreaker(type(self).__name__))
         self._client = client
-        self._bounded = BoundedCache(_Entries(client, prefix), CircuitBreaker(type(self).__name__))
-
-    def get(self, key: str) -> CacheEntry | None:
-        """Return what was set under the key, with the seconds that it has left by the clock of Redis."""
-        return self._bounded.get(key)
-
-    def set(self, key: str, value: str, ttl: float) -> None:
-        """Keep a value for `ttl` seconds from now, however late Redis gets to it."""
-        self._bounded.set(key, value, ttl)
-
-    def remove(self, key: str) -> None:
-        """Forget a key, whether it is there or not."""
-        self._bounded.remove(key)
-
-    def lock(self, key: str, ttl: float) -> AbstractContextManager[bool]:
-        """Try once to take the lock, without waiting; it is lost after `ttl` seconds."""
-        return self._bounded.lock(key, ttl)
 
     def __repr__(self) -> str:
         return f"RedisCachingStrategy(<{type(self._client).__name__}>)"
@@ -179,7 +162,7 @@ def _check_client(client: object) -> None:
     elif reason is None and getattr(client, "__dict__", {}).get("connection") is not None:
         reason = "a client with single_connection_client=True"
     if reason:
-        raise ValueError(f"client: must be a redis.Redis or a RedisCluster, not {reason}")
+        raise ValueError(f"client must be a redis.Redis or a RedisCluster, not {reason}")
 
 
 def _is_prefix(text: str) -> bool:
