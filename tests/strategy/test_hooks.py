@@ -411,7 +411,7 @@ class TestHungFlights:
         late = Held(refuse(status=503))
         endpoint = Endpoint(*[late] * 8, grant("at-last"))
         strategy = strategy_of(endpoint, policy=attrs.evolve(EXACT, deadline=0.05), caching_strategy=Shelf())
-        for _ in range(8):
+        while len(endpoint.requests) < 8:  # on a busy machine a thread may begin after its deadline, and send nothing
             assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
         began = time.monotonic()
         for _ in range(5):
