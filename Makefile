@@ -38,7 +38,7 @@ faults: .venv/test/ready  ## list each known fault and rule with the tests that 
 
 fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; says how many, takes half an hour
 	HYPOTHESIS_PROFILE=deep .venv/test/bin/python -m pytest --hypothesis-show-statistics \
-		-k 'Total or Spoiled or AnythingElse' tests/property/test_response.py tests/property/test_entry.py
+		-k 'Total or Spoiled or AnythingElse' tests/core
 
 interrupts: .venv/test/ready  ## interrupt callers 20,000 times by real signals; prints hangs and lost tokens, both 0
 	.venv/test/bin/python -m tests.strategy.interrupts 20000

@@ -11,10 +11,19 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from client_credentials import AccessToken, RenewalPolicy
 from client_credentials._core.lifecycle import failed, hold
+from client_credentials._core.model import Failure
 from client_credentials._core.state import EMPTY, Asked, Gate, Held, Instant, State, merge
-from tests.strategies import NOW, access_tokens, draws, failures, policies, seconds
+from tests.strategies import NOW, draws, failures, seconds
 
 LONG: Final = 200_000
+EXACT: Final = RenewalPolicy(jitter=0)
+POLICIES: Final = (
+    EXACT,
+    RenewalPolicy(),
+    RenewalPolicy(renew_ahead=120),
+    RenewalPolicy(renew_ahead=0, leeway=0),
+    RenewalPolicy(max_lifetime=600, jitter=1),
+)
 
 
 def ago(age: float, monotonic: float | None = None) -> Instant:
@@ -27,23 +36,41 @@ def later(since: Instant, wall: float, monotonic: float | None = None) -> Instan
     return Instant(since.wall + wall, since.monotonic + (wall if monotonic is None else monotonic))
 
 
-@st.composite
-def helds(draw: DrawFn, most: float = LONG) -> Held:
+def helds(most: float = LONG) -> SearchStrategy[Held]:
     """Tokens in hand, asked for at some time before NOW; of some the end is only assumed."""
-    token = draw(access_tokens(bare=True))
-    assumed = draw(st.booleans())
-    refresh_in = draw(st.none() | seconds(4000))
-    moment = Asked.here(ago(draw(seconds(most))))
-    return hold(token, moment, draw(policies()), draw(draws()), assumed=assumed, refresh_in=refresh_in)
+
+    def made(
+        lifetime: int,
+        text: str,
+        age: float,
+        policy: RenewalPolicy,
+        dice: float,
+        refresh_in: float | None,
+        assumed: bool,
+    ) -> Held:
+        token = AccessToken(text, "Bearer", lifetime, int((NOW.wall - age + lifetime) * 1000))
+        return hold(token, Asked.here(ago(age)), policy, dice, assumed=assumed, refresh_in=refresh_in)
+
+    return st.builds(
+        made,
+        st.integers(1, 100_000),
+        st.sampled_from("abc"),
+        seconds(most),
+        st.sampled_from(POLICIES),
+        draws(),
+        st.none() | seconds(4000),
+        st.booleans(),
+    )
 
 
-@st.composite
-def gates(draw: DrawFn, most: float = 4000) -> Gate:
+def gates(most: float = 4000) -> SearchStrategy[Gate]:
     """Gates that some failure has shut before NOW."""
-    asked = draw(seconds(most))
-    took = min(draw(seconds(20)), asked)
-    gate = failed(EMPTY, draw(failures()), ago(asked), ago(asked - took), draw(draws()))
-    return attrs.evolve(gate, streak=draw(st.integers(1, 6)))
+
+    def made(failure: Failure, asked: float, took: float, dice: float, streak: int) -> Gate:
+        gate = failed(EMPTY, failure, ago(asked), ago(asked - min(took, asked)), dice)
+        return attrs.evolve(gate, streak=streak)
+
+    return st.builds(made, failures(), seconds(most), seconds(20), draws(), st.integers(1, 6))
 
 
 def granted(held: Held) -> State:
@@ -85,7 +112,6 @@ def put_together(events: list[State]) -> State:
 
 
 TOKEN: Final = AccessToken("a", "Bearer", 3600, int((NOW.wall + 3600) * 1000))
-EXACT: Final = RenewalPolicy(jitter=0)
 
 
 def an_hour(age: float = 0.0, text: str = "a", *, assumed: bool = False) -> Held:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from client_credentials import CacheEntry, RenewalPolicy
 from client_credentials._core.entry import dump, load, warm_up
-from client_credentials._core.lifecycle import failed, hold
+from client_credentials._core.lifecycle import Ask, Fail, decide, failed, hold
 from client_credentials._core.model import HookFailed, Refused, thawed
 from client_credentials._core.state import EMPTY, Asked, Instant, State, elapsed, merge, publishable
 from tests.core.states import TOKEN, ago, an_hour, granted, later, states
@@ -127,6 +127,14 @@ class TestRoundTrip:
         longest = max(lefts, default=0.0)
         assert (entry.ttl if entry else None) == (longest if longest > 0 else None)
 
+    def test_a_wait_for_all(self) -> None:
+        """H9: the wait that a 429 ordered is kept by another host too, whose clock is five minutes late."""
+        gate = failed(EMPTY, Refused(status=429, retryable=True, retry_after=5.0), NOW, NOW, 0.5)
+        there = Instant(NOW.wall - 300, 77.0)
+        back = read(written(State(gates=(gate,))), there)
+        assert back is not None
+        assert [Fail(gate.failure, 5.0), Ask()] == [decide(back, later(there, passed)) for passed in (0.0, 5.0)]
+
     def test_what_is_not_kept(self) -> None:
         """Nothing, where nothing is known or of use, or where a clock gave no time; nor what failed here."""
         own = failed(EMPTY, HookFailed(hook="fetch", kind="raised KeyError"), NOW, NOW, 0.5)
@@ -170,7 +178,7 @@ class TestAge:
 
     @given(seconds(3500), seconds(1e8, least=-1e8), seconds(1e6))
     def test_the_caches_clock(self, passed: float, wall: float, monotonic: float) -> None:
-        """What the reader's clocks say does not matter then."""
+        """I9: what the reader's clocks say does not matter then."""
         entry = written(granted(HELD))
         there = Instant(NOW.wall + wall, monotonic)
         back = read(CacheEntry(entry.value, (entry.ttl or 0.0) - passed), there)
@@ -180,7 +188,7 @@ class TestAge:
 
     @given(seconds(1e8), seconds(1e6))
     def test_the_wall_clock(self, passed: float, monotonic: float) -> None:
-        """Where it has none, the writer's wall clock counts, across a reboot as well."""
+        """I11: where it has none, the writer's wall clock counts, across a reboot as well."""
         there = Instant(NOW.wall + passed, monotonic)
         back = read(CacheEntry(written().value, None), there)
         assert back is not None
@@ -230,7 +238,7 @@ class TestAnythingElse:
 
     @pytest.mark.parametrize("place", range(len(list(places(json.loads(written().value))))))
     def test_members(self, place: int) -> None:
-        """A member that is missing, of another type, or beside one that is not ours, is a miss."""
+        """O8: a member that is missing, of another type, or beside one that is not ours, is a miss."""
         for change in ("missing", "other", "more"):
             document = json.loads(written().value)
             container, key = list(places(document))[place]

@@ -30,6 +30,7 @@ from client_credentials._core.lifecycle import (
     lost_time,
     pause,
     poll_wait,
+    removed,
     retry_wait,
     timed_out,
     token_in_hand,
@@ -38,11 +39,12 @@ from client_credentials._core.lifecycle import (
     unread,
 )
 from client_credentials._core.model import Failure, Granted, Refused, Unreachable
-from client_credentials._core.state import EMPTY, Asked, Gate, Held, Instant, State, elapsed
+from client_credentials._core.state import EMPTY, Asked, Gate, Held, Instant, State, elapsed, merge
 from tests.core.states import EXACT, TOKEN, ago, an_hour, gates, helds, later, states
 from tests.strategies import NOW, access_tokens, draws, failures, instants, policies, seconds
 
 DOWN: Final = Unreachable(reason="down")
+
 HERE: Final = Asked.here(NOW)
 
 
@@ -66,6 +68,7 @@ PHASES: Final[dict[str, list[Held | None]]] = {
     "overdue": [an_hour(3590.0, assumed=True), an_hour(86399.0, assumed=True)],
     "expired": [an_hour(3590.0), an_hour(1e9), an_hour(86400.0, assumed=True)],
 }
+
 WAITS: Final = {"shut": (0.125, 3600.0), "open": (0.0, -5.0)}
 
 
@@ -86,15 +89,10 @@ class TestTable:
         assert expected == sorted(row[:2] for row in table(lifecycle.__doc__, "token"))
 
     @given(states())
-    def test_what_is_in_hand(self, state: State) -> None:
-        """`get_access_token` gives a token just where `get_or_create_access_token` gives one without waiting."""
+    def test_any_state(self, state: State) -> None:
+        """What is in hand is what is given without waiting; a failure is told with what is left of the longest gate."""
         decision = decide(state, NOW)
         assert token_in_hand(state, NOW) == (decision.token if isinstance(decision, Serve | Renew) else None)
-
-    @given(states())
-    def test_the_longest_gate(self, state: State) -> None:
-        """A failure is told with the wait that is left of the longest gate."""
-        decision = decide(state, NOW)
         if isinstance(decision, Fail):
             assert decision.wait == max(gate.remaining(NOW) for gate in state.gates)
             assert decision.failure in [gate.failure for gate in state.gates]
@@ -138,7 +136,7 @@ class TestHold:
 
     @given(access_tokens(bare=True), policies(), draws())
     def test_half_of_a_life(self, token: AccessToken, policy: RenewalPolicy, dice: float) -> None:
-        """A token of 2 s or more serves at least half of its life without a request, and any one serves a second."""
+        """G15, RFC6750-5.3-3: a token of 2 s or more serves half of its life without a request, any other a second."""
         held = hold(token, HERE, policy, dice)
         lifetime = min(token.expires_in, int(policy.max_lifetime))
         assert held.renewal >= max(1.0, lifetime / 2 if lifetime >= 2 else 1.0)
@@ -168,21 +166,18 @@ class TestHold:
 class TestGranted:
     """A grant becomes a token, whose life counts from before the request was sent."""
 
-    @pytest.mark.parametrize(
-        ("stated", "lifetime"), [(3600, 3600), (None, 300), (0, 1), (1, 1), (10**30, 86400), (86401, 86400)]
-    )
-    def test_lifetime(self, stated: int | None, lifetime: int) -> None:
-        """Missing: `assumed_lifetime`; longer than `max_lifetime`: clamped; under 1 s: 1 s."""
-        fact = granted(Granted(access_token="a", expires_in=stated, scope=None), NOW, RenewalPolicy(), (), 0.5)
-        assert fact.held is not None
-        assert (lifetime, int((NOW.wall + lifetime) * 1000)) == (fact.held.token.expires_in, fact.held.token.expires)
-        assert (stated is None, HERE) == (fact.held.is_assumed, fact.granted)
-
-    def test_scope(self) -> None:
-        """RFC 6749 section 5.1: left out, it is what was asked for."""
-        for said, asked, expected in ((None, ("a", "b"), "a b"), ("a", ("a", "b"), "a"), (None, (), None)):
-            grant = Granted(access_token="a", expires_in=1, scope=said)
-            assert expected == token_of(grant, NOW, RenewalPolicy(), asked).scope
+    def test_what_was_stated(self) -> None:
+        """An end that the server did not state is assumed; its advice is kept, with the moment of the request."""
+        for stated in (60, None):
+            grant = Granted(access_token="a", expires_in=stated, scope=None, refresh_in=20.0)
+            fact = granted(grant, NOW, RenewalPolicy(), (), 0.5)
+            assert fact.held is not None
+            assert (stated is None, 20.0, HERE, HERE) == (
+                fact.held.is_assumed,
+                fact.held.refresh_in,
+                fact.held.asked,
+                fact.granted,
+            )
 
     @given(policies(), draws(), st.integers(0, 10**400), instants())
     def test_no_arithmetic_overflows(self, policy: RenewalPolicy, dice: float, expires_in: int, asked: Instant) -> None:
@@ -248,22 +243,16 @@ class TestLasts:
 
     @given(states(), seconds(3600), seconds(3600), draws())
     def test_sound(self, state: State, wall: float, monotonic: float, share: float) -> None:
-        """At any moment before that, by both clocks, it is still the same token that is served."""
+        """Before that, by both clocks, the same token is served; just after it, there is something to decide."""
         decision = decide(state, NOW)
         if isinstance(decision, Serve):
             passed = max(decision.lasts * share - 1e-6, 0.0)  # a millionth for the rounding of large floats
             then = decide(state, later(NOW, min(wall, passed), min(monotonic, passed)))
             assert isinstance(then, Serve)
             assert decision.token is then.token
-
-    @given(states())
-    def test_not_shorter_than_needed(self, state: State) -> None:
-        """Just after that, something is to be decided: the token is renewed or expired, or a gate is open."""
-        decision = decide(state, NOW)
-        if isinstance(decision, Serve):
-            then = decide(state, later(NOW, decision.lasts + 1e-3))
             longest = max((gate.remaining(NOW) for gate in state.gates), default=0.0)
-            assert not isinstance(then, Serve) or longest > decision.lasts
+            after = decide(state, later(NOW, decision.lasts + 1e-3))
+            assert not isinstance(after, Serve) or longest > decision.lasts
 
     @pytest.mark.parametrize(("lasts", "expected"), [(0.5, 0.5), (1.0, 1.0), (3600.0, 1.0)])
     def test_unread(self, lasts: float, expected: float) -> None:
@@ -285,7 +274,7 @@ class TestBackoff:
 
     @given(st.lists(unordered(), min_size=1, max_size=12), draws())
     def test_doubles_to_a_minute(self, row: list[Failure], dice: float) -> None:
-        """Full jitter over 1, 2, 4 … 60 s for what is retryable; 5 s doubling to 60 s for what is not."""
+        """H17: full jitter over 1, 2, 4 … 60 s for what is retryable; 5 s doubling to 60 s for what is not."""
         state = EMPTY
         for before, failure in enumerate(row):
             gate = failed(state, failure, NOW, later(NOW, 1), dice)
@@ -333,7 +322,7 @@ class TestRetries:
 
     @given(gates(), st.integers(1, 9), seconds(60, least=-5))
     def test_rule(self, gate: Gate, attempts: int, left: float) -> None:
-        """Never one with an ordered wait, never one that is not retryable, never past the deadline."""
+        """H18: never one with an ordered wait, never one that is not retryable, never past the deadline."""
         allowed = gate.failure.retryable and gate.failure.retry_after is None
         expected = gate.wait if allowed and attempts < 3 and gate.wait < left else None
         assert expected == retry_wait(gate, attempts, left)
@@ -397,3 +386,55 @@ class TestWaiting:
     def test_locks(self) -> None:
         """For the first lock half of the deadline is waited, for the second a quarter more; the rest is for asking."""
         assert (("", 0.5), ("-second", 0.75)) == LOCKS
+
+
+HOUR: Final = 3600.0
+
+STATE: Final = State(held=an_hour(), granted=an_hour().asked)
+
+
+@pytest.mark.parametrize(
+    ("wall", "monotonic", "good"),
+    [
+        (HOUR + 60, 60, False),
+        (60 - HOUR, 60, True),
+        (3589 - HOUR, 3589, True),
+        (3590 - HOUR, 3590, False),
+        (3589 - 24 * HOUR, 3589, True),
+        (3590 - 24 * HOUR, 3590, False),
+        (2 * HOUR, 1, False),
+        (HOUR, 2, False),
+    ],
+)
+def test_clocks_apart(wall: float, monotonic: float, good: bool) -> None:
+    """I1, I2, I4 and I6: a step forwards costs one request; neither a step back nor a suspension prolongs a life."""
+    assert good is (token_in_hand(STATE, later(NOW, wall, monotonic)) is not None)
+
+
+def test_i5() -> None:
+    """I5: suspended, and the wall clock set back: nobody can tell, and the report of a 401 ends it."""
+    assert Ask() == decide(merge(STATE, removed(STATE, None), NOW), NOW)
+
+
+@pytest.mark.parametrize("dice", [0.0, 0.5, 1.0])
+def test_h19(dice: float) -> None:
+    """H19: an outage of ten minutes: no error while the token is good, recovery within a minute, few requests."""
+    policy = RenewalPolicy(renew_ahead=300, jitter=0)
+    state = State(held=hold(TOKEN, HERE, policy, 0.5), granted=HERE)
+    outage = range(3300, 3901)
+    errors: list[int] = []
+    attempts: list[int] = []
+    for second in range(3200, 4000):
+        now = later(NOW, second)
+        decision = decide(state, now)
+        if isinstance(decision, Fail):
+            errors.append(second)
+        elif isinstance(decision, Renew | Ask):
+            attempts.append(second)
+            if second not in outage:
+                break
+            state = merge(state, State(gates=(failed(state, DOWN, now, now, dice),)), now)
+    assert 3301 == attempts[0]
+    assert not [second for second in errors if second < 3590]
+    assert 3901 <= attempts[-1] <= 3901 + 60
+    assert dice == 0 or len(attempts) < 60

@@ -28,7 +28,7 @@ class Room:
 
 
 ROOMS: Final = {
-    "core": Room("_core", ("tests/core", "tests/property", "tests/explorer")),
+    "core": Room("_core", ("tests/core", "tests/explorer")),
     "shell": Room("_shell", ("tests/strategy", "tests/shell", "tests/caching/test_outage.py", "tests/faults")),
     "http": Room("_http", ("tests/http",)),
     "caching": Room("caching", ("tests/caching",)),

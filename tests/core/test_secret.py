@@ -1,4 +1,4 @@
-"""Properties of the wrapper that holds a client secret."""
+"""The wrapper that holds a client secret."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import html
 import inspect
 import json
 import pickle
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
@@ -112,3 +113,13 @@ class TestSecret:
     def test_two_are_never_equal(self) -> None:
         """Comparing two tells nothing of what is in them."""
         assert Secret("a") != Secret("a")
+
+
+def test_o19() -> None:
+    """O19: no cache of ours keeps a secret or a token: what is memoised takes no argument, or classes alone."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("client_credentials")]
+    everything: list[Any] = [it for module in modules for it in vars(module).values() if hasattr(it, "cache_info")]
+    memoised = [it for it in everything if it.__module__.startswith("client_credentials")]
+    assert memoised
+    kinds = {each.annotation for it in memoised for each in inspect.signature(it.__wrapped__).parameters.values()}
+    assert kinds <= {"type", "tuple[type, ...]"}

@@ -1,4 +1,4 @@
-"""Properties of the values: frozen, hashable, and none of them shows a secret."""
+"""The values: frozen, hashable, and none of them shows a secret."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from client_credentials._core.secret import REDACTED
 from tests.strategies import access_tokens, clients, policies, token_requests, token_texts
 
 CANARY: Final = "c4nary-t0ken"
+
 TOKEN: Final = AccessToken(CANARY, "Bearer", 60, 1, refresh_token=CANARY, extra={"id": CANARY})
 
 
@@ -72,7 +73,7 @@ class TestAccessToken:
 
     @given(token_texts())
     def test_authorization(self, text: str) -> None:
-        """It is the canonical `Bearer` and the token, whatever the case of token_type was."""
+        """RFC6750-2.1-1: it is the canonical `Bearer` and the token, whatever the case of token_type was."""
         assert f"Bearer {text}" == AccessToken(text, "bearer", 60, 1).authorization
 
     def test_shows_nothing(self) -> None:

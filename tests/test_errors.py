@@ -1,4 +1,4 @@
-"""Properties of the errors: each is made of a failure, says what it should, and travels whole."""
+"""The errors: each is made of a failure, says what it should, and travels whole."""
 
 from __future__ import annotations
 
