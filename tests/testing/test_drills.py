@@ -40,7 +40,7 @@ def reports() -> dict[str, Report]:
         return drills.drill(name, make, patience=PATIENCE)
 
     pairs = [(name, kind) for kind in ("ours", "ours, async") for name in NAMES] + [(name, name) for name in NAMES]
-    with ThreadPoolExecutor(6) as pool:
+    with ThreadPoolExecutor(10) as pool:
         begun = {pair: pool.submit(result, pair[0], KINDS[pair[1]]) for pair in pairs if pair[0] != "fork_in_flight"}
     results = {pair: each.result() for pair, each in begun.items()}
     results |= {pair: result(pair[0], KINDS[pair[1]]) for pair in pairs if pair not in results}

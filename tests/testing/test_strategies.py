@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from client_credentials import (
@@ -50,7 +50,7 @@ FLAWS = {
     "expires_in": "expires_in must be a number of seconds",
     "scope": "scope ",
 }
-SEEN = settings(max_examples=300)
+SEEN = settings(max_examples=200, phases=[Phase.generate])
 
 
 def obtained(response: TokenResponse) -> AccessToken:
@@ -61,7 +61,7 @@ def obtained(response: TokenResponse) -> AccessToken:
 
 
 def first(strategy: st.SearchStrategy[Any]) -> list[Any]:
-    """A few hundred of what a strategy draws."""
+    """Two hundred of what a strategy draws."""
     drawn: list[Any] = []
 
     @SEEN

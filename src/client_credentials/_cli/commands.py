@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -20,18 +18,15 @@ from .._http.fetch import Urllib3Fetch
 from ..caching.file import FileCachingStrategy
 from ..configuration import SdkConfiguration
 from ..errors import TokenError
-from ..strategy import ClientCredentialsStrategy
 from .advice import advice
 from .answer import Answer, shape_of
 from .arguments import RENEW_AHEAD, fetch_of, read_secret, strategy_of
-from .output import DONE, Remarks, complain, say
+from .output import DONE, Remarks, complain, finish, say
 
 Shown: TypeAlias = tuple[Mapping[str, object], str]
 """What a command prints: with --json, and without."""
 
-_STORING: Final = 1.0  # seconds to wait for the cache once there is a token
-_STARTING: Final = 1.0  # seconds within which a renewal that is due begins
-_POLL: Final = 0.02
+_STARTING: Final = 1.0  # seconds within which a renewal that is due begins, unless the server refused one before
 
 
 def redacted(token: AccessToken) -> str:
@@ -57,24 +52,23 @@ def inspect(arguments: argparse.Namespace) -> int:
 def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Shown]) -> int:
     secret = read_secret(arguments)
     request = _Request(secret)
-    cache = None if arguments.cache is None else CacheDirectory(arguments.cache)
-    configuration = request.watched(fetch_of(arguments), cache)
-    strategy = strategy_of(arguments, secret, configuration)
+    cache = None if arguments.cache is None else FileCachingStrategy(arguments.cache)
+    strategy = strategy_of(arguments, secret, request.watched(fetch_of(arguments), cache))
     with Remarks() as remarks:
         try:
             held = strategy.get_access_token()
             token = strategy.get_or_create_access_token()
-            if cache and is_ending(token, time.time()):
-                token = _renewed(strategy, token, request, cache, arguments.timeout)
         except TokenError as error:
             return complain(f"{error}; {advice(error, request.answer)}")
-        finally:
-            if cache:
-                cache.is_free.wait(_STORING)
-    logged = tuple(remarks)
-    for line in (*logged, *(said for said in request.answer.remarks if said not in str(logged))):
+        if cache:
+            # A renewal goes on behind its caller, and so does writing to the cache; this process ends with its command.
+            if is_ending(token, time.time()):
+                request.is_sent.wait(_STARTING)
+            finish(arguments.timeout)
+            token = strategy.get_access_token() or token
+    for line in (*remarks, *(said for said in request.answer.remarks if said not in str(remarks))):
         complain(line)
-    is_cached = not request.is_sent or (held and held.access_token == token.access_token)
+    is_cached = not request.is_sent.is_set() or (held and held.access_token == token.access_token)
     source = "the cache" if is_cached else without_query(arguments.token_url)
     document, text = shown(token, source)
     say(json.dumps(document) if arguments.json else text)
@@ -92,70 +86,24 @@ def is_ending(token: AccessToken, now: float) -> bool:
     return token.expires / 1000 - now <= window
 
 
-def _renewed(
-    strategy: ClientCredentialsStrategy, held: AccessToken, request: _Request, cache: CacheDirectory, timeout: float
-) -> AccessToken:
-    """Wait for the renewal in the background, as this process ends with its command; if it fails, use the held token.
-
-    No renewal runs while the cache says that the server refused one a moment ago.
-    """
-    ends = time.monotonic() + timeout
-    begins = time.monotonic() + _STARTING
-    token = held
-    while token.access_token == held.access_token and not request.failed and time.monotonic() < ends:
-        if not request.is_sent and time.monotonic() > max(begins, cache.tried + _STARTING):
-            break
-        time.sleep(_POLL)
-        token = strategy.get_or_create_access_token()
-    return token
-
-
 @attrs.define
 class _Request:
-    """What is seen of a token request: whether it was sent, what came back, and whether it failed."""
+    """What is seen of a token request: whether it was sent, and what came back."""
 
     secret: Secret
-    is_sent: bool = False
-    failed: bool = False
+    is_sent: threading.Event = attrs.field(factory=threading.Event)
     answer: Answer = attrs.field(factory=Answer)
 
     def watched(self, fetch: Urllib3Fetch, cache: FileCachingStrategy | None) -> SdkConfiguration:
         """Make the configuration that watches the request."""
-        configuration = SdkConfiguration(
-            fetch=fetch, before_request=self._before, after_request=self._after, error_handler=self._error
-        )
+        configuration = SdkConfiguration(fetch=fetch, before_request=self._before, after_request=self._after)
         return configuration if cache is None else attrs.evolve(configuration, caching_strategy=cache)
 
     def _before(self, _: TokenRequest) -> None:
-        self.is_sent = True
+        self.is_sent.set()
 
     def _after(self, _: TokenRequest, response: TokenResponse) -> None:
         self.answer = shape_of(response, self.secret)
-
-    def _error(self, _: TokenError) -> None:
-        self.failed = True
-
-
-class CacheDirectory(FileCachingStrategy):
-    """The cache of --cache, which knows whether the request that it has a lock for is done with it."""
-
-    def __init__(self, directory: str) -> None:
-        super().__init__(directory)
-        self.is_free = threading.Event()
-        self.is_free.set()
-        self.tried = -math.inf
-        """When its lock was last tried for, in seconds of `time.monotonic`."""
-
-    @contextmanager
-    def lock(self, key: str, ttl: float) -> Generator[bool]:
-        """Lock as the cache does; it is free again once the request's outcome is stored."""
-        self.tried = time.monotonic()
-        with super().lock(key, ttl) as is_mine:
-            self.is_free.clear()
-            try:
-                yield is_mine
-            finally:
-                self.is_free.set()
 
 
 def _token(token: AccessToken, _: str) -> Shown:

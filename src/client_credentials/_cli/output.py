@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -49,7 +50,12 @@ def complain(text: str) -> int:
     return FAILED
 
 
-_LOGGING: Final = 0.2  # seconds that a request under way may take to log
+def finish(seconds: float) -> None:
+    """Wait so long, in all, for what token requests still do behind their callers."""
+    ends = time.monotonic() + seconds
+    for thread in threading.enumerate():
+        if thread.name == "client-credentials":
+            thread.join(max(ends - time.monotonic(), 0.0))
 
 
 class Remarks(logging.Handler):
@@ -68,8 +74,5 @@ class Remarks(logging.Handler):
         return self.lines
 
     def __exit__(self, *_: object) -> None:
-        # A request logs behind its caller, who is served first; without a handler logging would print that itself.
-        for thread in threading.enumerate():
-            if thread.name == "client-credentials":
-                thread.join(_LOGGING)
+        finish(0.2)  # a request logs behind its caller; without a handler, logging would print that itself
         logging.getLogger("client_credentials").removeHandler(self)

@@ -22,7 +22,7 @@ from .server import TokenServer
 
 _CLIENT: Final = ("contract-client", "contract-secret-7e1b")
 _SETTINGS: Final = settings(
-    max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=20, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

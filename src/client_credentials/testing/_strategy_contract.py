@@ -27,7 +27,7 @@ _PATIENCE: Final = 15.0
 _PROMPT: Final = 5.0
 """Seconds within which a call returns on any machine, unless it waits for the endpoint."""
 _SETTINGS: Final = settings(
-    max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=20, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 # None that is retried while the caller waits, which would take real time.
 _ANSWERS: Final = {

@@ -44,7 +44,8 @@ Member: TypeAlias = Literal["access_token", "token_type", "expires_in", "scope"]
 _VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 _ABSENT: Final = object()
 
-_texts: Final = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=16)
+_any_texts: Final = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=16)
+_texts: Final = _any_texts | st.text("a%+:&", min_size=1, max_size=8)  # what a server may decode, or split at
 _texts_without_colon: Final = _texts.map(lambda text: text.replace(":", "."))
 _token_texts: Final = st.text(_VISIBLE, min_size=1, max_size=40)
 _invisible: Final = st.characters(exclude_characters=_VISIBLE, exclude_categories=["Cs"])
