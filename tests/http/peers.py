@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import queue
 import socket
 import ssl
 import struct
@@ -113,6 +114,16 @@ def answers(*pieces: bytes) -> Script:
         read_request(sock)
         for piece in pieces:
             sock.sendall(piece)
+
+    return script
+
+
+def keeps(received: queue.SimpleQueue[bytes], answer: bytes = GRANTED) -> Script:
+    """Make a script that takes one request, hands it on, answers and closes."""
+
+    def script(sock: socket.socket) -> None:
+        received.put(read_request(sock))
+        sock.sendall(answer)
 
     return script
 

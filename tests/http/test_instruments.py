@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.events import opens_tunnel
-from tests.http.peers import GRANTED, Peer, answers, drips, server_context, trust
+from tests.http.peers import GRANTED, Peer, answers, drips, server_context
 
 _HEAD = """
 import logging, os, sys, time, warnings
@@ -35,12 +35,6 @@ def ask(url, fetch=None, timeout=0.7):
     assert time.monotonic() - begun < timeout + 0.6, "late"
     return said
 """
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No proxy but for what a test names."""
-    trust(monkeypatch, tmp_path)
 
 
 @pytest.fixture

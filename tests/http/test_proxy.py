@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -30,15 +30,8 @@ from tests.http.peers import (
     server_context,
     silent,
     token_request,
-    trust,
     within,
 )
-
-
-@pytest.fixture(autouse=True)
-def _trusting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Trust the tests' authority; no proxy but for what a test names."""
-    trust(monkeypatch, tmp_path)
 
 
 class TunnelProxy(Peer):
@@ -258,12 +251,12 @@ class TestNoWayThrough:
 
         def dawdle(sock: socket.socket) -> None:
             read_request(sock)
-            threading.Event().wait(0.9)
+            time.sleep(0.3)
             sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             silent(sock)
 
         with Peer(dawdle) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-            with within(1.0):
-                error = failure(Urllib3Fetch(), token_request("https://token.test/", timeout=1.0))
+            with within(0.4):
+                error = failure(Urllib3Fetch(), token_request("https://token.test/", timeout=0.4))
         assert f"response of token.test through proxy 127.0.0.1:{proxy.port}: timed out" in str(error)
