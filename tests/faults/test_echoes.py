@@ -7,6 +7,8 @@ import html
 import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import product
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -21,10 +23,10 @@ from client_credentials import (
     SdkConfiguration,
     TokenError,
 )
-from client_credentials._core.client import make_client
 from client_credentials._core.redaction import readings
 from client_credentials._core.request import token_request
 from client_credentials.testing import Answer, FakeClock, TokenServer
+from tests.core.kit import make
 from tests.leaks.canaries import forms
 from tests.leaks.surfaces import shown
 from tests.strategy.kit import configuration, until
@@ -92,6 +94,7 @@ PLACES: Final[Mapping[str, Place]] = {
 }
 
 
+@cache
 def pieces(secret: str) -> set[str]:
     """Give every ten characters in a row of every form of a secret: a cut leaves no half of one."""
     texts = {text for text, form in forms(secret).items() if "digest" not in form}
@@ -122,15 +125,7 @@ def told(server: TokenServer, authentication: ClientAuthentication = ClientAuthe
 
 def basic(authentication: ClientAuthentication) -> str:
     """Give the Basic credential of the client."""
-    client = make_client(
-        "a-client",
-        token_url="https://x.example/",
-        scopes=(),
-        audience=None,
-        resources=(),
-        extra_params={},
-        authentication=authentication,
-    )
+    client = make(client_id="a-client", authentication=authentication)
     return token_request(client, SECRET, 1.0).headers["Authorization"].removeprefix("Basic ")
 
 
@@ -149,8 +144,10 @@ def _serving(endpoint: TokenServer, caplog: pytest.LogCaptureFixture) -> object:
         assert [] == seen(caplog.text, secret)
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("place", "form"),
+    sorted({*product(PLACES, ("raw", "percent", "base64")), *product(("error_description", "Location"), FORMS)}),
+)
 def test_the_secret_in_an_answer(endpoint: TokenServer, place: str, form: str) -> None:
     """O6, O9: a server that repeats the secret, anywhere and in any form, gets no ten characters into an error."""
     for status in (400, 200, 307):
@@ -158,8 +155,9 @@ def test_the_secret_in_an_answer(endpoint: TokenServer, place: str, form: str) -
         harmless(told(endpoint), SECRET)
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("form", ["raw", "percent", "base64", "json", "percent-in-lower-case"])
+@pytest.mark.parametrize(
+    ("place", "form"), sorted({*product(PLACES, ("raw",)), *product(("error_description",), FORMS)})
+)
 @pytest.mark.parametrize("authentication", [ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW])
 def test_the_credential_in_an_answer(
     endpoint: TokenServer, place: str, form: str, authentication: ClientAuthentication
@@ -171,7 +169,7 @@ def test_the_credential_in_an_answer(
 
 
 @pytest.mark.parametrize("place", ["error", "error_description", "error_uri", "message", "WWW-Authenticate"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["raw", "percent", "base64"])
 def test_a_cut_through_a_secret(endpoint: TokenServer, place: str, form: str) -> None:
     """O6, H6: what is cut at 256 or 4096 characters is looked at first, wherever the cut falls."""
     echo = FORMS[form](SECRET)
@@ -184,7 +182,7 @@ def test_a_cut_through_a_secret(endpoint: TokenServer, place: str, form: str) ->
 
 
 @pytest.mark.parametrize("place", ["error", "error_description", "error_uri"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["raw", "percent", "base64", "json"])
 def test_a_token_that_is_refused(endpoint: TokenServer, place: str, form: str) -> None:
     """O6: an answer that holds a token beside its refusal does not get it into the error."""
     raw = PLACES[place](200, FORMS[form](TOKEN))
@@ -194,7 +192,7 @@ def test_a_token_that_is_refused(endpoint: TokenServer, place: str, form: str) -
 
 
 @pytest.mark.parametrize("removes", [True, False])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["raw", "percent", "base64", "hex"])
 def test_a_token_of_before(endpoint: TokenServer, form: str, removes: bool) -> None:
     """O6: what an error says of a token that is held, or was, is hushed, in the log of a renewal as well."""
     errors: list[TokenError] = []

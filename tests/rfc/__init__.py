@@ -1,4 +1,4 @@
-"""What the RFCs ask of a client of this grant, a test for each line, on the wire where it matters."""
+"""What the RFCs ask that is seen on the wire alone; a line that the core decides is named by its test in tests/core."""
 
 from __future__ import annotations
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from client_credentials import (
-    AccessToken,
     ClientAuthentication,
     ClientCredentialsStrategy,
     InMemoryCachingStrategy,
@@ -19,7 +17,6 @@ from client_credentials.testing import Answer, FakeClock, ReceivedRequest, Token
 
 ID: Final = "s6BhdRkqt3"  # RFC 6749's own examples
 SECRET: Final = "7Fjfp0ZBr1KtDRbnfVdmIw"
-GRANT: Final = {"access_token": "2YotnFZFEjr1zCsicMWpAA", "token_type": "bearer", "expires_in": 3600}
 
 
 BY_SECRET: Final = (ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW, ClientAuthentication.POST)
@@ -40,13 +37,6 @@ def sent(server: TokenServer, **arguments: Any) -> ReceivedRequest:
     make(server.url, **arguments).get_or_create_access_token()
     (request,) = server.requests[before:]
     return request
-
-
-def given(server: TokenServer, document: object, **arguments: Any) -> AccessToken:
-    """The token that a strategy makes of this answer."""
-    body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    server.answer(Answer(body=body))
-    return make(server.url, **arguments).get_or_create_access_token()
 
 
 def failed(server: TokenServer, *answers: Answer, **arguments: Any) -> TokenError:
