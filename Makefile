@@ -3,7 +3,7 @@ PYTHON ?= python3
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test bench bench-peers fuzz interrupts mutants simulate explore faults oidc readme test-lean test-all release clean
+.PHONY: help run test mypy pyright bench bench-peers fuzz interrupts mutants simulate explore faults oidc readme test-lean test-all release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
@@ -14,12 +14,17 @@ run: .venv/run/ready  ## show the main job at work, with the runtime dependencie
 test: .venv/test/ready  ## lint, check the types, run the tests but for the slow ones, ask for full coverage
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check
-	.venv/test/bin/mypy
-	.venv/test/bin/pyright --pythonpath .venv/test/bin/python
+	$(MAKE) --no-print-directory --jobs=2 --output-sync mypy pyright
 	.venv/test/bin/coverage erase
 	.venv/test/bin/coverage run -m pytest -m 'not slow' --numprocesses=2 --dist=loadfile
 	.venv/test/bin/coverage combine --quiet
 	.venv/test/bin/coverage report
+
+mypy: .venv/test/ready
+	.venv/test/bin/mypy
+
+pyright: .venv/test/ready
+	.venv/test/bin/pyright --pythonpath .venv/test/bin/python
 
 bench: .venv/test/ready  ## print the promised figures, each beside its limit
 	.venv/test/bin/python -W ignore -m tests.bench.figures 2>/dev/null
