@@ -45,7 +45,8 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
 
     async def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
-        return self._look() or (await _in_thread(self._look_in_cache) if self._active.cache else None)
+        active = self._active
+        return active.in_hand() or (await _in_thread(active.in_cache) if active.cache else None)
 
     async def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
@@ -63,8 +64,7 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
             got = self._serve_or_join(until)
             if isinstance(got, AccessToken):
                 return got
-            if got.is_unmanned and got.claim():
-                await fly_here(self._identity, got)
+            await fly_here(got)
             await _wait(got, pause(got.left, until - time.monotonic()))
             flights += got.is_settled
             token = self._result(got, until, flights)

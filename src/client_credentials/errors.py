@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 import attrs
 
@@ -123,48 +123,29 @@ class HookError(TokenError):
         self.kind = kind
 
 
+_ERRORS: Final[tuple[tuple[type[Any], type[Any]], ...]] = (
+    (Refused, TokenRefused),
+    (Malformed, InvalidTokenResponse),
+    (Unreachable, TokenEndpointUnreachable),
+    (HookFailed, HookError),
+)
+"""Each failure with its exception, which has the attributes of the failure."""
+
+
 def error_of(failure: Failure, retry_after: float | None = None, client: Client | None = None) -> TokenError:
     """Make a fresh exception of a failure; `retry_after` is the wait that is left now, in seconds."""
-    common: dict[str, Any] = {"retryable": failure.retryable}
-    if failure.retryable and retry_after is not None:
-        common["retry_after"] = retry_after
+    values: dict[str, Any] = attrs.asdict(failure, recurse=False)
+    values["retry_after"] = retry_after if failure.retryable else None
     if client is not None:
-        common |= {"token_url": without_query(client.token_url), "client_id": client.client_id}
-    match failure:
-        case Refused():
-            return TokenRefused(
-                failure.status,
-                failure.error,
-                failure.error_description,
-                failure.error_uri,
-                www_authenticate=failure.www_authenticate,
-                note=failure.note,
-                **common,
-            )
-        case Malformed(status=status, reason=reason):
-            return InvalidTokenResponse(status, reason, **common)
-        case Unreachable(reason=reason):
-            return TokenEndpointUnreachable(reason, **common)
-        case HookFailed(hook=hook, kind=kind):
-            return HookError(hook, kind, **common)
-        case _:
-            assert_never(failure)
+        values |= {"token_url": without_query(client.token_url), "client_id": client.client_id}
+    error: TokenError = dict(_ERRORS)[type(failure)](**values)
+    return error
 
 
 def failure_of(error: TokenError) -> Failure:
-    """Take the exception of a hook as the failure that it describes."""
-    match error:
-        case TokenRefused():
-            names = [field.name for field in attrs.fields(Refused)]
-            return Refused(**{name: getattr(error, name) for name in names})
-        case InvalidTokenResponse():
-            return Malformed(
-                status=error.status, reason=error.reason, retryable=error.retryable, retry_after=error.retry_after
-            )
-        case HookError():
-            return HookFailed(
-                hook=error.hook, kind=error.kind, retryable=error.retryable, retry_after=error.retry_after
-            )
-        case _:
-            reason = error.reason if isinstance(error, TokenEndpointUnreachable) else type(error).__name__
-            return Unreachable(reason=reason, retryable=error.retryable, retry_after=error.retry_after)
+    """Take the exception of a hook as the failure that it describes; one of the program's own is told by its name."""
+    for failed, raised in _ERRORS:
+        if isinstance(error, raised):
+            failure: Failure = failed(**{field.name: getattr(error, field.name) for field in attrs.fields(failed)})
+            return failure
+    return Unreachable(reason=type(error).__name__, retryable=error.retryable, retry_after=error.retry_after)

@@ -33,7 +33,8 @@ class ClientCredentialsStrategy(BaseStrategy):
 
     def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
-        return self._look() or self._look_in_cache()
+        active = self._active
+        return active.in_hand() or active.in_cache()
 
     def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
@@ -49,8 +50,7 @@ class ClientCredentialsStrategy(BaseStrategy):
             got = self._serve_or_join(until)
             if isinstance(got, AccessToken):
                 return got
-            if got.is_unmanned and got.claim():
-                run(fly_here(self._identity, got))
+            run(fly_here(got))
             copy_context().run(_wait, got, pause(got.left, until - time.monotonic()))
             flights += got.is_settled
             token = self._result(got, until, flights)

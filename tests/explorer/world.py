@@ -448,7 +448,7 @@ def _mark(value: object, flights: dict[int, int]) -> object:
             return (
                 value.deadline,
                 value.asked,
-                value.ended,
+                value.ending.failure,
                 value.has_asked,
                 value.is_waited,
                 value.is_settled,

@@ -22,6 +22,7 @@ from client_credentials._core.acquisition import (
     LookUp,
     Publish,
     ReadSecrets,
+    Record,
     Send,
     Sleep,
     Tell,
@@ -137,8 +138,69 @@ def run_on(host: Host, act: Callable[[], T]) -> T:
 
 
 def _start(call: partial[None]) -> bool:
-    strategy: Strategy = call.func.__self__  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
-    return strategy.host.start(strategy.thread(call), call.args[0])
+    (flight,) = call.args
+    return _CLOCK.host.start(_thread(call, flight), flight)
+
+
+def _thread(call: partial[None], flight: Flight) -> Steps:
+    """Do what a thread is started for: a flight, or a look in the cache for those who wait for one."""
+    if call.func is not driver.fly:
+        yield from _exchange(cast("Memory", flight.active), call)
+    elif flight.claim():
+        yield from _fly(flight)
+
+
+def _fly(flight: Flight) -> Steps:
+    """Perform the machine's commands as `_Driver.drive` does; what would block, or let others run, is yielded."""
+    memory = cast("Memory", flight.active)
+    machine = acquire(memory.identity.client, memory.identity.policy, memory.identity.keys[0])
+    performer = driver._Driver(flight, BaseException)  # pyright: ignore[reportPrivateUsage]
+    perform = performer._perform  # pyright: ignore[reportPrivateUsage]
+    done: Done[Any] | None = None
+    lock: str | None = None
+    while True:
+        try:
+            command = machine.send(done)
+        except StopIteration:
+            break
+        value: Any = None
+        match command:
+            case LookUp() | Publish() if memory.cache:
+                value = yield from _exchange(memory, partial(perform, command))
+            case TryLock(name=name) if memory.cache:
+                value = (yield command) is not False
+                lock = name if value else None
+            case Unlock():
+                if lock:
+                    yield Free(lock)
+                lock = None
+            case Send(asked=asked):
+                flight.asked = asked
+                flight.has_asked = True
+                value = yield command
+            case Sleep():
+                yield command
+            case ReadSecrets() | TryLock() | Tell() | Record(fact=State(held=None, gates=())):  # concerns nobody else
+                value = perform(command)
+            case _:
+                yield command
+                value = perform(command)
+        done = Done(value, memory.now(), flight.left, memory.host.draw(), flight.is_waited, current=True)
+    flight.settle(None)
+    flight.is_over = True
+
+
+def _exchange(memory: Memory, act: Callable[[], Any]) -> Steps:
+    """Look in the cache, do something, and write there what it wants written."""
+    asked = memory.now()
+    connection = memory.connection
+    entry = yield Get(memory.identity.key() or "")
+    connection.entry, connection.asked, connection.is_written = entry, asked, False
+    value = act()
+    connection.asked = None
+    if connection.is_written:
+        yield Put(memory.identity.key() or "", connection.entry)
+    return value
 
 
 def _nothing(*_: object) -> None:
@@ -181,7 +243,7 @@ class Memory(ActiveConfiguration):
         self.host = host
         self.connection = Connection()
         cache = StateCache("Cache", self.connection, identity.policy, BUDGET) if shared else None
-        super().__init__(identity.client, _CONFIGURATION, cache)
+        super().__init__(identity, _CONFIGURATION, cache)
 
     def now(self) -> Instant:
         """Read both clocks; what the cache gives is as old as it was before the look."""
@@ -194,17 +256,12 @@ class Strategy(BaseStrategy):
     def __init__(self, host: Host, identity: Identity, *, shared: bool) -> None:
         self.host = host
         self._identity = identity
-        self._hung = {}
+        self._hung = set()
         self.configure(shared=shared)
 
     def configure(self, *, shared: bool) -> None:
         """Do what `set_configuration` does."""
         self._active = Memory(self.host, self._identity, shared=shared)
-
-    @property
-    def identity(self) -> Identity:
-        """The client, with its secrets and policy."""
-        return self._identity
 
     @property
     def memory(self) -> ActiveConfiguration:
@@ -224,7 +281,7 @@ class Strategy(BaseStrategy):
             if isinstance(got, AccessToken):
                 return got
             if got.is_unmanned and got.claim():
-                yield from self._fly_here(got)
+                yield from _fly(got)
             yield Wait(got, min(got.deadline, until))
             flights += got.is_settled
             token = self._result(got, until, flights)
@@ -236,63 +293,4 @@ class Strategy(BaseStrategy):
         memory: Any = self._active
         forget_in_cache = self._forget(token)
         if memory.cache is not None:
-            yield from self._exchange(memory, forget_in_cache)
-
-    def thread(self, call: partial[None]) -> Steps:
-        """Do what a thread is started for: a flight, or a look in the cache for those who wait for one."""
-        (flight,) = call.args
-        if call.func == self._fly:
-            if flight.claim():
-                yield from self._fly_here(flight)
-        else:
-            yield from self._exchange(cast("Memory", flight.active), call)
-
-    def _fly_here(self, flight: Flight) -> Steps:
-        """Perform the machine's commands as `_Driver.drive` does; what would block, or let others run, is yielded."""
-        identity, memory = self._identity, cast("Memory", flight.active)
-        machine = acquire(identity.client, identity.policy)
-        performer = driver._Driver(identity, flight, BaseException)  # pyright: ignore[reportPrivateUsage]
-        perform = performer._perform  # pyright: ignore[reportPrivateUsage]
-        done: Done[Any] | None = None
-        lock: str | None = None
-        while True:
-            try:
-                command = machine.send(done)
-            except StopIteration:
-                break
-            value: Any = None
-            match command:
-                case LookUp() | Publish() if memory.cache:
-                    value = yield from self._exchange(memory, partial(perform, command))
-                case TryLock(name=name) if memory.cache:
-                    value = (yield command) is not False
-                    lock = name if value else None
-                case Unlock():
-                    if lock:
-                        yield Free(lock)
-                    lock = None
-                case Send(asked=asked):
-                    flight.asked = asked
-                    flight.has_asked = True
-                    value = yield command
-                case Sleep():
-                    yield command
-                case ReadSecrets() | TryLock() | Tell():  # concerns nobody else
-                    value = perform(command)
-                case _:
-                    yield command
-                    value = perform(command)
-            done = Done(value, memory.now(), flight.left, self.host.draw(), flight.is_waited, current=True)
-        flight.settle(None)
-        flight.is_over = True
-
-    def _exchange(self, memory: Memory, act: Callable[[], Any]) -> Steps:
-        asked = memory.now()
-        connection, key = memory.connection, self._identity.key() or ""
-        entry = yield Get(key)
-        connection.entry, connection.asked, connection.is_written = entry, asked, False
-        value = act()
-        connection.asked = None
-        if connection.is_written:
-            yield Put(key, connection.entry)
-        return value
+            yield from _exchange(memory, forget_in_cache)

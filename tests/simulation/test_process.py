@@ -79,7 +79,7 @@ def spied(script: Script, patch: pytest.MonkeyPatch, module: Any) -> None:
 
 def outcome(script: Script) -> object:
     """What is known after a flight, and what it came to."""
-    return script.strategy.state, script.flight.ended, script.flight.is_over, script.flight.asked, script.time
+    return script.strategy.state, script.flight.ending.failure, script.flight.is_over, script.flight.asked, script.time
 
 
 def stepped(seed: int, patch: pytest.MonkeyPatch) -> tuple[list[Command], object]:
@@ -115,8 +115,7 @@ def driven(seed: int, patch: pytest.MonkeyPatch) -> tuple[list[Command], object]
     patch.setattr(driver, "attempt", attempt)
     patch.setattr(driver, "time", script)
     patch.setattr(driver, "dice", script.draw)
-    assert script.flight.claim()
-    driver.fly(script.strategy.identity, script.flight)
+    driver.fly(script.flight)
     caller.close()
     return script.commands, outcome(script)
 
@@ -140,6 +139,6 @@ def test_the_steps_are_those_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> N
                 ours = stepped(seed, patch)
             with monkeypatch.context() as patch:
                 assert driven(seed, patch) == ours
-            assert isinstance(ours[0][1], LookUp)
+            assert isinstance(ours[0][2], LookUp)
             lengths.add(len(ours[0]))
     assert len(lengths) > 2

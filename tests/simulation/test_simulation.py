@@ -14,7 +14,7 @@ import pytest
 
 from client_credentials import CacheEntry, RenewalPolicy
 from client_credentials._core import acquisition, entry, lifecycle, state
-from client_credentials._core.state import EMPTY, Held, Instant, State
+from client_credentials._core.state import Held, Instant, State
 from client_credentials._shell import active, state_cache
 from client_credentials._shell.flight import Flight
 from client_credentials.testing._world import first_renewal
@@ -131,12 +131,12 @@ def gate_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def gate_unpublished(patch: pytest.MonkeyPatch) -> None:
     """A failure is not told to the fleet."""
-    patch.setattr(active, "publishable", lambda fact: attrs.evolve(fact, gates=()))
+    patch.setattr(acquisition, "is_shared", lambda _: False)
 
 
 def grant_unpublished(patch: pytest.MonkeyPatch) -> None:
     """A grant is not told to the fleet."""
-    patch.setattr(active, "publishable", lambda _: EMPTY)
+    patch.setattr(active.ActiveConfiguration, "publish", lambda *_: None)
 
 
 def no_lock(patch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ class TestFlights:
         settled(strategy)
         flight = strategy._active.flight
         strategy._give_up(flight)
-        assert (None, {}) == (flight.ended, strategy._hung)
+        assert (None, set[Flight]()) == (flight.ending.failure, strategy._hung)
 
     @pytest.mark.parametrize("at", ["succeed", "start"])
     def test_an_interrupt_at_the_beginning(self, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
@@ -127,7 +127,7 @@ class TestFlights:
 
         monkeypatch.setattr(threads, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            strategy._look_meanwhile(strategy._active.flight)
+            strategy._active.look_meanwhile(strategy._active.flight)
         assert {} == strategy._active.looks
 
     def test_a_command_that_is_none(self) -> None:
@@ -135,7 +135,7 @@ class TestFlights:
         strategy = strategy_of(Endpoint(grant()))
         command: Any = object()
         with pytest.raises(TypeError):
-            _Driver(strategy._identity, strategy._active.flight, Exception)._perform(command)
+            _Driver(strategy._active.flight, Exception)._perform(command)
 
     def test_a_thread_for_a_thread(self) -> None:
         """A call runs in a thread that has a name, or in the bare one where no other can be started."""

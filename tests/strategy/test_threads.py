@@ -310,7 +310,7 @@ def test_somebody_else_has_begun(server: TokenServer) -> None:
     internals: Any = strategy
     last = internals._active.flight
     strategy.get_or_create_access_token()
-    joined = internals._begin(last, time.monotonic() + 5, None, waits=True)
+    joined = internals._begin(last, time.monotonic() + 5, waits=True)
     assert joined is internals._active.flight.latest()
     assert 1 == len(server.requests)
 

@@ -143,13 +143,15 @@ _Told: TypeAlias = tuple[tuple[Failure, float], ...]
 _SECOND_CHOICE: Final = "the first client secret is refused (invalid_client); another of them is in use"
 
 
-async def acquire(client: Client, policy: RenewalPolicy, shut: str | None = None) -> None:
+async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None) -> None:
     """Obtain a token for a client, once; whatever comes of it is in memory, in the cache, and told.
 
-    `shut` is the cache key where the gate is shut, so that there is only the cache to look in.
+    `key` is the cache key of an earlier flight: while the gate is shut there is only the cache to look in.
     """
-    if shut is not None and await _is_served(await LookUp(shut)):
-        return
+    if key is not None:
+        known = await Record(EMPTY)
+        if isinstance(decide(known.value, known.now), Fail) and await _is_served(await LookUp(key)):
+            return
     read = await ReadSecrets()
     secrets = read.value
     if not isinstance(secrets, tuple):

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
-from .._core.lifecycle import LOCK_MARGIN, REMOVAL_WAITS, removed, unread
-from .._core.model import AccessToken, Client
+from .._core.lifecycle import LOCK_MARGIN, REMOVAL_WAITS, removed, token_in_hand, unread
+from .._core.model import AccessToken
 from .._core.secret import Secret
-from .._core.state import EMPTY, Instant, State, merge, publishable, tells_more
+from .._core.state import EMPTY, Instant, State, merge, tells_more
 from ..configuration import SdkConfiguration
-from .chain import Link
+from . import threads
+from .chain import First, Link
 from .clock import SystemClock, read
 from .dice import dice
 from .flight import Flight
+from .identity import Identity
 from .state_cache import StateCache
 
+_MOST_GONE: Final = 8
 _NO_TOKEN: Final = AccessToken("", "Bearer", 0, 0)
 
 
@@ -44,18 +48,19 @@ class Lease(Link):
 class ActiveConfiguration:
     """What flights and callers share: the newest state, the newest flight, and the cache, where there is one."""
 
-    __slots__ = ("cache", "configuration", "flight", "gone", "lease", "looks")
+    __slots__ = ("cache", "configuration", "flight", "gone", "identity", "lease", "looks")
 
-    def __init__(self, client: Client, configuration: SdkConfiguration, cache: StateCache | None) -> None:
+    def __init__(self, identity: Identity, configuration: SdkConfiguration, cache: StateCache | None) -> None:
+        self.identity = identity
         self.configuration = configuration
         self.cache = cache
         self.lease = Lease(EMPTY)
-        self.flight = Flight(self, client, Instant(math.nan, math.nan), 0.0)
+        self.flight = Flight(self, 0.0)
         self.flight.settle(None)
         self.flight.is_over = True
         self.gone: tuple[Secret, ...] = ()
         """The last tokens removed, which an error must not repeat."""
-        self.looks: dict[None, object] = {}
+        self.looks: First[object] = First()
         """Whether somebody looks in the cache for those who wait for an endpoint."""
 
     def now(self) -> Instant:
@@ -68,6 +73,14 @@ class ActiveConfiguration:
         if lease.is_succeeded:
             lease = self.lease = lease.latest()
         return lease
+
+    def extend(self, lease: Lease, now: Instant, lasts: float) -> None:
+        """Serve the token of a lease for so many seconds more."""
+        if type(self.configuration.clock) is SystemClock:
+            lease.begins = now.wall
+            lease.until = now.wall + unread(lasts)
+            if lease.is_succeeded:  # meanwhile, by somebody who has ended it already
+                lease.end()
 
     def record(self, fact: State) -> State:
         """Merge a fact into what is known, and give that."""
@@ -90,14 +103,40 @@ class ActiveConfiguration:
         for secret in self.gone:
             yield secret.reveal()
 
+    def in_hand(self) -> AccessToken | None:
+        """Give the good token in memory."""
+        return token_in_hand(self.known().state, self.now())
+
+    def in_cache(self) -> AccessToken | None:
+        """Give the good token in the cache, and remember it."""
+        key = self.identity.key() if self.cache is not None else None
+        return None if key is None else token_in_hand(self.look(key), self.now())
+
     def look(self, key: str) -> State:
         """Merge into memory what the cache keeps under a key, and give what is known then."""
         if self.cache is None:
             return self.known().state
         return self.record(self.cache.load(key, self.now(), dice()))
 
+    def look_meanwhile(self, flight: Flight) -> None:
+        """See whether the cache has a token for those who wait for the endpoint; one look at a time."""
+        try:
+            if self.looks.put(object()) and not threads.start(partial(self._look_for, flight)):
+                self.looks.clear()
+        except BaseException:
+            self.looks.clear()
+            raise
+
+    def _look_for(self, flight: Flight) -> None:
+        try:
+            found = self.in_cache()
+        finally:
+            self.looks.clear()
+        if found:
+            flight.wake()
+
     def publish(self, key: str, fact: State) -> None:
-        """Merge a fact into the cache, but for what is this process's own, and what is granted or removed meanwhile.
+        """Merge a fact into the cache, and what was granted or removed meanwhile.
 
         Not all that is known: after a rotation, what one secret was granted is not for those who have the other.
         """
@@ -106,20 +145,32 @@ class ActiveConfiguration:
         cached = self.cache.load(key, self.now(), dice())
         now, known = self.now(), self.known().state
         settled = State(granted=known.granted, removed=known.removed)
-        merged = merge(merge(cached, publishable(fact), now), settled, now)
+        merged = merge(merge(cached, fact, now), settled, now)
         if tells_more(merged, cached):
             self.cache.store(key, merged, now)
 
-    def forget(self, cache: StateCache, key: str, token: AccessToken | None, fact: State) -> None:
-        """Rewrite the entry without that token; None: without any. `fact` is what was removed in memory."""
-        theirs = removed(cache.load(key, self.now(), dice()), token)
+    def forget(self, token: AccessToken | None) -> Callable[[], None]:
+        """Forget the token in memory, or only if it is this one; gives what makes the cache forget it."""
+        held = self.known().state.held
+        token = token or (held.token if held else None)
+        fact = removed(self.known().state, token)
+        self.record(fact)
+        if token:
+            self.gone = (*self.gone, Secret(token.access_token))[-_MOST_GONE:]
+        return partial(self._forget_in_cache, token, fact)
+
+    def _forget_in_cache(self, token: AccessToken | None, fact: State) -> None:
+        key = self.identity.key() if self.cache is not None else None
+        if self.cache is None or key is None:
+            return
+        theirs = removed(self.cache.load(key, self.now(), dice()), token)
         self.record(theirs)
         if EMPTY == fact == theirs:
             return
         release = None
         for seconds in REMOVAL_WAITS:
             # A flight that holds the lock may be publishing a newer token, which this must not overwrite.
-            release = cache.try_lock(key, LOCK_MARGIN)
+            release = self.cache.try_lock(key, LOCK_MARGIN)
             if release:
                 break
             time.sleep(seconds)
@@ -128,11 +179,3 @@ class ActiveConfiguration:
         finally:
             if release:
                 release()
-
-    def extend(self, lease: Lease, now: Instant, lasts: float) -> None:
-        """Serve the token of a lease for so many seconds more."""
-        if type(self.configuration.clock) is SystemClock:
-            lease.begins = now.wall
-            lease.until = now.wall + unread(lasts)
-            if lease.is_succeeded:  # meanwhile, by somebody who has ended it already
-                lease.end()

@@ -18,27 +18,24 @@ from .._core.lifecycle import (
     decide,
     given_up,
     is_overdue,
-    removed,
-    token_in_hand,
     too_many_hang,
 )
 from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable, without_query
-from .._core.secret import NO_SECRET, Secret
-from .._core.state import EMPTY, State
+from .._core.secret import NO_SECRET
+from .._core.state import EMPTY
 from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import error_of
 from . import threads
-from .active import ActiveConfiguration, Lease
+from .active import ActiveConfiguration
 from .dice import dice
-from .driver import fly, tell
-from .flight import Flight
+from .driver import fly, tell_aside
+from .flight import Ending, Flight
 from .identity import Identity, wrapped
 from .state_cache import StateCache
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-_MOST_GONE: Final = 8
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 _DEFAULT_POLICY: Final = RenewalPolicy()
 _WITHIN_ITSELF: Final = Fail(Unreachable(reason="asked for within its own token request", retryable=False), 0.0)
@@ -94,8 +91,8 @@ class BaseStrategy:
         )
         check_kind("policy", policy, RenewalPolicy)
         self._identity = Identity(client, secrets, policy)
-        self._hung: dict[int, Flight] = {}
-        self._active = ActiveConfiguration(client, SdkConfiguration(), None)  # no other strategy has that cache
+        self._hung: set[Flight] = set()
+        self._active = ActiveConfiguration(self._identity, SdkConfiguration(), None)  # no other strategy has that cache
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
         """Use these collaborators from now on; may be called again. Raises ValueError.
@@ -107,13 +104,9 @@ class BaseStrategy:
         if is_coroutine_function(configuration.fetch) and not self._takes_coroutines:
             raise ValueError("fetch must be synchronous, or take AsyncClientCredentialsStrategy")
         cache = StateCache.of(configuration.caching_strategy, self._identity.policy)
-        self._active = ActiveConfiguration(self._identity.client, configuration, cache)
+        self._active = ActiveConfiguration(self._identity, configuration, cache)
 
     _takes_coroutines = False
-
-    @property
-    def _lease(self) -> Lease:
-        return self._active.known()
 
     @property
     def _deadline(self) -> float:
@@ -132,15 +125,12 @@ class BaseStrategy:
             case Renew(token=token):
                 flight = self._flight_under_way(active)
                 if flight.is_gone and not self._is_full():
-                    self._begin(flight, time.monotonic() + self._deadline, None, waits=False)
+                    self._begin(flight, time.monotonic() + self._deadline, waits=False)
                 return token
-            case Ask():
-                return self._join(self._flight_under_way(active), until, None)
-            case Fail() if active.cache is not None and self._identity.keys:
-                # Another host may have put a token into the cache.
-                return self._join(self._flight_under_way(active), until, self._identity.keys[0])
-            case Fail(failure=failure, wait=wait):
+            case Fail(failure=failure, wait=wait) if active.cache is None or not self._identity.keys:
                 raise error_of(failure, wait, self._identity.client)
+            case Ask() | Fail():  # another host may have put a token into the cache
+                return self._join(self._flight_under_way(active), until)
             case _:
                 assert_never(decision)
 
@@ -151,20 +141,17 @@ class BaseStrategy:
             self._give_up(flight)
         return flight
 
-    def _join(self, flight: Flight, until: float, shut: str | None) -> AccessToken | Flight:
-        """Give the flight to wait for: this one, or where it is gone, a new one.
-
-        `shut` is the cache key where the gate is shut, so that there is only the cache to look in.
-        """
+    def _join(self, flight: Flight, until: float) -> AccessToken | Flight:
+        """Give the flight to wait for: this one, or where it is gone, a new one."""
         if Flight.is_engaged(self._identity.client):
             return self._without_request(flight.active, _WITHIN_ITSELF)
         if not flight.is_gone:
             if flight.has_asked and flight.active.cache is not None:
-                self._look_meanwhile(flight)
+                flight.active.look_meanwhile(flight)
             return flight
         if self._is_full():
             return self._without_request(flight.active, _TOO_MANY_HANG)
-        return self._begin(flight, until, shut, waits=True)
+        return self._begin(flight, until, waits=True)
 
     def _without_request(self, active: ActiveConfiguration, ended: Fail) -> AccessToken:
         """Give a token whose end was only assumed, where there is one, or raise why none is asked for."""
@@ -173,13 +160,11 @@ class BaseStrategy:
             return got
         raise error_of(ended.failure, ended.wait, self._identity.client)
 
-    def _begin(self, last: Flight, until: float, shut: str | None, *, waits: bool) -> Flight:
+    def _begin(self, last: Flight, until: float, *, waits: bool) -> Flight:
         """Begin a flight, or give the one begun meanwhile; where there is no thread, a caller who waits makes it."""
         active = last.active
-        flight = Flight(active, self._identity.client, active.now(), until)
-        flight.loop = self._running_loop()
-        flight.shut = shut
-        start = partial(threads.start, partial(self._fly, flight))
+        flight = Flight(active, until, self._running_loop())
+        start = partial(threads.start, partial(fly, flight))
         try:
             begun = last.succeed(flight)
             if begun is flight and not start():
@@ -193,28 +178,6 @@ class BaseStrategy:
             raise
         active.flight = begun
         return begun
-
-    def _fly(self, flight: Flight) -> None:
-        if flight.claim():
-            fly(self._identity, flight)
-
-    def _look_meanwhile(self, flight: Flight) -> None:
-        """See whether the cache has a token for those who wait for the endpoint; one look at a time."""
-        looks, mark = flight.active.looks, object()
-        try:
-            if looks.setdefault(None, mark) is mark and not threads.start(partial(self._look_for, flight)):
-                looks.clear()
-        except BaseException:
-            looks.clear()
-            raise
-
-    def _look_for(self, flight: Flight) -> None:
-        try:
-            found = self._look_in_cache(flight.active)
-        finally:
-            flight.active.looks.clear()
-        if found:
-            flight.wake()
 
     def _give_up(self, flight: Flight) -> None:
         """End an overdue flight for its callers; a later result still counts, by when it was asked for."""
@@ -230,19 +193,15 @@ class BaseStrategy:
         )
         active.record(fact)
         if flight.settle(ended):
-            self._hung[id(flight)] = flight
+            self._hung.add(flight)
             if fact != EMPTY:
-                threads.run_aside(partial(self._tell, flight, ended))
-
-    def _tell(self, flight: Flight, ended: Fail) -> None:
-        flight.engage()
-        tell(self._identity.client, flight.active.configuration, ended.failure, ended.wait)
+                threads.run_aside(partial(tell_aside, flight, ended))
 
     def _is_full(self) -> bool:
         """Whether so many flights hang past their deadline that no other is begun."""
-        for number, flight in tuple(self._hung.items()):
+        for flight in tuple(self._hung):
             if flight.is_over or flight.is_left_behind:
-                self._hung.pop(number, None)
+                self._hung.discard(flight)
         return too_many_hang(len(self._hung))
 
     def _result(self, flight: Flight, until: float, flights: int) -> AccessToken | None:
@@ -251,40 +210,19 @@ class BaseStrategy:
             self._give_up(flight)
         # The configuration may have changed: a flight under the old one gives no token under the new one.
         active = self._active
-        ended = flight.ended if flight.active is active else None
+        ending = flight.ending if flight.active is active else Ending()
         left = until - time.monotonic()
-        got = answer(active.known().state, active.now(), ended, left, self._deadline, flights)
+        got = answer(active.known().state, active.now(), ending.failure, left, self._deadline, flights)
         if isinstance(got, Fail):
-            raise error_of(got.failure, got.wait, self._identity.client) from (flight.cause if got is ended else None)
+            cause = ending.cause if got is ending.failure else None
+            raise error_of(got.failure, got.wait, self._identity.client) from cause
         return got
-
-    def _look(self) -> AccessToken | None:
-        """Give the good token in memory."""
-        return token_in_hand(self._active.known().state, self._active.now())
-
-    def _look_in_cache(self, active: ActiveConfiguration | None = None) -> AccessToken | None:
-        """Give the good token in the cache, and remember it."""
-        active = active or self._active
-        key = self._identity.key() if active.cache is not None else None
-        return None if key is None else token_in_hand(active.look(key), active.now())
 
     def _forget(self, token: AccessToken | None) -> Callable[[], None]:
         """Forget the token in memory, or only if it is this one; gives what makes the cache forget it."""
         if token is not None:
             check_kind("token", token, AccessToken)
-        active = self._active
-        held = active.known().state.held
-        token = token or (held.token if held else None)
-        fact = removed(active.known().state, token)
-        active.record(fact)
-        if token:
-            active.gone = (*active.gone, Secret(token.access_token))[-_MOST_GONE:]
-        return partial(self._forget_in_cache, active, token, fact)
-
-    def _forget_in_cache(self, active: ActiveConfiguration, token: AccessToken | None, fact: State) -> None:
-        key = None if active.cache is None else self._identity.key()
-        if active.cache is not None and key is not None:
-            active.forget(active.cache, key, token, fact)
+        return self._active.forget(token)
 
     def _running_loop(self) -> AbstractEventLoop | None:
         return None

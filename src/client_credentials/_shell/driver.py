@@ -24,15 +24,15 @@ from .._core.acquisition import (
     Wake,
     acquire,
 )
-from .._core.model import Client, Failure, Granted, HookFailed, Outcome, TokenRequest, without_query
+from .._core.lifecycle import Fail
+from .._core.model import Failure, Granted, Outcome, TokenRequest, without_query
 from .._core.secret import Secret
-from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import TokenEndpointUnreachable, error_of
 from . import log
+from .active import ActiveConfiguration
 from .dice import dice
 from .flight import Flight
-from .identity import Identity
-from .request import Attempted, Fetch, attempt
+from .request import Fetch, attempt
 
 T = TypeVar("T")
 
@@ -41,16 +41,17 @@ _NO_LOOP: Final = "no event loop is left to run fetch in"
 _SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clients
 
 
-def fly(identity: Identity, flight: Flight) -> None:
-    """Make a flight in a thread of ours."""
-    driver = _Driver(identity, flight, BaseException)  # there is nothing to exit from
-    run(driver.drive(driver.fetch_in_thread))
+def fly(flight: Flight) -> None:
+    """Make a flight in a thread of ours, unless another does."""
+    driver = _Driver(flight, BaseException)  # there is nothing to exit from
+    if flight.claim():
+        run(driver.drive(driver.fetch_in_thread))
 
 
-async def fly_here(identity: Identity, flight: Flight) -> None:
-    """Make a flight in the caller's thread, since there is no other; only what interrupts it is raised."""
-    driver = _Driver(identity, flight, Exception)
-    await driver.drive(flight.active.configuration.fetch)
+async def fly_here(flight: Flight) -> None:
+    """Make a flight in the caller's thread, if there is no other; only what interrupts it is raised."""
+    if flight.is_unmanned and flight.claim():
+        await _Driver(flight, Exception).drive(flight.active.configuration.fetch)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -63,22 +64,29 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         return cast("T", stop.value)
 
 
-def tell(client: Client, configuration: SdkConfiguration, failure: Failure, wait: float) -> None:
+def tell(active: ActiveConfiguration, failure: Failure, wait: float) -> None:
     """Log a failure and call the error handler; what either raises goes no further."""
-    error = error_of(failure, wait, client)
+    error = error_of(failure, wait, active.identity.client)
     log.warn("%s", error)
     try:
-        configuration.error_handler(error)
+        active.configuration.error_handler(error)
     except BaseException as raised:  # the program's code, in a thread of ours
         log.warn("error_handler raised %s", type(raised).__name__)
+
+
+def tell_aside(flight: Flight, ended: Fail) -> None:
+    """Tell of a flight that was given up, in a thread that belongs to it."""
+    flight.engage()
+    tell(flight.active, ended.failure, ended.wait)
 
 
 class _Driver:
     """The world of one flight."""
 
-    def __init__(self, identity: Identity, flight: Flight, caught: type[BaseException]) -> None:
-        self._identity = identity
+    def __init__(self, flight: Flight, caught: type[BaseException]) -> None:
         self._flight = flight
+        self._active = flight.active
+        self._identity = flight.active.identity
         self._caught = caught
         self._keys: tuple[str, ...] = ()
         self._cause: BaseException | None = None
@@ -86,16 +94,16 @@ class _Driver:
 
     async def drive(self, fetch: Fetch) -> None:
         """Perform one command after the other, until there is none."""
-        flight, active = self._flight, self._flight.active
+        flight = self._flight
         flight.engage()
-        machine = acquire(self._identity.client, self._identity.policy, flight.shut)
+        machine = acquire(self._identity.client, self._identity.policy, next(iter(self._identity.keys), None))
         done: Done[Any] | None = None
         try:
             while True:
                 command = cast("Command", machine.send(done))
                 value = await self._send(command, fetch) if isinstance(command, Send) else self._perform(command)
                 current = set(self._identity.keys) == set(self._keys)
-                done = Done(value, active.now(), flight.left, dice(), flight.is_waited, current)
+                done = Done(value, self._active.now(), flight.left, dice(), flight.is_waited, current)
         except StopIteration:
             pass
         finally:
@@ -104,7 +112,7 @@ class _Driver:
             flight.is_over = True
 
     def _perform(self, command: Command) -> object:
-        active = self._flight.active
+        active = self._active
         match command:
             case ReadSecrets():
                 return self._read_secrets()
@@ -133,10 +141,7 @@ class _Driver:
         return None
 
     def _read_secrets(self) -> tuple[Secret, ...] | Failure:
-        try:
-            read = self._identity.read_secrets()
-        except self._caught as error:
-            read = Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
+        read = self._identity.read_secrets(self._caught)
         self._keys = self._identity.keys
         if isinstance(read, tuple):
             return read
@@ -144,16 +149,16 @@ class _Driver:
         return cast("Failure", read.outcome)
 
     async def _send(self, command: Send, fetch: Fetch) -> Outcome:
-        flight, active = self._flight, self._flight.active
+        flight = self._flight
         flight.asked = command.asked
         flight.has_asked = True
         attempted = await attempt(
             self._identity.client,
             command.secret,
-            active.configuration,
+            self._active.configuration,
             fetch,
             max(flight.left, _SHORTEST_TIMEOUT),
-            active.tokens,
+            self._active.tokens,
             self._caught,
         )
         self._cause = attempted.cause
@@ -163,13 +168,9 @@ class _Driver:
 
     def fetch_in_thread(self, request: TokenRequest) -> object:
         """Call the fetch; what it awaits runs in the event loop of a task that waits, while this thread waits too."""
-        fetch = self._flight.active.configuration.fetch
-        if not is_coroutine_function(fetch):
-            fetched = fetch(request)
-            if not isawaitable(fetched):
-                return fetched
-        else:
-            fetched = None
+        fetched: object = self._active.configuration.fetch(request)
+        if not isawaitable(fetched):
+            return fetched
         loops = (self._flight.loop, *self._flight.events)
         loop = next((loop for loop in loops if loop is not None and loop.is_running()), None)
         if loop is None:
@@ -178,7 +179,7 @@ class _Driver:
             raise TokenEndpointUnreachable(_NO_LOOP)
         from asyncio import run_coroutine_threadsafe  # imported already where there is an event loop
 
-        future = run_coroutine_threadsafe(_awaited(fetch, request, fetched), loop)
+        future = run_coroutine_threadsafe(_awaited(fetched), loop)
         try:
             return future.result(max(self._flight.left, 0.0))
         except (TimeoutError, CancelledError):
@@ -188,11 +189,10 @@ class _Driver:
             raise TokenEndpointUnreachable("fetch was cancelled or timed out") from None
 
     def _tell(self, remarks: tuple[str, ...], failures: tuple[tuple[Failure, float], ...]) -> None:
-        client = self._identity.client
         for remark in self._identity.news(remarks):
-            log.warn("%s: %s", without_query(client.token_url), remark)
+            log.warn("%s: %s", without_query(self._identity.client.token_url), remark)
         for failure, wait in failures:
-            tell(client, self._flight.active.configuration, failure, wait)
+            tell(self._active, failure, wait)
 
     def _give_back(self) -> None:
         unlock, self._unlock = self._unlock, None
@@ -201,9 +201,8 @@ class _Driver:
         self._flight.let_exit()
 
 
-async def _awaited(fetch: Fetch, request: TokenRequest, fetched: object) -> object:
-    fetched = fetch(request) if fetched is None else fetched
-    return await cast("Awaitable[object]", fetched) if isawaitable(fetched) else fetched
+async def _awaited(fetched: Awaitable[object]) -> object:
+    return await fetched
 
 
 def _nothing() -> None:

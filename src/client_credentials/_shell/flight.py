@@ -10,10 +10,11 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from .._core.lifecycle import Fail
 from .._core.model import Client
-from .._core.state import Instant
-from .chain import Link
+from .chain import First, Link
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Event
@@ -22,56 +23,52 @@ if TYPE_CHECKING:
 
 _LONGEST_AT_EXIT: Final = 100  # milliseconds
 
-_engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
+
+@attrs.frozen(eq=False)
+class Ending:
+    """What a flight ended with for its callers: a failure, if any, and what the program's own code raised."""
+
+    failure: Fail | None = None
+    cause: BaseException | None = None
+
+
+_UNDER_WAY: Final = Ending()
 
 
 class Flight(Link):
     """A request under way, made in a thread of ours; it ends once, and its callers decide again by what is known then.
 
-    `deadline` is in seconds of `time.monotonic`, whatever clock the strategy was given; `asked` is when its latest
-    request was made. `loop` is the event loop of the task that began it, for a fetch that needs one.
+    `deadline` is in seconds of `time.monotonic`, whatever clock the strategy was given. `loop` is the event loop of the
+    task that began it, for a fetch that needs one.
     """
 
     __slots__ = (
-        "_claimed",
+        "_claim",
+        "_ending",
         "_process",
-        "_settled",
         "_waiting",
         "active",
         "asked",
-        "cause",
-        "client",
         "deadline",
-        "ended",
         "events",
         "has_asked",
         "is_over",
-        "is_settled",
         "is_unmanned",
         "is_waited",
         "loop",
-        "shut",
     )
 
-    def __init__(self, active: ActiveConfiguration, client: Client, asked: Instant, deadline: float) -> None:
+    def __init__(self, active: ActiveConfiguration, deadline: float, loop: AbstractEventLoop | None = None) -> None:
         super().__init__()
         self.active = active
-        self.client = client
-        self.asked = asked
         self.deadline = deadline
-        self.loop: AbstractEventLoop | None = None
-        self.shut: str | None = None
-        """The cache key, where it was begun to look in the cache alone."""
-        self.cause: BaseException | None = None
-        """What the program's own code raised."""
-        self.ended: Fail | None = None
-        """The failure that it ended with."""
+        self.loop = loop
+        self.asked = active.now()
+        """When its latest request was made."""
         self.has_asked = False
         """Whether a request was sent."""
         self.is_waited = False
         """Whether any caller waits, or did."""
-        self.is_settled = False
-        """Whether callers have their answer."""
         self.is_over = False
         """Whether all of it has ended."""
         self.is_unmanned = False
@@ -79,14 +76,24 @@ class Flight(Link):
         self.events: dict[AbstractEventLoop, Event] = {}
         """What the tasks of each event loop wait for; each is used only by the thread of its loop."""
         self._waiting: list[Callable[[], object]] = []
-        self._claimed: dict[None, object] = {}
-        self._settled: dict[None, object] = {}
+        self._claim: First[object] = First()
+        self._ending: First[Ending] = First()
         self._process = os.getpid()
 
     @property
     def left(self) -> float:
         """The seconds until the deadline; less than 0 once it has passed."""
         return self.deadline - time.monotonic()
+
+    @property
+    def ending(self) -> Ending:
+        """What it ended with for its callers."""
+        return self._ending.get(None, _UNDER_WAY)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether callers have their answer."""
+        return bool(self._ending)
 
     @property
     def is_gone(self) -> bool:
@@ -100,8 +107,7 @@ class Flight(Link):
 
     def claim(self) -> bool:
         """Claim it; True only the first time, so that it may be started twice and runs once."""
-        mark = object()
-        return self._claimed.setdefault(None, mark) is mark
+        return self._claim.put(object())
 
     def wait(self, wake: Callable[[], object]) -> None:
         """Have `wake` called, in whatever thread, when there is reason to decide again."""
@@ -116,24 +122,20 @@ class Flight(Link):
             while True:
                 self._waiting.pop()()
 
-    def settle(self, ended: Fail | None, cause: BaseException | None = None) -> bool:
+    def settle(self, failure: Fail | None, cause: BaseException | None = None) -> bool:
         """Give all who wait their answer; False: it was settled before."""
-        mark = object()
-        if self._settled.setdefault(None, mark) is not mark:
-            return False
-        self.ended = ended
-        self.cause = cause
-        self.is_settled = True
-        self.wake()
-        return True
+        is_first = self._ending.put(Ending(failure, cause))
+        if is_first:
+            self.wake()
+        return is_first
 
     def hold_exit(self) -> None:
         """Have the exit of this process wait until the cache has what callers got: the next process is to find it."""
-        _holding_exit[id(self)] = self
+        _holding_exit.add(self)
 
     def let_exit(self) -> None:
         """Have the exit of this process wait for this flight no longer."""
-        _holding_exit.pop(id(self), None)
+        _holding_exit.discard(self)
 
     def engage(self) -> None:
         """Note in this context that what it calls is part of the flight, or waits for it."""
@@ -145,17 +147,17 @@ class Flight(Link):
 
         Unlike a thread, a context goes along into tasks; and unlike a lock, it is no obstacle once the flight is over.
         """
-        return any(
-            not flight.is_over and flight.client == client and not flight.is_left_behind for flight in _engaged.get()
-        )
+        flights = (flight for flight in _engaged.get() if not flight.is_over and not flight.is_left_behind)
+        return any(flight.active.identity.client == client for flight in flights)
 
 
-_holding_exit: Final[dict[int, Flight]] = {}
+_engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
+_holding_exit: Final[set[Flight]] = set()
 
 
 @atexit.register
 def _wait_for_publications() -> None:
     for _ in range(_LONGEST_AT_EXIT):
-        if all(flight.is_left_behind for flight in tuple(_holding_exit.values())):
+        if all(flight.is_left_behind for flight in tuple(_holding_exit)):
             break
         time.sleep(0.001)

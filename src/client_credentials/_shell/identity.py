@@ -26,11 +26,11 @@ class Identity:
     """The cache keys of the secrets that were read last."""
     _remarked: frozenset[str] = frozenset()
 
-    def read_secrets(self) -> tuple[Secret, ...] | Attempted:
-        """Read the secrets as they are now."""
+    def read_secrets(self, caught: type[BaseException] = Exception) -> tuple[Secret, ...] | Attempted:
+        """Read the secrets as they are now; what is `caught` of what a callable raises is a failure."""
         read: list[Secret] = []
         for source in self.secrets:
-            secret = source if len(self.secrets) > 1 else read_secret(source)  # several are checked already
+            secret = source if len(self.secrets) > 1 else read_secret(source, caught)  # several are checked already
             if isinstance(secret, Attempted):
                 return secret
             read.append(secret)

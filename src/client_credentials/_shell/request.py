@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable
 from typing import TypeAlias, cast
 
@@ -27,7 +27,7 @@ from .._core.request import credentials_note, hidden_of, token_request
 from .._core.response import decode, parse_document, status_failure
 from .._core.secret import NO_SECRET, Secret
 from .._http.fetch import Urllib3Fetch
-from ..configuration import HIDDEN, SdkConfiguration, accept_success, json_object
+from ..configuration import HIDDEN, SdkConfiguration
 from ..errors import TokenError, failure_of
 from .clock import read
 
@@ -44,7 +44,7 @@ class Attempted:
     cause: BaseException | None = None
 
 
-def read_secret(source: Secret) -> Secret | Attempted:
+def read_secret(source: Secret, caught: type[BaseException] = Exception) -> Secret | Attempted:
     """Read the current secret; a callable that fails, or gives what cannot be sent, makes a failed attempt."""
     if source is NO_SECRET:
         return source
@@ -52,7 +52,7 @@ def read_secret(source: Secret) -> Secret | Attempted:
         value = source.reveal()
     except TokenError as error:
         return Attempted(redacted_failure(failure_of(error), NOTHING))
-    except Exception as error:  # the program's code
+    except caught as error:  # the program's code
         return Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
     try:
         return Secret(check_secret(value))
@@ -95,9 +95,9 @@ async def attempt(
         stage = "after_request"
         configuration.after_request(request, response)
         stage = "response_validator"
-        failure = _validated(response, configuration, hidden)
+        configuration.response_validator(response)
         stage = "deserializer"
-        outcome = failure or _read(response, configuration, client.scopes, hidden)
+        outcome = parse_document(response, configuration.deserializer(response), client.scopes, hidden)
     except TokenError as error:
         # What our own fetch says is made of constants.
         constant = stage == "fetch" and isinstance(configuration.fetch, Urllib3Fetch)
@@ -117,23 +117,6 @@ async def attempt(
     if isinstance(outcome, Refused | Malformed | Unreachable):
         outcome = with_retry_after(outcome, response, read(configuration.clock).wall)
     return Attempted(outcome, cause)
-
-
-# What the default collaborators find wrong is taken as a value, since their exceptions quote the server as it is.
-
-
-def _validated(response: TokenResponse, configuration: SdkConfiguration, hidden: Hidden) -> Failure | None:
-    if configuration.response_validator is accept_success:
-        return status_failure(response, hidden)
-    configuration.response_validator(response)
-    return None
-
-
-def _read(response: TokenResponse, configuration: SdkConfiguration, asked: Collection[str], hidden: Hidden) -> Outcome:
-    if configuration.deserializer is not json_object:
-        return parse_document(response, configuration.deserializer(response), asked, hidden)
-    document = decode(response, hidden)
-    return document if isinstance(document, Malformed) else parse_document(response, document, asked, hidden)
 
 
 def _described(error: TokenError, response: TokenResponse | None, hidden: Hidden) -> Failure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from contextlib import ExitStack
 from typing import Final, cast
 
 import attrs
@@ -62,8 +62,8 @@ class StateCache:
 
     def try_lock(self, name: str, ttl: float) -> Callable[[], object] | None:
         """Try once to take a lock for `ttl` seconds, and give what gives it back; None: somebody else has it."""
-        lock = self._cache.lock(name, ttl)
-        if lock.__enter__():
-            return partial(lock.__exit__, None, None, None)
-        lock.__exit__(None, None, None)
+        lock = ExitStack()
+        if lock.enter_context(self._cache.lock(name, ttl)):
+            return lock.close
+        lock.close()
         return None
