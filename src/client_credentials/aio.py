@@ -64,7 +64,8 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
             got = self._serve_or_join(until)
             if isinstance(got, AccessToken):
                 return got
-            await fly_here(got)
+            if got.is_unmanned:
+                await fly_here(got)
             await _wait(got, pause(got.left, until - time.monotonic()))
             flights += got.is_settled
             token = self._result(got, until, flights)

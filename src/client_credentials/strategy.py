@@ -50,7 +50,8 @@ class ClientCredentialsStrategy(BaseStrategy):
             got = self._serve_or_join(until)
             if isinstance(got, AccessToken):
                 return got
-            run(fly_here(got))
+            if got.is_unmanned:
+                run(fly_here(got))
             copy_context().run(_wait, got, pause(got.left, until - time.monotonic()))
             flights += got.is_settled
             token = self._result(got, until, flights)

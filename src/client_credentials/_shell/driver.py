@@ -49,8 +49,8 @@ def fly(flight: Flight) -> None:
 
 
 async def fly_here(flight: Flight) -> None:
-    """Make a flight in the caller's thread, if there is no other; only what interrupts it is raised."""
-    if flight.is_unmanned and flight.claim():
+    """Make a flight in the caller's thread, unless another caller does; only what interrupts it is raised."""
+    if flight.claim():
         await _Driver(flight, Exception).drive(flight.active.configuration.fetch)
 
 
