@@ -37,6 +37,7 @@ from .._core.secret import Secret
 from .._core.state import State, elapsed
 from .._shell.active import ActiveConfiguration
 from .._shell.circuit_breaker import BUDGET
+from .._shell.identity import Identity
 from .._shell.state_cache import StateCache
 from ..configuration import SdkConfiguration
 from ._world import Cache, Endpoint, Scheduler, first_renewal
@@ -120,9 +121,11 @@ class _World:
     policy: RenewalPolicy
     endpoint: Endpoint
     cache: Cache | None
+    identity: Identity = attrs.field(init=False)
     configuration: SdkConfiguration = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.identity = Identity(_CLIENT, (_SECRET,), self.policy)
         self.configuration = SdkConfiguration(clock=self.scheduler)
 
 
@@ -144,7 +147,7 @@ class _Host:
         self.errors = 0
         self._world = world
         cache = StateCache("cache", world.cache, world.policy, BUDGET) if world.cache else None
-        self._memory = ActiveConfiguration(_CLIENT, world.configuration, cache)
+        self._memory = ActiveConfiguration(world.identity, world.configuration, cache)
         self._flight: _Flight | None = None
         self._waits_since: float | None = None
         self._plans = 0
@@ -159,14 +162,12 @@ class _Host:
                 self._plan(lasts)
             case Renew():
                 if self._flight is None:
-                    self._begin(None, is_waited=False)
+                    self._begin(is_waited=False)
                 self._plan(state.held.end - elapsed(state.held.asked.at, now) if state.held else 0.0)
-            case Ask():
-                self._join(None)
-            case Fail() if self._memory.cache:  # another host may have put a token into the cache
-                self._join(_KEY)
-            case Fail(wait=wait):
+            case Fail(wait=wait) if self._memory.cache is None:
                 self._fail(wait)
+            case Ask() | Fail():  # another host may have put a token into the cache
+                self._join()
             case _:
                 assert_never(decision)
 
@@ -183,10 +184,10 @@ class _Host:
         self.errors += 1 + int(wait / _EVERY)
         self._plan(wait)
 
-    def _join(self, shut: str | None) -> None:
+    def _join(self) -> None:
         self._waits_since = self._waits_since or self._world.scheduler.now
         if self._flight is None:
-            self._begin(shut, is_waited=True)
+            self._begin(is_waited=True)
         else:
             self._flight.is_waited = True
 
@@ -202,9 +203,9 @@ class _Host:
                 return
         self.call()
 
-    def _begin(self, shut: str | None, *, is_waited: bool) -> None:
+    def _begin(self, *, is_waited: bool) -> None:
         deadline = self._world.scheduler.now + self._world.policy.deadline
-        self._flight = _Flight(acquire(_CLIENT, self._world.policy, shut), deadline, is_waited)
+        self._flight = _Flight(acquire(_CLIENT, self._world.policy, _KEY), deadline, is_waited)
         self._go_on(self._flight, None)
 
     def _resume(self, flight: _Flight, value: object) -> None:
