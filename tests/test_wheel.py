@@ -22,6 +22,13 @@ from client_credentials._core.request import VERSION
 
 ROOT = Path(__file__).parents[1]
 CONSUMER = ROOT / "tests" / "consumer"
+MOST_BYTES = 200_000
+OPTIONAL = "aiohttp anyio cryptography httpx httpx2 hypothesis jwt pytest redis requests spotipy".split()
+INTEGRATIONS = "aiohttp httpx httpx2 requests spotipy".split()
+MODULES = [
+    *(f"client_credentials{rest}" for rest in ("", ".assertions", ".integrations", ".testing")),
+    *(f"client_credentials.integrations.{name}" for name in INTEGRATIONS),
+]
 
 
 @attrs.frozen
@@ -108,6 +115,22 @@ def test_what_it_says_of_itself(home: Home) -> None:
     assert ("client-credentials", VERSION, "Apache-2.0") == (told["Name"], told["Version"], told["License-Expression"])
     assert {"attrs", "cattrs", "urllib3"} == {line.partition(">")[0] for line in needed}
     assert "Typing :: Typed" in told.get_all("Classifier", [])
+
+
+def test_what_it_weighs(home: Home) -> None:
+    """The wheel grows by no accident: `pytest -s` prints its size."""
+    size = home.wheel.stat().st_size
+    print(f"\n{home.wheel.name}: {size} bytes, at most {MOST_BYTES}")
+    assert size <= MOST_BYTES
+
+
+def test_nothing_optional_is_imported_until_it_is_named(home: Home) -> None:
+    """A module brings the library of its name, if it needs one, and no other: `pytest -s` prints the table."""
+    code = "import importlib, sys; importlib.import_module(sys.argv[1]); print(*sys.modules)"
+    loaded = {name: {*home.run(home.python, "-c", code, name).split()} & {*OPTIONAL} for name in MODULES}
+    print(*(f"\n{name}: {', '.join(sorted(brought)) or 'none'}" for name, brought in loaded.items()))
+    named = {name: {name.rpartition(".")[2]} & ({*OPTIONAL} - {"spotipy"}) for name in MODULES}
+    assert named == loaded
 
 
 def test_all_of_it_is_typed(home: Home) -> None:

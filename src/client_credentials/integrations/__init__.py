@@ -20,7 +20,8 @@ A bearer (`BearerAuth`, or `bearer` for aiohttp) sends the strategy's token with
 A fetch (`RequestsFetch`, `HttpxFetch`, `AsyncHttpxFetch`, `AiohttpFetch`) sends the token request through the program's
 own client: `SdkConfiguration(fetch=HttpxFetch(client))`.
 
-- The client decides on connections, TLS and proxies; its auth, redirects, headers and cookies do not count.
+- The client decides on connections, TLS and proxies; its auth, redirects, headers and cookies do not count. (Only
+  aiohttp sends its headers and cookies with every request.)
 - At most 1 MiB of a body is read, and a compressed one is refused. Nothing is retried but what the client's transport
   retries.
 - `request.timeout`, in seconds, bounds the exchange; only headers that drip can outlast it, in a synchronous client.

@@ -1,4 +1,4 @@
-"""For spotipy: a strategy as its `auth_manager`."""
+"""For spotipy and spotify-sdk: a strategy as their `auth_manager` or `auth_provider`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ if TYPE_CHECKING:
 
 
 class AuthManager:
-    """Gives spotipy the strategy's token as text: `spotipy.Spotify(auth_manager=AuthManager(strategy))`.
+    """Gives the strategy's token as text, which is how spotipy and spotify-sdk ask for it.
 
-    spotipy asks its auth manager's `get_access_token` for the bare token, each time and whether there is one or not.
-    That of a strategy is the SDK's: the token in hand as an AccessToken, whose text is redacted, or None.
+    `spotipy.Spotify(auth_manager=AuthManager(strategy))`, or `SpotifyClient(auth_provider=AuthManager(strategy))`. They
+    cannot use the strategy itself, whose `get_access_token` is the SDK's: the token in hand as an AccessToken, whose
+    text is redacted, or None.
     """
 
     def __init__(self, strategy: AuthStrategy) -> None:
         self._strategy = strategy
 
-    def get_access_token(self, as_dict: bool = False) -> str:  # spotipy's signature
+    def get_access_token(self, as_dict: bool = False) -> str:  # the signature is spotipy's
         """Give a token that is good now; raises TokenError. Only as text, whatever `as_dict` says."""
         return self._strategy.get_or_create_access_token().access_token
