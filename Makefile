@@ -29,8 +29,9 @@ pyright: .venv/test/ready
 bench: .venv/test/ready  ## print the promised figures, each beside its limit
 	.venv/test/bin/python -W ignore -m tests.bench.figures 2>/dev/null
 
-bench-peers: .venv/bench/ready  ## compare with other libraries; writes tests/bench/peers' table and plot
+bench-peers: .venv/bench/ready  ## compare with other libraries; writes tests/bench/peers' table, plot and drills
 	.venv/bench/bin/python -m tests.bench.peers
+	.venv/bench/bin/python -m tests.bench.peers.drills
 
 simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and draw the plot; SEED=N replays one
 	.venv/test/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED))

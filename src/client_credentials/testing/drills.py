@@ -178,81 +178,61 @@ class TokenHolderDrills:
             pytest.fail(f"{name}\n{result.row()}", pytrace=False)
 
     def test_cold_crowd(self) -> None:
-        """One request serves all who find no token."""
         self._hold("cold_crowd")
 
     def test_cold_crowd_refused(self) -> None:
-        """A refusal is told to all who wait, and is remembered."""
         self._hold("cold_crowd_refused")
 
     def test_cold_crowd_down(self) -> None:
-        """An outage costs one request and a retry or two, however many wait."""
         self._hold("cold_crowd_down")
 
     def test_slow_renewal(self) -> None:
-        """No call waits for a renewal."""
         self._hold("slow_renewal")
 
     def test_failed_renewal(self) -> None:
-        """A good token is served on while its renewal fails."""
         self._hold("failed_renewal")
 
     def test_retry_after(self) -> None:
-        """The wait that the endpoint orders is kept (RFC 9110 section 10.2.3)."""
         self._hold("retry_after")
 
     def test_short_lifetimes(self) -> None:
-        """Short lifetimes cost a request or two each, and no dead token is handed out."""
         self._hold("short_lifetimes")
 
     def test_expires_in_zero(self) -> None:
-        """A lifetime of 0 is not for ever."""
         self._hold("expires_in_zero")
 
     def test_expires_in_null(self) -> None:
-        """A lifetime of null is one that is not stated."""
         self._hold("expires_in_null")
 
     def test_expires_in_text(self) -> None:
-        """A lifetime in quotes is read."""
         self._hold("expires_in_text")
 
     def test_expires_in_true(self) -> None:
-        """A lifetime of true is not one second."""
         self._hold("expires_in_true")
 
     def test_expires_in_huge(self) -> None:
-        """A lifetime of 1e30 overflows nothing."""
         self._hold("expires_in_huge")
 
     def test_redirect(self) -> None:
-        """A token request is never sent to another origin."""
         self._hold("redirect")
 
     def test_drip(self) -> None:
-        """A deadline bounds the whole exchange, not each byte."""
         self._hold("drip")
 
     def test_cut_short(self) -> None:
-        """An answer that is cut short is not used, and the next one is."""
         self._hold("cut_short")
 
     def test_fork_in_flight(self) -> None:
-        """A child that is forked during a request gets a token."""
         self._hold("fork_in_flight")
 
     def test_clock_set_back(self) -> None:
-        """No dead token is handed out after the clock was set back."""
         self._hold("clock_set_back")
 
     def test_clock_set_forward(self) -> None:
-        """No dead token is handed out after the machine has slept."""
         self._hold("clock_set_forward")
 
     def test_secret_in_errors(self) -> None:
-        """No error, log line or repr shows the client secret."""
         self._hold("secret_in_errors")
 
     def test_removal_storm(self) -> None:
-        """However many report one refused token, it is replaced once."""
         self._hold("removal_storm")

@@ -9,14 +9,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, ClassVar, Final, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 from urllib.parse import urlencode
 
-import attrs
-
-from client_credentials import ClientCredentialsStrategy
-
-# The libraries are there only in the virtual environment of the comparison, so the type checkers see none of them.
+# The libraries are there only in the virtual environment of the comparison, so the type checkers see none of them. A
+# process that wants one token imports this module, too: so it imports none of them, nor what they may not need.
 
 CLIENT: Final = ("my-client", "my-secret")
 BASIC: Final = "Basic bXktY2xpZW50Om15LXNlY3JldA=="
@@ -38,8 +35,7 @@ class Adapter(Protocol):
         ...
 
 
-@attrs.frozen
-class Library:
+class Library(NamedTuple):
     """What is measured: how it is made for a token endpoint, and what else has to be known of it."""
 
     name: str
@@ -64,7 +60,8 @@ class Ours:
     """ClientCredentialsStrategy with its defaults."""
 
     def __init__(self, url: str) -> None:
-        self.get = ClientCredentialsStrategy(*CLIENT, token_url=url).get_or_create_access_token
+        strategy: Any = import_module("client_credentials").ClientCredentialsStrategy(*CLIENT, token_url=url)
+        self.get: Callable[[], object] = strategy.get_or_create_access_token
 
 
 class Authlib:
@@ -89,7 +86,9 @@ class Botocore:
     def __init__(self, url: str) -> None:
         self._url = url
         self._passed = timedelta()
-        self._session: Any = import_module("botocore.httpsession").URLLib3Session()
+        self._session: Any = import_module("botocore.httpsession").URLLib3Session(
+            verify=os.environ.get("REQUESTS_CA_BUNDLE", True)
+        )
         self._request: Any = import_module("botocore.awsrequest").AWSRequest
         tokens = import_module("botocore.tokens")
         self._token: Any = tokens.FrozenAuthToken

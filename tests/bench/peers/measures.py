@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gc
+import os
+import ssl
 import subprocess
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import attrs
+import trustme
 import urllib3
 
 from client_credentials import ClientCredentialsStrategy
@@ -21,6 +25,7 @@ from client_credentials.testing import Answer, TokenServer
 from ..timing import Bare, in_threads, seconds
 from .adapters import BASIC, CLIENT, GRANT, LIBRARIES, Adapter, Library
 
+ROOT: Final = Path(__file__).parents[3]
 LIMIT: Final = "limit"
 DEPENDENCIES: Final = "attrs cattrs urllib3"
 LATE: Final = 0.005  # seconds after which a caller was delayed
@@ -89,9 +94,25 @@ def hot(scale: Scale, threads: int) -> Runs:
         return interleaved({name: subject(call) for name, call in calls.items()}, scale.rounds)
 
 
-def cold(scale: Scale) -> Runs:
+@contextmanager
+def private_authority() -> Generator[ssl.SSLContext]:
+    """Give the TLS context of a server whose authority every library here trusts, as the environment names it."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate: Any = authority.issue_cert("localhost")
+    certificate.configure_cert(context)
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+    with authority.cert_pem.tempfile() as path:
+        os.environ.update(dict.fromkeys(names, path))
+        try:
+            yield context
+        finally:
+            for name in names:
+                del os.environ[name]
+
+
+def cold(scale: Scale, context: ssl.SSLContext | None = None) -> Runs:
     """Time the way from credentials to a first token."""
-    with TokenServer(*CLIENT) as server:
+    with TokenServer(*CLIENT, ssl_context=context) as server:
 
         def by_hand() -> None:
             with urllib3.PoolManager() as pool:
@@ -107,6 +128,28 @@ def cold(scale: Scale) -> Runs:
 
         calls = {LIMIT: by_hand, **{name: first(library) for name, library in LIBRARIES.items()}}
         return interleaved({name: subject(call) for name, call in calls.items()}, 5 * scale.rounds)
+
+
+def processes(scale: Scale) -> Runs:
+    """Time whole processes that want one token: their imports, the token, and their exit."""
+    asking = "LIBRARIES[sys.argv[1]].make(sys.argv[2]).get()"
+    by_hand = (
+        "import attrs, urllib3; urllib3.PoolManager().request('POST', sys.argv[2], fields=GRANT,"
+        " headers={'Authorization': BASIC}, encode_multipart=False).json()"
+    )
+
+    def subject(name: str, code: str) -> Callable[[], float]:
+        program = f"import sys; from {__package__}.adapters import BASIC, GRANT, LIBRARIES; {code}"
+
+        def run() -> None:
+            subprocess.run([sys.executable, "-c", program, name, server.url], check=True, cwd=ROOT)
+
+        run()
+        return lambda: seconds(run, 1)
+
+    with TokenServer(*CLIENT) as server:
+        subjects = {LIMIT: subject(LIMIT, by_hand), **{name: subject(name, asking) for name in LIBRARIES}}
+        return interleaved(subjects, scale.imports)
 
 
 def ready(

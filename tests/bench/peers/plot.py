@@ -13,11 +13,11 @@ from .table import Row, short
 # A panel for each: the start of the row's name, after the row whose ratios it may be, its title, and a limit at 1.
 PANELS: Final = (
     ("fresh token, one thread", 1, "fresh token, to a bare method that reads one clock", True),
-    ("first token", 1, "first token, to a POST by hand", True),
+    ("first token over TLS", 1, "first token over TLS, to a POST by hand", True),
+    ("a process", 1, "a process for one token, to one that posts by hand", True),
     ("requests for 200 threads, token expired", 0, "requests for 200 threads that find an expired token", False),
     ("slowest of them", 0, "slowest call while a token is renewed, ms", False),
     ("errors per", 0, "errors that 1,000 callers see while the endpoint fails", False),
-    ("import,", 1, "import, to that of our dependencies", True),
 )
 WIDTH, NAMES, BARS = 460, 150, 220
 PITCH, BAR, TOP = 19, 13, 40

@@ -21,6 +21,7 @@ WHY_NOT: Final[Mapping[str, str]] = {
     "requests per 1,000 calls while the endpoint fails": "ours tries again after a random part of 1, 2, 4 ... 60 s, so"
     " that an outage that is over is soon over for its callers; botocore waits a minute whatever happened, and MSAL"
     " answers every call with the failure, though the token is still good",
+    "a process for one token, ms": "ours makes all its attrs classes and looks at every argument before its request",
     "import, ms": "httpx-auth brings little more than httpx, which puts much off; ours makes some thirty attrs classes",
     "idle client, KB": "every strategy brings its configuration, its cache and its locks along; those ahead have one"
     " cache for the whole process, or none, and make what sends their requests later, or lighter",
@@ -78,6 +79,11 @@ def collect(scale: Scale, tell: Callable[[str], object]) -> Iterator[Row]:
     yield from timed("fresh token, eight threads", "ns", 1e9, measures.hot(scale, 8), "a bare method")
     tell("a cold token")
     yield from timed("first token, from credentials", "ms", 1e3, measures.cold(scale), "a POST by hand")
+    with measures.private_authority() as context:
+        runs = measures.cold(scale, context)
+    yield from timed("first token over TLS, a private CA", "ms", 1e3, runs, "a POST by hand")
+    tell("processes")
+    yield from timed("a process for one token", "ms", 1e3, measures.processes(scale), "one that posts by hand")
     tell("crowds")
     yield row(f"requests for {scale.threads} threads, no token yet", measures.crowd(scale, None))
     yield row(
