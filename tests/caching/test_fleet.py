@@ -7,7 +7,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Any
 
 import pytest
 
-from client_credentials import ClientCredentialsStrategy, SdkConfiguration, TokenRefused
-from client_credentials._shell.circuit_breaker import BUDGET
+from client_credentials import ClientCredentialsStrategy, TokenRefused
 from client_credentials.testing import Answer, FakeClock, TokenServer
-from tests.caching.fleet import Place, fleet, key_of, obtain, strategy_on, tokens, value
+from tests.caching.fleet import Place, fleet, key_of, obtain, strategy_on, tokens
 from tests.caching.redis_server import RedisServer
-from tests.strategy.kit import settled, until
+from tests.strategy.kit import until
 
 HOSTS, THREADS = 3, 8
 
@@ -39,18 +37,18 @@ class TestProcesses:
 
     def test_one_request_for_all(self, server: TokenServer, place: Place) -> None:
         """M31: processes with many threads, all cold: one token request, and all have its token soon after."""
-        server.always(Answer(delay=0.5))
+        server.always(Answer(delay=0.3))
         with fleet(HOSTS, THREADS, server.url, place) as hosts:
             began = hosts.begin()
             served = hosts.served(HOSTS)
         assert HOSTS * THREADS == len(served)
         assert set(server.issued) == tokens(served)
         assert 1 == len(server.requests)
-        assert max(each.at for each in served) - began < 0.5 + 4
+        assert max(each.at for each in served) - began < 0.3 + 4
 
     def test_polling_is_bounded(self, server: TokenServer, redis_server: RedisServer) -> None:
         """M31: a process that waits for another's token looks for it no more than twenty times a second."""
-        server.always(Answer(delay=1.5))
+        server.always(Answer(delay=0.9))
         client = redis_server.client()
         client.config_resetstat()
         with fleet(2, 4, server.url, redis_server.port) as hosts:
@@ -59,14 +57,14 @@ class TestProcesses:
         seconds = max(each.at for each in served) - began
         looks = client.info("commandstats")["cmdstat_eval"]["calls"] / 2  # each time for a token and for the lock
         assert 1 == len(tokens(served))
-        assert 3 < looks < 2 * (20 * seconds + 5)
+        assert 2 < looks < 2 * (20 * seconds + 5)
 
     def test_a_dead_leader_has_a_successor(self, server: TokenServer, place: Place) -> None:
         """M13, N8: the leader is killed in the middle of its request: one request more, and everyone is served."""
         server.answer(Answer(delay=20))
         with (
-            fleet(1, 1, server.url, place, deadline=3) as leader,
-            fleet(2, 4, server.url, place, deadline=3) as others,
+            fleet(1, 1, server.url, place, deadline=2) as leader,
+            fleet(2, 4, server.url, place, deadline=2) as others,
         ):
             leader.begin()
             until(lambda: len(server.requests) == 1)
@@ -79,7 +77,7 @@ class TestProcesses:
 
     def test_redis_dies_with_everyone_waiting(self, server: TokenServer, mortal_redis: RedisServer) -> None:
         """M2: Redis dies while one asks and the others wait for its token: nobody gets an error, each asks once."""
-        server.always(Answer(delay=1.0))
+        server.always(Answer(delay=0.6))
         with fleet(2, 4, server.url, mortal_redis.port) as hosts:
             hosts.begin()
             until(lambda: len(server.requests) == 1)
@@ -113,14 +111,6 @@ class TestProcesses:
         for _ in range(3):
             subprocess.run([sys.executable, "-c", script, server.url, str(tmp_path / "tokens")], check=True)
         assert 1 == len(server.requests)
-
-    def test_each_host_has_a_place_of_its_own(self, server: TokenServer, tmp_path: Path) -> None:
-        """Hosts that share nothing ask once each, whatever the number of their threads."""
-        with fleet(2, 4, server.url, lambda number: tmp_path / str(number)) as hosts:
-            hosts.begin()
-            served = hosts.served(2)
-        assert set(server.issued) == tokens(served)
-        assert 2 == len(server.requests)
 
 
 class TestGate:
@@ -181,9 +171,11 @@ class TestPublishing:
 
     def test_many_removals(self, server: TokenServer, joining: Callable[[], Any]) -> None:
         """A fleet whose token is revoked replaces it once: no removal makes the new one older than it is."""
-        server.always(Answer(lifetime=15))
+        server.always(Answer(lifetime=6))
         clock = FakeClock(wall=time.time())
-        hosts = [strategy_on(server.url, joining(), clock=clock) for _ in range(40)]
+        hosts = [
+            strategy_on(server.url, joining(), clock=clock) for _ in range(14)
+        ]  # each may tell it half a second older
         for host in hosts:
             obtain(host)
         clock.advance(2)
@@ -191,21 +183,6 @@ class TestPublishing:
             host.remove_access_token()
             obtain(host)
         assert 2 == len(server.requests)
-
-    def test_a_late_publisher(self, server: TokenServer, joining: Callable[[], Any]) -> None:
-        """M14: a token that comes late does not overwrite one that was asked for after it; both callers are served."""
-        server.answer(Answer(delay=1.0, lifetime=60))
-        slow, quick = strategy_on(server.url, joining()), strategy_on(server.url, joining())
-        slow.set_configuration(SdkConfiguration(caching_strategy=Lockless(joining())))
-        quick.set_configuration(SdkConfiguration(caching_strategy=Lockless(joining())))
-        with ThreadPoolExecutor(1) as pool:
-            late = pool.submit(slow.get_or_create_access_token)
-            until(lambda: len(server.requests) == 1)
-            time.sleep(BUDGET)  # by which order in the cache is uncertain
-            token = obtain(quick)
-            assert 60 == late.result().expires_in
-        settled(slow)
-        assert token.access_token == value(strategy_on(server.url, joining()).get_access_token())
 
     def test_one_renewal_for_all(self, server: TokenServer, joining: Callable[[], Any]) -> None:
         """In the renewal window all hosts serve the old token; one asks, and all find the new one in the place."""
@@ -225,10 +202,3 @@ class TestPublishing:
 
 def _has_another(host: ClientCredentialsStrategy, old: str) -> bool:
     return host.get_or_create_access_token().access_token != old
-
-
-class Lockless:
-    """A cache whose lock nobody knows of, so that two hosts can ask at the same time."""
-
-    def __init__(self, cache: Any) -> None:
-        self.get, self.set, self.remove = cache.get, cache.set, cache.remove

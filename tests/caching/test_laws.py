@@ -28,6 +28,12 @@ HOUR = refuse("slow_down", 429, Retry_After="3600")
 STALE = 3500  # of a token's 3600 seconds
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry without a pause, so that no flight runs on for seconds."""
+    monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.0)
+
+
 def stale_token(sharing: Callable[[], Any]) -> AccessToken:
     """Put a token in its renewal window into the place, as a host that was there before would have left it."""
     clock = FakeClock(wall=time.time() - STALE)
@@ -83,10 +89,12 @@ def test_a_token_despite_a_backoff(sharing: Callable[[], Any], failure: Any) -> 
     assert 1 == len(endpoint.requests)
 
 
-@pytest.mark.parametrize("failure", [HOUR, refuse(), refuse(status=503)], ids=["throttled", "refused", "down"])
-def test_a_late_failure(sharing: Callable[[], Any], failure: TokenResponse) -> None:
-    """Q3/memory/file/redis/user: the late failure of an older request undoes no grant, and backs nothing off."""
-    late = Held(failure)
+@pytest.mark.parametrize(
+    "answer", [HOUR, refuse(), refuse(status=503), grant("old")], ids=["throttled", "refused", "down", "granted"]
+)
+def test_a_late_answer(sharing: Callable[[], Any], answer: TokenResponse) -> None:
+    """M14, Q3/memory/file/redis/user: what an older request comes to undoes no newer grant, and backs nothing off."""
+    late = Held(answer)
     endpoint = Endpoint(late, grant("third"))
     slow = strategy_of(endpoint, policy=HASTY, caching_strategy=lockless(sharing()))
     assert isinstance(outcome(slow.get_or_create_access_token), TokenEndpointUnreachable)
@@ -96,10 +104,10 @@ def test_a_late_failure(sharing: Callable[[], Any], failure: TokenResponse) -> N
     late.go.set()
     until(lambda: late.is_over)
     settled(slow)
-    hosts = (quick, slow, cold)
-    assert ["new"] * 3 == [outcome(each.get_or_create_access_token) for each in hosts]
+    assert ["new"] * 2 == [outcome(each.get_or_create_access_token) for each in (quick, cold)]
+    assert outcome(slow.get_or_create_access_token) in ("new", "old")  # both are good
     assert 1 == len(endpoint.requests)
-    for each in hosts:
+    for each in (quick, cold, slow):
         each.remove_access_token()
     assert "third" == outcome(slow.get_or_create_access_token)
 

@@ -175,7 +175,7 @@ class TestHanging:
     def test_black_hole(self, server: TokenServer) -> None:
         """M4: sixteen callers that come at the same time wait out the same half second, each for a token of its own."""
         with BlackHole() as hole:
-            cache = on_port(hole.port, socket_timeout=None)
+            cache = on_port(hole.port, socket_timeout=None, retry=None)
             strategies = [strategy_on(server.url, cache) for _ in range(16)]
             began = time.monotonic()
             got = together(16, lambda: strategies.pop().get_or_create_access_token().access_token)
