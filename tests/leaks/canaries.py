@@ -19,6 +19,7 @@ SHORTEST: Final = 6
 """A shorter secret or token is no canary: it stands in texts by chance."""
 _FEWEST: Final = 4  # different characters, for the same reason: hypothesis is fond of zeros
 _SHORTEST_ENCODED: Final = 8
+_MANY: Final = 2000
 _DIGESTS: Final = ("md5", "sha1", "sha256", "sha512")
 
 
@@ -57,9 +58,13 @@ def forms(canary: str) -> Mapping[str, str]:
 
 def search(texts: Mapping[str, str], canaries: Iterable[str]) -> list[Hit]:
     """Look for canaries in texts, which map to where they were found, as the package looks for secrets."""
-    # One text for one pass each: there are few hits and many needles.
+    # One text for all: there are few hits and many needles. Of many, most are ruled out by their beginnings.
     whole = "\0".join(readings("\n".join(texts)))
-    found = ((canary, needle, form) for canary in canaries for needle, form in forms(canary).items() if needle in whole)
+    needles = [(canary, needle, form) for canary in canaries for needle, form in forms(canary).items()]
+    if len(needles) > _MANY:
+        begun = {whole[at : at + SHORTEST] for at in range(len(whole))}
+        needles = [each for each in needles if each[1][:SHORTEST] in begun]
+    found = [each for each in needles if each[1] in whole]
     return [
         _hit(where, reading, *each)
         for each in found
