@@ -16,6 +16,7 @@ from typing import TypeAlias
 import attrs
 import pytest
 
+from client_credentials._cli import observe
 from client_credentials._cli.main import main
 from client_credentials.testing import Answer, TokenServer, refusal
 from tests.cli import endpoints
@@ -129,7 +130,7 @@ RUINS: dict[str, tuple[Callable[[Ward], str], str, str, str]] = {
         hanging_lookup,
         "name",
         "bad",
-        "no answer about slow.example in 2 s",
+        "no answer about slow.example in 1 s",
     ),
     "no host name": (lambda _: f"https://{'a' * 64}.example/token", "name", "bad", "not a host name"),
     "closed port": (lambda _: f"http://127.0.0.1:{closed_port()}/t", "connect", "bad", "refused"),
@@ -137,7 +138,7 @@ RUINS: dict[str, tuple[Callable[[Ward], str], str, str, str]] = {
         lambda ward: f"http://127.0.0.1:{ward.stack.enter_context(black_hole())}/t",
         "connect",
         "bad",
-        "no answer in 2 s",
+        "no answer in 1 s",
     ),
     "proxy of another kind": (lambda ward: with_proxy(ward, "socks5://127.0.0.1:1"), "proxy", "bad", "proxy"),
     "proxy not there": (
@@ -149,7 +150,7 @@ RUINS: dict[str, tuple[Callable[[Ward], str], str, str, str]] = {
     "proxy wants a password": (lambda ward: through(ward, endpoints.tunnels(407)), "proxy", "bad", "status 407"),
     "proxy forbids": (lambda ward: through(ward, endpoints.tunnels(403)), "proxy", "bad", "status 403"),
     "proxy hangs up": (lambda ward: through(ward, endpoints.leaves), "proxy", "bad", "does not answer as a proxy"),
-    "proxy is silent": (lambda ward: through(ward, endpoints.silent), "proxy", "bad", "no answer in 2 s"),
+    "proxy is silent": (lambda ward: through(ward, endpoints.silent), "proxy", "bad", "no answer in 1 s"),
     "no proxy at all": (lambda ward: through(ward, endpoints.says(b"SSH-2.0\r\n")), "proxy", "bad", "as a proxy"),
     "plain http on the TLS port": (
         lambda ward: ward.server().replace("http:", "https:"),
@@ -252,8 +253,9 @@ RUINS: dict[str, tuple[Callable[[Ward], str], str, str, str]] = {
 @pytest.mark.parametrize("name", RUINS)
 def test_the_first_complaint_names_the_ruin(name: str, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
     """Whatever is wrong, the step, the status and the words of the first complaint are right, and it has advice."""
+    ward.environment.setattr(observe, "STEP_SECONDS", 1.0)
     set_up, step, status, words = RUINS[name]
-    found = first_complaint(examine(set_up(ward), "--timeout", "2"))
+    found = first_complaint(examine(set_up(ward), "--timeout", "1.5"))
     assert (step, status) == (found["step"], found["status"])
     assert words in found["seen"]
     assert found["advice"]
