@@ -44,9 +44,11 @@ class Urllib3Fetch:
             raise ValueError("ssl_context must not be combined with pool, which has its own")
         # Imported here and not in a request, where a fork, a chroot or a lack of descriptors may get in the way;
         # and not with the package, which is then cheap to import.
-        from .transport import OwnConnection, UsersPool, verifies
+        from ssl import CERT_REQUIRED
 
-        if ssl_context is not None and not verifies(ssl_context):
+        from .transport import OwnConnection, UsersPool
+
+        if ssl_context is not None and ssl_context.verify_mode != CERT_REQUIRED:  # RFC 6749 section 10.9
             raise ValueError("ssl_context must verify certificates (verify_mode CERT_REQUIRED)")
         self._send = (
             OwnConnection(max_body, ssl_context, trust_env=trust_env) if pool is None else UsersPool(pool, max_body)

@@ -13,11 +13,11 @@ from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
-from .._core.model import Unreachable
 from .response import FinalResponse
 from .verdict import tunnel_refused
-from .wire import Exchange, ExchangeFailed, Host, Wire
+from .wire import Exchange, ExchangeFailed, Host, Wire, forbidden
 
+_KIND: Final = "HTTPS_PROXY or ALL_PROXY must be http://host:port: for another kind of proxy, pass a pool that uses it"
 # A bare IPv6 address has more than one colon, none of which begins a port.
 _EXCEPTION: Final = re.compile(r"(?:\[(?P<address>.*)\]|(?P<name>[^:]*|.*:.*:.*))(?::(?P<port>[0-9]+))?")
 
@@ -45,9 +45,9 @@ def proxy_from_environment(endpoint: Host) -> Proxy | None:
         parts = urlsplit(address if "://" in address else f"http://{address}")
         host = Host(parts.hostname or "", parts.port or 80, "proxy ")
     except ValueError:
-        raise _not_spoken_to() from None
+        raise forbidden(_KIND) from None
     if parts.scheme != "http" or not host.name:
-        raise _not_spoken_to()
+        raise forbidden(_KIND)
     if parts.username is None:
         return Proxy(host, None)
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -70,11 +70,6 @@ def open_tunnel(wire: Wire, proxy: Proxy, exchange: Exchange) -> None:
 def bracketed(host: Host) -> str:
     """Write host and port as a URL does (RFC 3986 section 3.2.2)."""
     return f"[{host.name}]:{host.port}" if ":" in host.name else f"{host.name}:{host.port}"
-
-
-def _not_spoken_to() -> ExchangeFailed:
-    reason = "HTTPS_PROXY or ALL_PROXY must be http://host:port: for another kind of proxy, pass a pool that uses it"
-    return ExchangeFailed(Unreachable(reason=reason, retryable=False))
 
 
 def _is_excepted(endpoint: Host, exceptions: str) -> bool:

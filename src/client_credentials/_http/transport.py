@@ -15,11 +15,11 @@ import urllib3.connection
 from urllib3.exceptions import ProtocolError
 from urllib3.util import Url, parse_url
 
-from .._core.model import Failure, TokenRequest, TokenResponse, Unreachable
+from .._core.model import Failure, TokenRequest, TokenResponse
 from .proxy import Proxy, open_tunnel, proxy_from_environment
 from .response import FinalResponse, token_response
 from .verdict import failure_of, pool_failure_of, root_of
-from .wire import Exchange, ExchangeFailed, Host, addresses, connect
+from .wire import Exchange, Host, addresses, connect, forbidden
 
 HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
 """The most that may come up to the end of the headers, the proxy's answer and interim responses included.
@@ -163,11 +163,6 @@ def _is_genuine(kind: type[object]) -> bool:
     return modules == ("urllib3.connection", "urllib3.connectionpool") and http.client.HTTPConnection in kind.__mro__
 
 
-def verifies(context: ssl.SSLContext) -> bool:
-    """Tell whether a context refuses a certificate that does not verify (RFC 6749 section 10.9)."""
-    return context.verify_mode == ssl.CERT_REQUIRED
-
-
 def _holds_nothing(context: ssl.SSLContext) -> bool:
     with suppress(NotImplementedError):  # truststore, whose store is the operating system's
         return not context.cert_store_stats()["x509"]
@@ -202,6 +197,5 @@ def _proxy_of(pool: urllib3.PoolManager) -> Host | None:
 
 def _stay_on_loopback(exchange: Exchange) -> None:
     if exchange.proxy is not None:
-        reason = f"plain http never goes through a proxy, and the pool has {exchange.proxy}"
-        raise ExchangeFailed(Unreachable(reason=reason, retryable=False))
+        raise forbidden(f"plain http never goes through a proxy, and the pool has {exchange.proxy}")
     addresses(exchange.host, exchange)

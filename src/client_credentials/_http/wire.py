@@ -41,6 +41,11 @@ class ExchangeFailed(Exception):
         self.failure = failure
 
 
+def forbidden(reason: str) -> ExchangeFailed:
+    """Make the failure of an exchange that is not even tried, now or later."""
+    return ExchangeFailed(Unreachable(reason=reason, retryable=False))
+
+
 @attrs.frozen
 class Host:
     """A host to connect to: the token endpoint, or the proxy before it."""
@@ -218,5 +223,4 @@ def _connected(address: _Address, seconds: float) -> socket.socket:
 
 
 def _not_loopback(what: str) -> ExchangeFailed:
-    reason = f"plain http is for loopback only, and {what} is not loopback: use https"
-    return ExchangeFailed(Unreachable(reason=reason, retryable=False))
+    return forbidden(f"plain http is for loopback only, and {what} is not loopback: use https")

@@ -27,7 +27,6 @@ class _Hold:
     taken: Future[bool]
     given_back: Future[None] = attrs.field(factory=lambda: Future[None](0.0, is_probe=False))
     _caller: int = attrs.field(factory=threading.get_ident, init=False)
-    _process: int = attrs.field(factory=os.getpid, init=False)
     _is_wanted: threading.Lock = attrs.field(factory=taken_lock, init=False)
     """Released when the lock is no longer wanted."""
     _lock: list[AbstractContextManager[bool]] = attrs.field(factory=list[AbstractContextManager[bool]], init=False)
@@ -47,11 +46,6 @@ class _Hold:
         self._is_wanted.release()
         if self.taken.result and self._is_inline:
             future.run(self._leave)
-
-    @property
-    def is_inherited(self) -> bool:
-        """Whether this is a forked child, and the lock is its parent's."""
-        return self._process != os.getpid()
 
     @property
     def _is_inline(self) -> bool:
@@ -97,12 +91,12 @@ class BoundedCache:
             return
         hold = _Hold(partial(cast("LockingCachingStrategy", self._cache).lock, key, ttl), taken)
         start(hold.run)
-        is_known = False
+        is_known, process = False, os.getpid()
         try:
             is_known = self._breaker.settle("lock", taken)
             yield taken.result is True or not is_known
         finally:
-            if not hold.is_inherited:
+            if process == os.getpid():  # in a forked child the lock is the parent's
                 self._give_back(hold, is_known and taken.result is True)
 
     def _give_back(self, hold: _Hold, is_mine: bool) -> None:
