@@ -51,7 +51,11 @@ def test_a_file_is_read_for_each_request(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b" \n", "is empty"), (b"x" * 65537, "is longer than 65536 bytes"), (b"h\xc3\xa4", "is not ASCII text")],
+    [
+        (b" \n", "is empty"),
+        (b"x" * 65537, "is longer than 65536 bytes"),
+        *((b"h" + odd, "is not one word of visible ASCII") for odd in (b"\xc3\xa4", b"\ni", b" i", b"\0")),
+    ],
 )
 def test_an_unfit_file_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
     """The error says which file and what is wrong with it, and no frame holds what is in it."""
@@ -116,10 +120,38 @@ def test_a_key_that_does_not_fit_is_found_out_at_once(algorithm: str) -> None:
     assert (None, False) == (raised.value.__cause__, line in str(raised.value))
 
 
-def test_a_lifetime_is_positive() -> None:
-    """An assertion that is never good is a mistake."""
-    with pytest.raises(ValueError, match=r"^lifetime must be more than 0 seconds"):
-        PrivateKeyJwt(pem(), client_id="my-client", audience=AUDIENCE, algorithm="RS256", lifetime=0)
+def test_a_key_file_is_ascii(tmp_path: Path) -> None:
+    """PEM is text; the error names the file."""
+    (tmp_path / "key.der").write_bytes(b"\x30\x82")
+    sign = PrivateKeyJwt(tmp_path / "key.der", client_id="my-client", audience=AUDIENCE, algorithm="RS256")
+    with pytest.raises(ValueError, match=r"key\.der: the key in it is not ASCII text$"):
+        sign()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("key", "", "must be a path"),
+        ("key", None, "must be a path"),
+        ("client_id", "", "must be a string that is not empty"),
+        ("audience", None, "must be a string that is not empty"),
+        ("algorithm", "", "must be a string that is not empty"),
+        ("lifetime", 0, "must be more than 0 seconds"),
+        ("lifetime", "60", "must be more than 0 seconds"),
+    ],
+)
+def test_a_bad_argument_is_named(name: str, value: Any, problem: str) -> None:
+    """What can never work is found out when it is made."""
+    fit: dict[str, Any] = {"key": pem(), "client_id": "my-client", "audience": AUDIENCE, "algorithm": "RS256"}
+    with pytest.raises(ValueError, match=f"^{name} {problem}$"):
+        PrivateKeyJwt(**{**fit, name: value})
+
+
+@pytest.mark.parametrize("path", ["", None, b"/var/run/token"])
+def test_a_path_is_a_path(path: Any) -> None:
+    """A variable of the environment that is not set is found out at once."""
+    with pytest.raises(ValueError, match=r"^path must be a path$"):
+        AssertionFile(path)
 
 
 def test_nothing_is_shown() -> None:

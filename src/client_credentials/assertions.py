@@ -18,15 +18,16 @@ class AssertionFile:
     """The assertion in a file that the platform renews: the token of a Kubernetes service account, or of a CI job.
 
     Given as `client_secret`, it reads the file for each token request. Raises OSError where the file cannot be read,
-    and ValueError where it is empty, longer than 64 KiB or not ASCII; both name the path, neither shows what it holds.
+    and ValueError where it is empty, longer than 64 KiB or not one word of visible ASCII; both name the path, neither
+    shows what it holds. ValueError, too, for what is no path.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = _path("path", path)
 
     def __call__(self) -> str:
         """Read the assertion."""
-        return _read(self._path, "assertion")
+        return _read(self._path, "assertion", is_word=True)
 
     def __repr__(self) -> str:
         return f"AssertionFile({str(self._path)!r})"
@@ -40,8 +41,9 @@ class PrivateKeyJwt:
     wants that. `algorithm` is the server's choice, such as "RS256", "PS256" or "ES256". `key_id` goes into the header
     `kid`, by which the server finds the public key. An assertion is good for `lifetime` seconds, and used once.
 
-    Needs the extra `jwt` (PyJWT with cryptography). Raises ValueError for a key that is none or does not fit the
-    algorithm, when it is made where the key is text, else at the request; no error shows the key.
+    Needs the extra `jwt` (PyJWT with cryptography). Raises ValueError for an argument that is missing, and for a key
+    that is none or does not fit the algorithm, when it is made where the key is text, else at the request, which raises
+    OSError where the file cannot be read. No error shows the key.
     """
 
     def __init__(
@@ -55,12 +57,15 @@ class PrivateKeyJwt:
         lifetime: float = 60.0,
     ) -> None:
         is_text = isinstance(key, str) and "-----BEGIN" in key
-        self._key = Secret(str(key) if is_text else partial(_read, Path(key), "key"))
+        self._key = Secret(str(key) if is_text else partial(_read, _path("key", key), "key"))
         del key  # a traceback may show it
         import jwt
 
         self._jwt = jwt
-        if not lifetime > 0:
+        for name, value in (("client_id", client_id), ("audience", audience), ("algorithm", algorithm)):
+            if not (isinstance(value, str) and value):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ValueError(f"{name} must be a string that is not empty")
+        if not (isinstance(lifetime, int | float) and lifetime > 0):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError("lifetime must be more than 0 seconds")
         self._claims = {"iss": client_id, "sub": client_id, "aud": audience}
         self._algorithm = algorithm
@@ -86,7 +91,13 @@ class PrivateKeyJwt:
         return f"PrivateKeyJwt(client_id={self._claims['sub']!r}, algorithm={self._algorithm!r})"
 
 
-def _read(path: Path, what: str) -> str:
+def _path(name: str, path: str | os.PathLike[str]) -> Path:
+    if not (isinstance(path, str | os.PathLike) and os.fspath(path)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"{name} must be a path")
+    return Path(path)
+
+
+def _read(path: Path, what: str, *, is_word: bool = False) -> str:
     with path.open("rb") as file:
         content = file.read(_LONGEST + 1)
     text = content.decode("utf-8", "replace").strip()
@@ -94,8 +105,8 @@ def _read(path: Path, what: str) -> str:
         problem = "is empty"
     elif len(content) > _LONGEST:
         problem = f"is longer than {_LONGEST} bytes"
-    elif not text.isascii():
-        problem = "is not ASCII text"
+    elif not text.isascii() or (is_word and not (text.isprintable() and " " not in text)):
+        problem = "is not one word of visible ASCII" if is_word else "is not ASCII text"
     else:
         return text
     del content, text  # a traceback may show them

@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import cookiejar_from_dict
 
-from client_credentials import ClientCredentialsStrategy, TokenEndpointUnreachable
+from client_credentials import ClientCredentialsStrategy, TokenEndpointUnreachable, TokenRequest, TokenResponse
 from client_credentials.integrations import aiohttp as for_aiohttp
 from client_credentials.integrations import httpx as for_httpx
 from client_credentials.integrations import httpx2 as for_httpx2
@@ -203,6 +203,20 @@ def test_an_interrupt_shows_nothing(ca: str) -> None:
             fetch(token_request("https://idp.example/token"))
         files = [Path(entry.path).name for entry in raised.traceback]
         assert ("test_fetches.py", 2) == (files[0], len(files))
+
+
+@pytest.mark.parametrize("name", [*_HTTPX, "aiohttp"])
+def test_a_closed_client_is_suspected(name: str, ca: str) -> None:
+    """A client that is closed, or whose loop has ended, says so in words of its own: the error asks."""
+    with Peer(silent) as peer, opened(name, ca) as fetch:
+        pass
+
+    def send(request: TokenRequest) -> TokenResponse:
+        response: TokenResponse = in_loop(fetch(request)) if name in ASYNC else fetch(request)
+        return response
+
+    error = failure(send, token_request(peer.url))
+    assert (False, True) == (error.retryable, "is the client closed, or of another event loop?" in str(error))
 
 
 @pytest.mark.parametrize(("library", "module"), [(httpx, for_httpx), (httpx2, for_httpx2)])

@@ -12,7 +12,7 @@ from socket import gaierror
 from ssl import SSLError
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from .._core.model import Failure, Malformed, TokenResponse
+from .._core.model import Failure, Malformed, TokenResponse, Unreachable
 from .._http.response import token_response
 from .._http.verdict import failure_of
 from .._http.wire import Exchange, ExchangeFailed, addresses
@@ -134,6 +134,9 @@ def diagnosed(error: Exception, exchange: Exchange) -> Failure:
         return failure_of(TimeoutError(), exchange)  # its cause is the cancellation
     if isinstance(root, OSError | ExchangeFailed):  # the errors of TLS are among them
         return failure_of(root, exchange)
+    if type(root) is RuntimeError:  # of the library, or of asyncio, which tell no more
+        reason = f"{exchange.stage}: RuntimeError; is the client closed, or of another event loop?"
+        return Unreachable(reason=reason, retryable=False)
     said = str(root)
     for name, words, event in _EVENTS:
         if name in names and words in said:
