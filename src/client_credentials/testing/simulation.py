@@ -14,21 +14,8 @@ from typing import Any, Final, assert_never
 
 import attrs
 
-from .._core.acquisition import (
-    Command,
-    Done,
-    LookUp,
-    Publish,
-    ReadSecrets,
-    Record,
-    Send,
-    Settle,
-    Sleep,
-    TryLock,
-    Unlock,
-    Wake,
-    acquire,
-)
+from .._core import acquisition as steps
+from .._core.acquisition import Command, Done, acquire
 from .._core.client import make_client
 from .._core.lifecycle import Ask, Fail, Renew, Serve, answer, decide
 from .._core.model import ClientAuthentication, RenewalPolicy
@@ -228,26 +215,26 @@ class _Host:
         memory, world = self._memory, self._world
         value: object = None
         match command:
-            case Sleep(seconds=seconds):
+            case steps.Sleep(seconds=seconds):
                 return seconds, None
-            case Send():
+            case steps.Send():
                 return world.endpoint.receive(world.scheduler.now, flight.deadline - world.scheduler.now)
-            case ReadSecrets():
+            case steps.ReadSecrets():
                 value = (_SECRET,)
-            case LookUp(key=key):
+            case steps.LookUp(key=key):
                 value = self._look(key)
-            case TryLock(name=name, ttl=ttl):
+            case steps.TryLock(name=name, ttl=ttl):
                 flight.unlock = memory.cache.try_lock(name, ttl) if memory.cache else None
                 value = memory.cache is None or flight.unlock is not None
-            case Record(fact=fact):
+            case steps.Record(fact=fact):
                 value = memory.record(fact)
-            case Publish(key=key, fact=fact):
+            case steps.Publish(key=key, fact=fact):
                 memory.publish(key, fact)
-            case Wake():
+            case steps.Wake():
                 self._answer(None)
-            case Settle(ended=ended):
+            case steps.Settle(ended=ended):
                 flight.ended = ended
-            case Unlock() if flight.unlock:
+            case steps.Unlock() if flight.unlock:
                 flight.unlock()
                 flight.unlock = None
             case _:
