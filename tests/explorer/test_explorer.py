@@ -27,7 +27,7 @@ from tests.explorer.scenarios import SCENARIOS
 from tests.explorer.walk import walk
 from tests.explorer.world import Scenario
 
-_MOST = 400
+_MOST = 250
 
 Breakage = Callable[[pytest.MonkeyPatch], None]
 

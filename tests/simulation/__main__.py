@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +39,9 @@ def report(picture: Path, sizes: Sequence[int] = SIZES) -> None:
             measured = measure(mode, hosts, span)
             line.append(measured.peak)
             print(row(mode, hosts, span, measured), flush=True)
+            gc.collect()
     print()
-    print(*outages(min(max(sizes), 1_000)), sep="\n")
+    print(*outages(min(max(sizes), 1_000)), sep="\n", flush=True)
     picture.write_text(draw(sizes, peaks), "utf-8")
 
 
@@ -57,4 +59,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    gc.disable()  # it would look again and again at millions of objects that are all in use
     raise SystemExit(main())

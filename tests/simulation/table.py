@@ -30,8 +30,8 @@ OUTAGES = (60.0, 600.0, 1200.0)
 
 
 def hours(hosts: int) -> int:
-    """Say for how long a fleet is watched: three days if it is small, and never for more than two minutes of ours."""
-    return max(min(72, 50_000 // hosts), 2)
+    """Say for how long a fleet is watched: three days if it is small, and an hour, with one renewal, if it is large."""
+    return max(min(72, 5_000 // hosts), 1)
 
 
 def measure(mode: str, hosts: int, span: float) -> Report:
