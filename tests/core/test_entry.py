@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_credentials import CacheEntry, RenewalPolicy
-from client_credentials._core.entry import dump, load, warm_up
+from client_credentials._core.entry import dump, load
 from client_credentials._core.lifecycle import Ask, Fail, decide, failed, hold
 from client_credentials._core.model import HookFailed, Refused, thawed
 from client_credentials._core.state import EMPTY, Asked, Instant, State, elapsed, merge, publishable
@@ -296,10 +296,3 @@ class TestAnythingElse:
         entry = written()
         assert None is read(CacheEntry(json.dumps(json.loads(entry.value), indent=1), entry.ttl))
         assert None is read(CacheEntry(entry.value.replace("{", '{"version": 2, ', 1), entry.ttl))
-
-
-def test_it_can_be_made_ready() -> None:
-    """What reading and writing take can be imported and made beforehand, more than once."""
-    warm_up()
-    warm_up()
-    assert STATE.held is not None

@@ -345,6 +345,11 @@ class TestWaiting:
         overdue = held.token if held and elapsed(held.asked.at, NOW) < held.last and (ended or in_vain) else None
         assert (token_in_hand(state, NOW) or overdue or ended or in_vain) == answer(state, NOW, ended, left, 2.0)
 
+    def test_the_ninth_flight(self) -> None:
+        """After eight flights whose tokens had expired before they arrived, a caller waits for no other."""
+        ended = Fail(Unreachable(reason="each token had expired before it arrived"), 0.0)
+        assert [None, ended] == [answer(EMPTY, NOW, None, 1.0, 2.0, flights) for flights in (8, 9)]
+
     def test_in_vain(self) -> None:
         """A caller whose time is up is told for how long it waited; that may be tried again."""
         assert Unreachable(reason="nothing came within 2.5 s", retryable=True) == timed_out(2.5)

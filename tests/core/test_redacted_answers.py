@@ -2,120 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
-import traceback
-import warnings
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
-from urllib.parse import quote, quote_plus
+from collections.abc import Mapping
+from typing import Any, cast
 
 import pytest
 
 from client_credentials import (
     ClientAuthentication,
-    TokenError,
     TokenRequest,
     TokenResponse,
     accept_success,
     json_object,
 )
-from client_credentials._core.model import Failure, Malformed, Refused, Unreachable
-from client_credentials._core.refusal import redacted_failure
-from client_credentials._core.request import token_request
-from client_credentials._core.response import parse_document, status_failure
-from client_credentials._core.secret import Secret
-from client_credentials._shell.request import Attempted, read_secret
-from client_credentials.errors import error_of, failure_of
 from tests.core.kit import (
+    SECRET,
     SOUND,
     answer,
     granted,
-    hidden,
     judged,
     make,
     malformed,
     refused,
 )
-
-SECRET: Final = 'c4nary "pä55/wrd+%\\'
-
-TOKEN: Final = "c4nary-t0ken.of_69+bits/="
-
-
-def forms(secret: str) -> list[str]:
-    """The forms in which a secret would be recognised."""
-    encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
-    return [secret, quote(secret, safe=""), quote_plus(secret), encoded, json.dumps(secret)[1:-1]]
-
-
-def shows(text: str, *secrets: str) -> list[str]:
-    """The forms of these secrets that a text shows."""
-    return [form for secret in secrets for form in forms(secret) if form in text]
-
-
-def told(error: BaseException) -> str:
-    """All that a traceback tells of an error, the locals of its frames included, but for those of this file."""
-    shown = traceback.TracebackException(type(error), error, error.__traceback__, capture_locals=True)
-    frames = [frame for frame in shown.stack if frame.filename != __file__]
-    shown.stack = traceback.StackSummary.from_list(frames)
-    return "".join(shown.format())
-
-
-def echoes(secret: str) -> Iterator[Failure]:
-    """Failures in which a server repeats a secret in every form and in every place."""
-    for form in forms(secret):
-        said = {"error": form, "error_description": f"bad: {form}", "error_uri": f"https://x/?{form}"}
-        refusal = status_failure(answer(said, 400, WWW_Authenticate=f"Basic {form}"))
-        assert refusal is not None
-        redirect = status_failure(answer(b"", 302, Location=f"https://{form}/"))
-        assert redirect is not None
-        yield from (refusal, redirect, Malformed(status=None, reason=form), Unreachable(reason=form))
-
-
-@pytest.mark.parametrize("secret", [SECRET, TOKEN, "x" * 300, "aaaaaaaa"])
-def test_o6(secret: str) -> None:
-    """O6: no error holds it in its text, arguments, notes, cause, context or traceback, whoever repeats it."""
-    for failure in echoes(secret):
-        error = error_of(redacted_failure(failure, hidden(secret)))
-        seen = f"{error} {error!r} {error.args} {vars(error)} {told(error)}"
-        assert [] == shows(seen, secret)
-        assert (None, None) == (error.__cause__, error.__context__)
-
-
-def test_o6_a_token_that_is_refused() -> None:
-    """O6: a token beside an error is not repeated, though the server repeats it in what it says."""
-    said = {"error": TOKEN, "error_description": TOKEN, "error_uri": TOKEN, "access_token": TOKEN}
-    for outcome in (parse_document(answer(said), said), status_failure(answer(said, 500, WWW_Authenticate=TOKEN))):
-        assert isinstance(outcome, Refused)
-        assert [] == shows(f"{outcome} {error_of(outcome)}", TOKEN)
-
-
-def test_o6_a_secret_that_cannot_be_sent() -> None:
-    """O6: a secret with the end of a line, the commonest mistake, is refused without being shown."""
-
-    class Vault(TokenError):
-        """A user's own, raised by the callable that reads the secret."""
-
-    def locked() -> str:
-        raise Vault(f"no {SECRET}")
-
-    for source in (Secret(lambda: SECRET + "\n"), Secret(locked), Secret(lambda: "")):
-        attempted = read_secret(source)
-        assert isinstance(attempted, Attempted)
-        assert [] == shows(f"{attempted} {attempted.outcome} {attempted.cause}", SECRET)
-
-
-def test_o11() -> None:
-    """O11: no warning is given at all, so none shows anything."""
-    with warnings.catch_warnings(record=True) as given:
-        warnings.simplefilter("always")
-        for failure in echoes(SECRET):
-            failure_of(error_of(redacted_failure(failure, hidden(SECRET))))
-        token_request(make(), SECRET, 1.0)
-    assert [] == given
 
 
 def choosy(response: TokenResponse) -> None:
@@ -140,14 +50,6 @@ def test_our_own_words_are_never_redacted(response: TokenResponse, hooks: dict[s
     failure = malformed(response, secret=secret, **hooks)
     assert "**********" not in failure.reason.replace("not **********;", "")
     assert failure.reason.replace("not **********;", "not mac;") == malformed(response).reason
-
-
-def test_an_error_code_is_never_redacted() -> None:
-    """O6: nor in a code of the RFC's, unless the secret is that code."""
-    response = answer({"error": "invalid_client", "error_description": "client unknown"}, 401)
-    failure = refused(response, secret="client")
-    assert ("invalid_client", "**********") == (failure.error, failure.error_description)
-    assert "**********" == refused(response, secret="invalid_client").error
 
 
 @pytest.mark.parametrize(

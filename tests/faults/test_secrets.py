@@ -323,25 +323,6 @@ def test_what_urllib3_says_of_a_path() -> None:
         assert "a-private-key" not in repr(vars(error))
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://user:%s@issuer.example/token",
-        "https://%s@issuer.example/token",
-        "https://issuer.example/token?client_secret=%s",
-        "https://issuer.example/token?a=b&client_secret=%s",
-        "https://issuer.example/token?client%%5Fsecret=%s",
-        "https://issuer.example/token?client_assertion=%s",
-        "https://issuer.example/token#%s",
-    ],
-)
-def test_a_secret_in_the_url(url: str) -> None:
-    """O13: a token endpoint with userinfo, a fragment or a client's credentials in its query is refused, unquoted."""
-    with pytest.raises(ValueError, match=r"^token_url must ") as caught:
-        ClientCredentialsStrategy(CLIENT_ID, "another-secret", token_url=url % CLIENT_SECRET)
-    assert [] == hits(str(caught.value))
-
-
 def test_a_proxys_userinfo(monkeypatch: pytest.MonkeyPatch) -> None:
     """O14: a proxy's user and password are in no error, not even of a proxy that is not there."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://proxy-user:{CLIENT_SECRET}@127.0.0.1:{closed_port()}")

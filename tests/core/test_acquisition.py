@@ -1,0 +1,105 @@
+"""The way of a miss, command by command; the explorer walks its interleavings."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from client_credentials import RenewalPolicy
+from client_credentials._core.acquisition import (
+    Done,
+    LookUp,
+    Publish,
+    ReadSecrets,
+    Record,
+    Send,
+    Settle,
+    Sleep,
+    Tell,
+    TryLock,
+    Unlock,
+    acquire,
+)
+from client_credentials._core.lifecycle import Fail, timed_out
+from client_credentials._core.model import Granted, HookFailed, Refused
+from client_credentials._core.request import cache_key
+from client_credentials._core.secret import Secret
+from client_credentials._core.state import EMPTY
+from tests.core.kit import make
+from tests.core.states import an_hour, granted, later
+from tests.strategies import NOW
+
+DEADLINE: Final = 10.0
+ONE, OTHER = Secret("one"), Secret("other")
+GRANT: Final = Granted(access_token="a", expires_in=60, scope=None)
+KEY: Final = cache_key(make(), "one")
+DELIVERY: Final = [Record, Settle, Publish, Unlock, Tell]
+
+
+def walk(results: dict[type[Any], list[Any]], spent: float = 0.0) -> list[Any]:
+    """Give the commands, each with its results in turn, the last one again and again; only Sleep takes time."""
+    rows: dict[type[Any], list[Any]] = {
+        ReadSecrets: [(ONE,)],
+        LookUp: [EMPTY],
+        TryLock: [True],
+        Send: [GRANT],
+        **results,
+    }
+    machine = acquire(make(), RenewalPolicy(deadline=DEADLINE))
+    commands: list[Any] = []
+    done: Done[Any] | None = None
+    while True:
+        try:
+            command: Any = machine.send(done)
+        except StopIteration:
+            return commands
+        commands.append(command)
+        spent += command.seconds if isinstance(command, Sleep) else 0.0
+        kind: type[Any] = type(command)
+        row = rows.get(kind, [None])
+        value = row.pop(0) if len(row) > 1 else row[0]
+        done = Done(value, later(NOW, spent), DEADLINE - spent, 0.5, waited=True, current=True)
+
+
+def test_a_grant() -> None:
+    """Who has the lock looks again before it asks; what is granted is recorded and served before it is published."""
+    assert [ReadSecrets, LookUp, TryLock, LookUp, Send, *DELIVERY] == [type(each) for each in walk({})]
+
+
+def test_a_lock_that_is_never_free() -> None:
+    """Half of the deadline is spent on the first lock, a quarter on its successor; then it is asked without a lock."""
+    commands = walk({TryLock: [False]})
+    locks = [each.name for each in commands if isinstance(each, TryLock)]
+    assert sorted({KEY: 0, f"{KEY}-second": 0}) == sorted(set(locks))
+    assert pytest.approx(0.75 * DEADLINE) == sum(each.seconds for each in commands if isinstance(each, Sleep))
+    assert [Send, *DELIVERY] == [type(each) for each in commands[-6:]]
+
+
+def test_somebody_was_faster() -> None:
+    """What the holder before has published is served, and the lock given back."""
+    commands = walk({LookUp: [EMPTY, granted(an_hour())]})
+    assert [Settle(), Unlock()] == commands[4:]
+
+
+def test_the_next_secret() -> None:
+    """At invalid_client the next secret is tried, by its own key and lock, and the log is told of it."""
+    refusal = Refused(status=401, error="invalid_client")
+    commands = walk({ReadSecrets: [(ONE, OTHER)], Send: [refusal, GRANT]})
+    assert [ONE, OTHER] == [each.secret for each in commands if isinstance(each, Send)]
+    assert [KEY, cache_key(make(), "other")] == [each.name for each in commands if isinstance(each, TryLock)]
+    told = commands[-1]
+    assert (((refusal, 0.0),), 1) == (told.failures, len(told.remarks))
+
+
+def test_no_secret() -> None:
+    """A secret that cannot be read is this process's own failure: nothing is asked, and nothing published."""
+    failure = HookFailed(hook="client_secret", kind="raised KeyError")
+    commands = walk({ReadSecrets: [failure]})
+    assert [ReadSecrets, Record, Settle, Unlock, Tell] == [type(each) for each in commands]
+    assert Fail(failure, 5.0) == commands[2].ended
+
+
+def test_too_late() -> None:
+    """A thread that did not run until the deadline asks for nothing."""
+    assert [Settle(Fail(timed_out(DEADLINE), 0.0)), Unlock()] == walk({}, spent=DEADLINE)[-2:]
