@@ -56,8 +56,7 @@ def walk(results: dict[type[Any], list[Any]], spent: float = 0.0) -> list[Any]:
             return commands
         commands.append(command)
         spent += command.seconds if isinstance(command, Sleep) else 0.0
-        kind: type[Any] = type(command)
-        row = rows.get(kind, [None])
+        row = rows.get(command.__class__, [None])
         value = row.pop(0) if len(row) > 1 else row[0]
         done = Done(value, later(NOW, spent), DEADLINE - spent, 0.5, waited=True, current=True)
 
