@@ -103,7 +103,7 @@ def renewing() -> tuple[ClientCredentialsStrategy, Endpoint, Callable[[], None]]
 def test_at_every_bytecode(
     role: Callable[[], tuple[ClientCredentialsStrategy, Endpoint, Callable[[], None]]], stride: int
 ) -> None:
-    """J5: at whatever bytecode a caller is interrupted, all others get a token, for at most one request more."""
+    """J5, Q9/thread: interrupt a caller at any bytecode: all others get a token, for at most one request more."""
     nth, is_injected = 0, True
     while is_injected:
         strategy, endpoint, then = role()
