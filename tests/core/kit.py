@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from client_credentials import ClientAuthentication, SdkConfiguration, TokenRequest, TokenResponse
+from client_credentials import (
+    ClientAuthentication,
+    SdkConfiguration,
+    TokenRequest,
+    TokenResponse,
+    accept_success,
+    json_object,
+)
 from client_credentials._core.client import make_client
 from client_credentials._core.model import Client, Failure, Granted, Malformed, Outcome, Refused, Unreachable
 from client_credentials._core.redaction import Hidden
 from client_credentials._core.request import hidden_of
+from client_credentials._core.response import decode, parse_document, status_failure
 from client_credentials._core.secret import Secret
 from client_credentials._shell.driver import run
 from client_credentials._shell.request import attempt
@@ -60,9 +68,30 @@ def accept(_: TokenResponse) -> None:
     """Accept anything, as a user's validator may."""
 
 
+def choosy(response: TokenResponse) -> None:
+    """Accept 202 as well, as a user's validator may."""
+    if response.status != 202:
+        accept_success(response)
+
+
+def unwrapped(response: TokenResponse) -> Mapping[str, object]:
+    """Read what is in the envelope, if there is one."""
+    document: Any = json_object(response)
+    return cast("Mapping[str, object]", document.get("data", document))
+
+
 def reading(document: Mapping[str, object]) -> Callable[[TokenResponse], Mapping[str, object]]:
     """A user's deserializer that reads this, whatever came."""
     return lambda _: document
+
+
+def read(response: TokenResponse, document: object = None) -> Outcome:
+    """What a response comes to, with the hooks that are there by default."""
+    failure = status_failure(response)
+    if failure is not None:
+        return failure
+    found = decode(response) if document is None else document
+    return found if isinstance(found, Malformed) else parse_document(response, found)
 
 
 def judged(response: TokenResponse, *, client: Client | None = None, secret: str = SECRET, **hooks: Any) -> Outcome:

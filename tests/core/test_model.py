@@ -14,14 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_credentials import (
-    AccessToken,
-    CacheEntry,
-    ClientAuthentication,
-    RenewalPolicy,
-    TokenRequest,
-    TokenResponse,
-)
+from client_credentials import AccessToken, CacheEntry, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
 from client_credentials._core.client import make_client
 from client_credentials._core.model import Client, Granted, without_query
 from client_credentials._core.secret import REDACTED

@@ -4,40 +4,12 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from client_credentials import (
-    ClientAuthentication,
-    TokenRequest,
-    TokenResponse,
-    accept_success,
-    json_object,
-)
-from tests.core.kit import (
-    SECRET,
-    SOUND,
-    answer,
-    granted,
-    judged,
-    make,
-    malformed,
-    refused,
-)
-
-
-def choosy(response: TokenResponse) -> None:
-    """Accept 202 as well, as a user's validator may."""
-    if response.status != 202:
-        accept_success(response)
-
-
-def unwrapped(response: TokenResponse) -> Mapping[str, object]:
-    """Read what is in the envelope, if there is one."""
-    document: Any = json_object(response)
-    return cast("Mapping[str, object]", document.get("data", document))
+from client_credentials import ClientAuthentication, TokenRequest, TokenResponse
+from tests.core.kit import SECRET, SOUND, answer, choosy, granted, judged, make, malformed, refused, unwrapped
 
 
 @pytest.mark.parametrize("secret", ["bearer", "redirect", "status", "e", "not JSON", "client", "followed"])

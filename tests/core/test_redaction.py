@@ -15,15 +15,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from client_credentials._core.redaction import (
-    LONGEST_TEXT,
-    MOST_MEMBERS,
-    NOTHING,
-    Hidden,
-    is_code,
-    needles,
-    printable,
-)
+from client_credentials._core.redaction import LONGEST_TEXT, MOST_MEMBERS, NOTHING, Hidden, is_code, needles, printable
 from client_credentials._core.secret import REDACTED
 from tests.strategies import VISIBLE, credentials, json_values
 

@@ -14,36 +14,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from client_credentials import (
-    TokenResponse,
-)
-from client_credentials._core.lifecycle import (
-    failed,
-)
-from client_credentials._core.model import (
-    Failure,
-    Granted,
-    HookFailed,
-    Refused,
-)
+from client_credentials import TokenResponse
+from client_credentials._core.lifecycle import failed
+from client_credentials._core.model import Failure, Granted, HookFailed, Refused
 from client_credentials._core.redaction import NOTHING, Hidden, needles, printable
 from client_credentials._core.refusal import redacted_failure, with_retry_after
 from client_credentials._core.response import status_failure
 from client_credentials._core.state import EMPTY
 from client_credentials.errors import error_of
-from tests.core.kit import (
-    NOON,
-    SECRET,
-    answer,
-    failed_by,
-    judged,
-    refused,
-)
-from tests.strategies import (
-    NOW,
-    VISIBLE,
-    failures,
-)
+from tests.core.kit import NOON, SECRET, answer, failed_by, judged, refused
+from tests.strategies import NOW, VISIBLE, failures
 
 PERMANENT = (
     "invalid_client invalid_grant invalid_request invalid_scope invalid_target unauthorized_client"

@@ -15,16 +15,24 @@ from hypothesis import strategies as st
 
 from client_credentials import TokenResponse
 from client_credentials._core.lifecycle import failed
-from client_credentials._core.model import Failure, Granted, HookFailed, Malformed, Outcome, Refused
+from client_credentials._core.model import Failure, Granted, HookFailed, Malformed, Refused
 from client_credentials._core.refusal import with_retry_after
-from client_credentials._core.response import decode, parse_document, status_failure
+from client_credentials._core.response import parse_document, status_failure
 from client_credentials._core.state import EMPTY
-from tests.core.kit import SECRET, SOUND, accept, answer, granted, judged, malformed, members, refused, unreachable
-from tests.strategies import (
-    NOW,
-    VISIBLE,
-    json_values,
+from tests.core.kit import (
+    SECRET,
+    SOUND,
+    accept,
+    answer,
+    granted,
+    judged,
+    malformed,
+    members,
+    read,
+    refused,
+    unreachable,
 )
+from tests.strategies import NOW, VISIBLE, json_values
 
 TOKEN = SOUND["access_token"]
 
@@ -33,15 +41,6 @@ REDIRECTS = (301, 302, 303, 307, 308)
 BODY = json.dumps(SOUND)[:-1]  # to be continued
 
 FIT = set(map(chr, range(0x20, 0x7F))) - set('"\\')
-
-
-def read(response: TokenResponse, document: object = None) -> Outcome:
-    """What a response comes to, with the hooks that are there by default."""
-    failure = status_failure(response)
-    if failure is not None:
-        return failure
-    found = decode(response) if document is None else document
-    return found if isinstance(found, Malformed) else parse_document(response, found)
 
 
 def texts(failure: Failure) -> list[str]:

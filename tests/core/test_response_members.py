@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 
 from client_credentials import TokenResponse
 from client_credentials._core.lifecycle import hold, token_of
-from client_credentials._core.model import (
-    Granted,
-    Malformed,
-    Outcome,
-    Refused,
-    RenewalPolicy,
-)
+from client_credentials._core.model import Granted, Malformed, Outcome, Refused, RenewalPolicy
 from client_credentials._core.redaction import LONGEST_TOKEN, Hidden, needles, printable
-from client_credentials._core.response import decode, parse_document, status_failure
+from client_credentials._core.response import parse_document
 from client_credentials._core.state import Asked, Instant
 from tests.core.kit import (
     NOON,
@@ -30,21 +24,12 @@ from tests.core.kit import (
     make,
     malformed,
     members,
+    read,
     reading,
     refused,
     without,
 )
-from tests.strategies import (
-    MEMBERS,
-    NOW,
-    RUINS,
-    VISIBLE,
-    documents,
-    extras,
-    json_values,
-    policies,
-    token_responses,
-)
+from tests.strategies import MEMBERS, NOW, RUINS, VISIBLE, documents, extras, json_values, policies, token_responses
 
 START = Instant(wall=NOON, monotonic=5.0)
 
@@ -55,15 +40,6 @@ def lifetime(expires_in: object, policy: RenewalPolicy | None = None) -> int:
     """The seconds for which a token is good whose answer says so."""
     grant = granted(answer(members(expires_in=expires_in)))
     return token_of(grant, START, policy or RenewalPolicy(), ()).expires_in
-
-
-def read(response: TokenResponse, document: object = None) -> Outcome:
-    """What a response comes to, with the hooks that are there by default."""
-    failure = status_failure(response)
-    if failure is not None:
-        return failure
-    found = decode(response) if document is None else document
-    return found if isinstance(found, Malformed) else parse_document(response, found)
 
 
 def assert_invalid(outcome: Outcome) -> None:

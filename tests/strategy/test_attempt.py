@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import pytest
 
@@ -16,14 +16,12 @@ from client_credentials import (
     TokenRefused,
     TokenRequest,
     TokenResponse,
-    accept_success,
-    json_object,
 )
 from client_credentials._core.model import HookFailed
 from client_credentials._core.secret import Secret
 from client_credentials._shell.driver import run
 from client_credentials._shell.request import attempt
-from tests.core.kit import SECRET, SOUND, accept, answer, failed_by, granted, judged, make
+from tests.core.kit import SECRET, SOUND, accept, answer, choosy, failed_by, granted, judged, make, unwrapped
 
 ANSWERS = [
     answer({"error": "invalid_client", "error_description": "no"}, 401),
@@ -37,18 +35,6 @@ ANSWERS = [
     answer(b"<html>"),
     answer([1]),
 ]
-
-
-def choosy(response: TokenResponse) -> None:
-    """Accept 202 as well, as a user's validator may."""
-    if response.status != 202:
-        accept_success(response)
-
-
-def unwrapped(response: TokenResponse) -> Mapping[str, object]:
-    """Read what is in the envelope, if there is one."""
-    document: Any = json_object(response)
-    return cast("Mapping[str, object]", document.get("data", document))
 
 
 @pytest.mark.parametrize("response", ANSWERS)
