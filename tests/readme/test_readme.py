@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import client_credentials.testing
 from client_credentials import (
     AccessToken,
     AsyncClientCredentialsStrategy,
@@ -83,6 +85,26 @@ def test_help_is_the_reference(kind: type[object]) -> None:
     named = {word for quoted in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", quoted)}
     own = set(inspect.signature(kind).parameters) - {"common"}
     assert set() == own - named - OBVIOUS
+
+
+PUBLIC = {
+    "client_credentials": client_credentials.__all__,
+    "client_credentials.testing": client_credentials.testing.__all__,
+    "client_credentials.assertions": ["AssertionFile", "PrivateKeyJwt"],
+    "client_credentials.integrations.aiohttp": ["AiohttpFetch", "bearer"],
+    "client_credentials.integrations.httpx": ["AsyncHttpxFetch", "BearerAuth", "HttpxFetch"],
+    "client_credentials.integrations.httpx2": ["AsyncHttpxFetch", "BearerAuth", "HttpxFetch"],
+    "client_credentials.integrations.requests": ["BearerAuth", "RequestsFetch"],
+    "client_credentials.integrations.spotipy": ["AuthManager"],
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_has_its_place(module: str) -> None:
+    """Each has a docstring of its own, and a line in the README."""
+    found = {name: getattr(importlib.import_module(module), name) for name in PUBLIC[module]}
+    assert [] == [name for name, value in found.items() if not value.__doc__]
+    assert [] == [name for name in found if not re.search(rf"\b{name}\b", TEXT)]
 
 
 def test_the_acl_is_the_one_that_was_tested() -> None:
