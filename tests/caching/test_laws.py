@@ -103,7 +103,7 @@ def test_a_late_answer(sharing: Callable[[], Any], answer: TokenResponse) -> Non
     slow = strategy_of(endpoint, caching_strategy=lockless(sharing()))
     quick, cold = (strategy_of(Endpoint(grant("new")), caching_strategy=lockless(sharing())) for _ in range(2))
     asking = ask_aside(slow, endpoint)
-    time.sleep(0.5)  # by which a cache may be late, so that the order within it is uncertain
+    time.sleep(0.8)  # a cache may tell an entry half a second older, and as much more as writing it took
     obtain(quick)
     late.go.set()
     asking.join()
