@@ -22,7 +22,7 @@ from client_credentials._core.acquisition import (
     acquire,
 )
 from client_credentials._core.lifecycle import Fail, timed_out
-from client_credentials._core.model import Granted, HookFailed, Refused
+from client_credentials._core.model import Granted, HookFailed, Refused, Unreachable
 from client_credentials._core.request import cache_key
 from client_credentials._core.secret import Secret
 from client_credentials._core.state import EMPTY
@@ -32,6 +32,7 @@ from tests.strategies import NOW
 
 DEADLINE: Final = 10.0
 ONE, OTHER = Secret("one"), Secret("other")
+DOWN: Final = Unreachable(reason="down")
 GRANT: Final = Granted(access_token="a", expires_in=60, scope=None)
 KEY: Final = cache_key(make(), "one")
 DELIVERY: Final = [Record, Settle, Publish, Unlock, Tell]
@@ -102,3 +103,9 @@ def test_no_secret() -> None:
 def test_too_late() -> None:
     """A thread that did not run until the deadline asks for nothing."""
     assert [Settle(Fail(timed_out(DEADLINE), 0.0)), Unlock()] == walk({}, spent=DEADLINE)[-2:]
+
+
+def test_time_was_lost() -> None:
+    """A failure of a flight that stood still beyond its deadline is nobody's: it backs nothing off."""
+    commands = walk({ReadSecrets: [DOWN]}, spent=DEADLINE + 2)
+    assert [ReadSecrets(), Settle(Fail(DOWN, 0.0)), Unlock()] == commands

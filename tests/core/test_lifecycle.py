@@ -345,6 +345,12 @@ class TestWaiting:
         overdue = held.token if held and elapsed(held.asked.at, NOW) < held.last and (ended or in_vain) else None
         assert (token_in_hand(state, NOW) or overdue or ended or in_vain) == answer(state, NOW, ended, left, 2.0)
 
+    def test_an_overdue_token(self) -> None:
+        """An assumed end is past, and no other token is to be had: the old one is served on."""
+        held = an_hour(3600, assumed=True)
+        ended = Fail(DOWN, 0.0)
+        assert [held.token, None] == [answer(State(held=held), NOW, each, 1.0, 2.0) for each in (ended, None)]
+
     def test_the_ninth_flight(self) -> None:
         """After eight flights whose tokens had expired before they arrived, a caller waits for no other."""
         ended = Fail(Unreachable(reason="each token had expired before it arrived"), 0.0)

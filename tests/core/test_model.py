@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import pickle
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import attrs
@@ -68,6 +69,12 @@ class TestAccessToken:
     def test_authorization(self, text: str) -> None:
         """RFC6750-2.1-1: it is the canonical `Bearer` and the token, whatever the case of token_type was."""
         assert f"Bearer {text}" == AccessToken(text, "bearer", 60, 1).authorization
+
+    def test_expires_at(self) -> None:
+        """The end as a datetime is aware, and the same moment to the millisecond."""
+        assert (
+            datetime(2001, 9, 9, 1, 46, 40, 5000, UTC) == AccessToken("a", "Bearer", 60, 1_000_000_000_005).expires_at
+        )
 
     def test_shows_nothing(self) -> None:
         """O1: neither token nor refresh token nor what came with them is in a repr."""
