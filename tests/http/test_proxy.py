@@ -153,6 +153,7 @@ class TestExceptions:
         ("login.test", "login.test."),
         ("other.test login.test", "login.test"),
         ("other.test, login.test", "login.test"),
+        ("login.test,10.0.0.0/8", "10.1.2.3"),
         ("*", "login.test"),
         ("login.test:443", "login.test"),
         ("10.1.2.3", "10.1.2.3"),

@@ -85,6 +85,12 @@ class TestRefusals:
             assert time.monotonic() - begun < 0.9
         assert 429 == response.status
 
+    def test_a_long_one(self) -> None:
+        """H9: what a refusal says is read to its end, though it takes more than one read."""
+        body = b"x" * 100_000
+        with Peer(answers(HEAD + b"\r\n" + body)) as peer:
+            assert body == Urllib3Fetch()(token_request(peer.url)).body
+
 
 class TestContentEncoding:
     """Compressed bodies are refused by their label; no other label says that a body is compressed."""

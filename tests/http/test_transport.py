@@ -261,10 +261,15 @@ class TestHostilePeers:
         assert peak < 8 * 2**20
 
     @pytest.mark.parametrize("status", [200, 201])
-    def test_the_status_is_kept(self, status: int) -> None:
+    @pytest.mark.parametrize(
+        ("header", "body"),
+        [(b"Content-Encoding: gzip", b"x"), (b"Transfer-Encoding: chunked", b"1\r\nx\r\n"), (b"X: y", b"x" * 10_000)],
+        ids=["compressed", "many bytes for few", "too long"],
+    )
+    def test_the_status_is_kept(self, status: int, header: bytes, body: bytes) -> None:
         """The error of a response that has a status carries it."""
-        with Peer(answers(b"HTTP/1.1 %d Hm\r\nContent-Encoding: gzip\r\n\r\n" % status)) as peer:
-            error = failure(Urllib3Fetch(), token_request(peer.url))
+        with Peer(floods(b"HTTP/1.1 %d Hm\r\n%b\r\n\r\n" % (status, header), body)) as peer:
+            error = failure(Urllib3Fetch(max_body=20_000), token_request(peer.url))
         assert isinstance(error, InvalidTokenResponse)
         assert status == error.status
 

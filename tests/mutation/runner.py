@@ -23,6 +23,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Final
@@ -39,7 +40,7 @@ CONTROLS: Final = 10
 """How many times the tests of some mutant run without it; those that fail all the same show how far to trust a kill."""
 PATIENCE: Final = 5.0
 """Seconds, beside five times what a test took without a mutant, after which a mutant counts as hanging."""
-MOST_SECONDS: Final = 30.0
+MOST_SECONDS: Final = 15.0
 """How long the tests of one mutant may have taken without it; those that took longest are left out."""
 SURVIVED, KILLED, UNREACHED = 0, 1, 2
 
@@ -133,8 +134,10 @@ class Runner:
             raise session.Interrupted("the tests cannot be collected")
         began = time.monotonic()
         self._session, self._items = session, session.items
-        self._functions = functions()
         root = Path(session.config.rootpath)
+        for path in self._room.modules(root):  # some are imported by a first request
+            import_module(".".join(path.relative_to(root / "src").with_suffix("").parts))
+        self._functions = functions()
         every = [mutant for path in self._room.modules(root) for mutant in mutants(path)]
         chosen = every
         if 0 < self._sample < len(every):

@@ -85,4 +85,4 @@ def _matches(endpoint: Host, exception: str) -> bool:
     try:
         return exception == "*" or ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
     except ValueError:
-        return f".{host}".endswith(f".{name}") and name != ""
+        return f".{host}".endswith(f".{name}")

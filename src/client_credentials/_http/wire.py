@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # getaddrinfo would import it in the middle of a request.
 import encodings.idna  # noqa: F401  # pyright: ignore[reportUnusedImport]
-import errno
 import io
 import ipaddress
 import socket
@@ -165,7 +164,7 @@ class Wire(io.RawIOBase):
         try:
             self._sock.getpeername()
         except OSError:  # wrap_socket would take it for a socket that is yet to be connected
-            raise ConnectionResetError(errno.ECONNRESET, "gone before the handshake") from None
+            raise ConnectionResetError from None
         self._sock, self._incoming = context.wrap_socket(self._sock, server_hostname=host.rstrip(".")), None
         self._sock.getpeercert(binary_form=True)  # raises where there was no handshake after all
 
