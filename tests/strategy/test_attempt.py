@@ -16,11 +16,12 @@ from client_credentials import (
     TokenRefused,
     TokenRequest,
     TokenResponse,
+    accept_success,
 )
-from client_credentials._core.model import HookFailed
+from client_credentials._core.model import HookFailed, Unreachable
 from client_credentials._core.secret import Secret
 from client_credentials._shell.driver import run
-from client_credentials._shell.request import attempt
+from client_credentials._shell.request import Attempted, attempt, read_secret
 from tests.core.kit import SECRET, SOUND, accept, answer, choosy, failed_by, granted, judged, make, unwrapped
 
 ANSWERS = [
@@ -108,3 +109,65 @@ def test_no_frame_holds_a_token() -> None:
     run(attempt(make(), Secret(SECRET), SdkConfiguration(fetch=fetch), fetch, 1.0, lambda: ["t0ken-" + "in-hand"]))
     assert [] == [text for text in seen if "t0ken-in" in text or SECRET in text]
     assert seen
+
+
+def test_a_hook_that_is_wrong_about_a_refusal() -> None:
+    """Its exception is told even where the server refused: it was raised before anybody read the answer."""
+
+    def fail(*_: object) -> NoReturn:
+        raise LookupError
+
+    refused = answer({"error": "invalid_scope"}, 400)
+    assert HookFailed(hook="after_request", kind="raised LookupError") == failed_by(refused, after_request=fail)
+
+
+def test_what_a_hook_sees_is_redacted_already() -> None:
+    """O6: the error that a default raises within a hook of the program's repeats no secret to that hook either."""
+    seen: list[str] = []
+
+    def validate(response: TokenResponse) -> None:
+        try:
+            accept_success(response)
+        except TokenRefused as error:
+            seen.append(str(error))
+            raise
+
+    failed_by(answer({"error": "x", "error_description": f"no {SECRET}"}, 400), response_validator=validate)
+    assert 1 == len(seen)
+    assert SECRET not in seen[0]
+
+
+def test_our_own_words_are_kept() -> None:
+    """What our own fetch and validator say is constant, and shown even where a secret is one of its words."""
+    configuration = SdkConfiguration()
+    client = make(token_url="http://127.0.0.1:9/token")
+    words = Secret("127.0.0.1")
+    unreachable = run(attempt(client, words, configuration, configuration.fetch, 5.0, lambda: ())).outcome
+    assert Unreachable(reason="connect to 127.0.0.1:9: ECONNREFUSED") == unreachable
+    moved = answer(b"", 308, Location="https://issuer.example/api/token/")
+    assert "; redirects are not followed" in repr(judged(moved, secret="redirects"))
+
+
+NO_WAY = TokenEndpointUnreachable(f"no way with {SECRET}")
+
+
+def test_an_error_that_a_hook_raises_beside_our_own_fetch() -> None:
+    """O6: it is looked through like any other, though the fetch is ours."""
+
+    def fail(*_: object) -> NoReturn:
+        raise NO_WAY
+
+    configuration = SdkConfiguration(before_request=fail)
+    failure = run(attempt(make(), Secret(SECRET), configuration, configuration.fetch, 5.0, lambda: ())).outcome
+    assert SECRET not in repr(failure)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"), [("", "must be a string that is not empty"), ("a\nb", "must not hold control characters (")]
+)
+def test_a_secret_that_cannot_be_sent(given: str, kind: str) -> None:
+    """What is wrong with it is said of client_secret, once."""
+    read = read_secret(Secret(lambda: given))
+    assert isinstance(read, Attempted)
+    assert isinstance(read.outcome, HookFailed)
+    assert ("client_secret", kind) == (read.outcome.hook, read.outcome.kind[: len(kind)])

@@ -1,0 +1,123 @@
+"""What a strategy and its flights make of a shared cache: what they write there, what they take away, how they wait."""
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+
+from client_credentials import CacheEntry
+from client_credentials._core.lifecycle import failed, granted, removed
+from client_credentials._core.model import Granted, Refused
+from client_credentials._core.state import EMPTY, State
+from client_credentials._shell import flight
+from client_credentials._shell.active import ActiveConfiguration
+from client_credentials.testing import FakeClock
+from tests.strategy.kit import EXACT, HASTY, Endpoint, Shelf, grant, outcome, settled, strategy_of
+
+
+class TestPublishing:
+    """What this process granted or removed meanwhile goes along with whatever it writes."""
+
+    def cached(self, active: ActiveConfiguration) -> State:
+        """Read what the cache keeps."""
+        key = active.identity.key()
+        assert active.cache is not None
+        assert key is not None
+        return active.cache.load(key, active.now(), 0.0)
+
+    def test_a_removal(self) -> None:
+        """A token that was removed here is not left in a cache that is written to."""
+        strategy = strategy_of(Endpoint(grant()))
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        active = strategy._active
+        assert self.cached(active).held
+        active.record(removed(active.known().state, None))
+        active.publish(active.identity.keys[0], EMPTY)
+        assert not self.cached(active).held
+
+    def test_a_grant(self, clock: FakeClock) -> None:
+        """A failure that a grant here has mooted is mooted in the cache too."""
+        active = strategy_of(Endpoint(grant()), clock)._active
+        key = active.identity.key()
+        assert key is not None
+        asked = active.now()
+        refusal = Refused(status=400, error="invalid_scope", retryable=False)
+        active.publish(key, State(gates=(failed(EMPTY, refusal, asked, asked, 0.0),)))
+        assert self.cached(active).gates
+        clock.advance(1.0)
+        said = Granted(access_token="a", expires_in=3600, scope=None)
+        active.record(State(granted=granted(said, active.now(), EXACT, (), 0.0).granted))
+        active.publish(key, EMPTY)
+        assert not self.cached(active).gates
+
+
+def test_what_one_removes_the_others_do_not_find() -> None:
+    """Removal takes the token out of the cache, for all who share it, and leaves it to one who has another token."""
+    shelf = Shelf()
+    one, other = (strategy_of(Endpoint(grant(text)), caching_strategy=shelf) for text in ("a", "b"))
+    token = one.get_or_create_access_token()
+    settled(one)
+    other.remove_access_token(token)
+    assert strategy_of(Endpoint(grant("c")), caching_strategy=shelf).get_access_token() is None
+    assert "b" == other.get_or_create_access_token().access_token
+    settled(other)
+    one.remove_access_token(token)
+    assert other.get_access_token() == strategy_of(Endpoint(), caching_strategy=shelf).get_access_token() is not None
+
+
+class Locked(Shelf):
+    """A cache whose lock somebody else holds for ever; counts how often it is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def get(self, key: str) -> CacheEntry | None:
+        self.looks += 1
+        return super().get(key)
+
+    @contextmanager
+    def lock(self, key: str, ttl: float) -> Generator[bool]:
+        yield False
+
+
+def test_waiting_for_another_host_is_no_busy_loop() -> None:
+    """Who does not get the lock looks a few times a second whether the token is there, and asks in the end."""
+    locked = Locked()
+    strategy = strategy_of(Endpoint(grant()), caching_strategy=locked, policy=HASTY)
+    assert "a-token" == outcome(strategy.get_or_create_access_token)
+    assert 2 <= locked.looks < 40
+
+
+class TestTheThreadOfAFlight:
+    """A flight has a thread of ours, which is told from others by its name and delays no exit."""
+
+    def test_its_name(self) -> None:
+        """It is a daemon, and has a name."""
+        seen: list[tuple[str, bool]] = []
+
+        def note(_: object) -> None:
+            seen.append((threading.current_thread().name, threading.current_thread().daemon))
+
+        strategy_of(Endpoint(grant()), before_request=note).get_or_create_access_token()
+        assert [("client-credentials", True)] == seen
+
+    @pytest.mark.parametrize("answer", [grant(), grant(access_token="")], ids=["granted", "failed"])
+    def test_once_it_is_over(self, answer: object) -> None:
+        """What it kept from exiting is kept no longer."""
+        strategy = strategy_of(lambda _: answer)
+        outcome(strategy.get_or_create_access_token)
+        settled(strategy)
+        assert strategy._active.flight not in flight._holding_exit
+
+
+def test_the_argument_of_a_removal_is_named() -> None:
+    """What is no AccessToken is refused by the name of the argument."""
+    strategy = strategy_of(Endpoint(grant()))
+    with pytest.raises(ValueError, match=r"^token must be"):
+        strategy.remove_access_token("a-token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
