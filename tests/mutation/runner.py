@@ -86,6 +86,8 @@ class Baseline:
     failed: list[int] = attrs.Factory(list[int])
     reached: dict[str, dict[str, list[int]]] = attrs.Factory(dict[str, dict[str, list[int]]])
     """By module and line, the numbers of the tests."""
+    starting: list[int] = attrs.Factory(list[int])
+    """The tests that start programs or fork."""
 
 
 @attrs.define
@@ -171,6 +173,12 @@ class Runner:
             measured = coverage.Coverage(data_file=None, config_file=False, include=[f"*/{PACKAGE}/*"])
             baseline = Baseline()
 
+            def audit(event: str, _: object) -> None:
+                if event in ("subprocess.Popen", "os.fork"):
+                    baseline.starting.append(len(baseline.seconds))
+
+            sys.addaudithook(audit)
+
             def run(number: int) -> None:
                 if sys.gettrace() is None:  # a test may have taken it away
                     measured.stop()
@@ -226,7 +234,7 @@ class Runner:
         lines = self._baseline.reached.get(mutant.path.as_posix(), {})
         found = {number for line in mutant.lines for number in lines.get(str(line), ())}
         if not found:  # reached by none, or by programs that tests start
-            found = {number for number, item in enumerate(self._items) if mutant.path.stem.strip("_") in item.path.stem}
+            found = set(self._baseline.starting)
         killers, seconds = self._killers[f"{mutant.path.stem}.{mutant.function}"], self._baseline.seconds
         ranked = sorted(found - set(self._baseline.failed), key=lambda number: (-killers[number], seconds[number]))
         spent = 0.0
