@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from client_credentials import CacheEntry
+from client_credentials import CacheEntry, TokenResponse
 from client_credentials._core.lifecycle import failed, granted, removed
 from client_credentials._core.model import Granted, Refused
 from client_credentials._core.state import EMPTY, State
@@ -108,9 +108,9 @@ class TestTheThreadOfAFlight:
         assert [("client-credentials", True)] == seen
 
     @pytest.mark.parametrize("answer", [grant(), grant(access_token="")], ids=["granted", "failed"])
-    def test_once_it_is_over(self, answer: object) -> None:
+    def test_once_it_is_over(self, answer: TokenResponse) -> None:
         """What it kept from exiting is kept no longer."""
-        strategy = strategy_of(lambda _: answer)
+        strategy = strategy_of(Endpoint(answer))
         outcome(strategy.get_or_create_access_token)
         settled(strategy)
         assert strategy._active.flight not in flight._holding_exit
