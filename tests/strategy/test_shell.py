@@ -77,12 +77,12 @@ class TestTheState:
         monkeypatch.setattr(active, "merge", interrupted)
         strategy._active.record(first)
         assert "second" == outcome(strategy.get_access_token)
-        assert strategy._active.known().state.granted == second.granted
+        assert strategy._lease.state.granted == second.granted
 
     def test_a_lease_that_is_over(self) -> None:
         """A state that has a successor is served no longer without a look, even if a caller is about to say so."""
         strategy = strategy_of(Endpoint(grant()))
-        lease = strategy._active.known()
+        lease = strategy._lease
         strategy._active.record(fact(strategy, "newer"))
         strategy._active.extend(lease, strategy._active.now(), 60.0)
         assert lease.until < 0

@@ -26,7 +26,7 @@ from .._core.state import EMPTY
 from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import error_of
 from . import threads
-from .active import ActiveConfiguration
+from .active import ActiveConfiguration, Lease
 from .dice import dice
 from .driver import fly, tell_aside
 from .flight import Ending, Flight
@@ -107,6 +107,11 @@ class BaseStrategy:
         self._active = ActiveConfiguration(self._identity, configuration, cache)
 
     _takes_coroutines = False
+
+    @property
+    def _lease(self) -> Lease:
+        """What is known now, for whoever looks into a strategy: the tests, a debugger."""
+        return self._active.known()
 
     @property
     def _deadline(self) -> float:
