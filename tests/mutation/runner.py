@@ -40,7 +40,7 @@ CONTROLS: Final = 10
 """How many times the tests of some mutant run without it; those that fail all the same show how far to trust a kill."""
 PATIENCE: Final = 5.0
 """Seconds, beside five times what a test took without a mutant, after which a mutant counts as hanging."""
-MOST_SECONDS: Final = 20.0
+MOST_SECONDS: Final = 30.0
 """How long the tests of one mutant may have taken without it; those that took longest are left out."""
 SURVIVED, KILLED, UNREACHED = 0, 1, 2
 

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from client_credentials import CacheEntry, TokenResponse
+from client_credentials import CacheEntry, InMemoryCachingStrategy, TokenResponse
 from client_credentials._core.lifecycle import failed, granted, removed
 from client_credentials._core.model import Granted, Refused
-from client_credentials._core.state import EMPTY, State
+from client_credentials._core.state import EMPTY, Asked, State
 from client_credentials._shell import flight
-from client_credentials._shell.active import ActiveConfiguration
+from client_credentials._shell.active import ActiveConfiguration, Lease
 from client_credentials.testing import FakeClock
-from tests.strategy.kit import EXACT, HASTY, Endpoint, Shelf, grant, outcome, settled, strategy_of
+from tests.strategy.kit import EXACT, HASTY, Endpoint, Shelf, grant, outcome, refuse, settled, strategy_of
 
 
 class TestPublishing:
@@ -121,3 +121,60 @@ def test_the_argument_of_a_removal_is_named() -> None:
     strategy = strategy_of(Endpoint(grant()))
     with pytest.raises(ValueError, match=r"^token must be"):
         strategy.remove_access_token("a-token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Watched(InMemoryCachingStrategy):
+    """A cache that notes, at each write, who keeps the process from exiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holding: list[set[flight.Flight]] = []
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        self.holding.append(set(flight._holding_exit))
+        super().set(key, value, ttl)
+
+
+class TestTheEndOfAFlight:
+    """Record, wake, publish, release the lock, tell: in that order."""
+
+    def test_the_exit_waits_for_the_cache(self) -> None:
+        """What callers have got is in the cache before this process exits."""
+        cache = Watched()
+        strategy = strategy_of(Endpoint(grant()), caching_strategy=cache)
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        assert [True] == [strategy._active.flight in holding for holding in cache.holding]
+
+    def test_the_lock_is_free_when_it_tells(self) -> None:
+        """An error handler may take its time: no other host waits for it."""
+        free: list[bool] = []
+
+        def handle(_: object) -> None:
+            with cache.lock(strategy._identity.keys[0], 1.0) as has:
+                free.append(has)
+
+        cache = InMemoryCachingStrategy()
+        strategy = strategy_of(Endpoint(refuse("invalid_scope")), caching_strategy=cache, error_handler=handle)
+        outcome(strategy.get_or_create_access_token)
+        settled(strategy)
+        assert [True] == free
+
+
+def test_the_lock_is_free_after_a_removal() -> None:
+    """A removal that has rewritten the entry gives the lock back."""
+    cache = InMemoryCachingStrategy()
+    strategy = strategy_of(Endpoint(grant()), caching_strategy=cache)
+    strategy.get_or_create_access_token()
+    settled(strategy)
+    strategy.remove_access_token()
+    with cache.lock(strategy._identity.keys[0], 1.0) as has:
+        assert has
+
+
+def test_the_newest_state_is_found() -> None:
+    """One who was interrupted after recording it has left it behind the one before."""
+    active = strategy_of(Endpoint(grant()))._active
+    newest = Lease(State(granted=Asked.here(active.now())))
+    active.lease.succeed(newest)
+    assert newest is active.known() is active.lease
