@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gzip
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from client_credentials import InvalidTokenResponse, Urllib3Fetch
+from client_credentials._http.response import token_response
+from client_credentials._http.wire import Exchange
 from tests.http.peers import BODY, GRANTED, Peer, Script, answers, drips, failure, floods, holds, token_request, within
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -90,6 +94,17 @@ class TestRefusals:
         body = b"x" * 100_000
         with Peer(answers(HEAD + b"\r\n" + body)) as peer:
             assert body == Urllib3Fetch()(token_request(peer.url)).body
+
+
+def test_each_read_of_a_pool_has_what_is_left() -> None:
+    """B7: before each read the socket of a pool's connection is given the time that is left, not the pool's own."""
+    given: list[float] = []
+    parts = [b"ab", b"c", b""]
+    connection = SimpleNamespace(sock=SimpleNamespace(settimeout=given.append))
+    response: Any = SimpleNamespace(status=200, headers={}, connection=connection, read1=lambda _: parts.pop(0))
+    assert b"abc" == token_response(response, Exchange.begin("https://issuer.example/", 5.0), 100).body
+    assert 3 == len(given)
+    assert 5.0 >= given[0] > given[1] > given[2] > 4.0
 
 
 class TestContentEncoding:

@@ -187,6 +187,12 @@ class TestTrustStore:
             added.cert_pem.write_to_path(str(bundle), append=True)
             assert BODY == fetch(token_request(peer.secure_url)).body
 
+    def test_an_empty_folder(self, bundle: Path) -> None:
+        """P9: a folder of certificates that has none in it is an empty store."""
+        (bundle.parent / "none").mkdir()
+        with Peer(answers(GRANTED), context=server_context()) as peer:
+            refused(failure(Urllib3Fetch(), token_request(peer.secure_url)), "the trust store is empty")
+
     def test_a_folder(self, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """P9: a folder of certificates (SSL_CERT_DIR) is no empty store, whatever has been read of it by then."""
         monkeypatch.setenv("SSL_CERT_DIR", str(bundle.parent))

@@ -262,13 +262,17 @@ class TestHostilePeers:
 
     @pytest.mark.parametrize("status", [200, 201])
     @pytest.mark.parametrize(
-        ("header", "body"),
-        [(b"Content-Encoding: gzip", b"x"), (b"Transfer-Encoding: chunked", b"1\r\nx\r\n"), (b"X: y", b"x" * 10_000)],
-        ids=["compressed", "many bytes for few", "too long"],
+        ("head", "body"),
+        [
+            (b"Content-Encoding: gzip\r\n\r\n", b"x"),
+            (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: trailer\r\n" * 1000),
+            (b"\r\n", b"x" * 10_000),
+        ],
+        ids=["compressed", "endless trailers", "too long"],
     )
-    def test_the_status_is_kept(self, status: int, header: bytes, body: bytes) -> None:
+    def test_the_status_is_kept(self, status: int, head: bytes, body: bytes) -> None:
         """The error of a response that has a status carries it."""
-        with Peer(floods(b"HTTP/1.1 %d Hm\r\n%b\r\n\r\n" % (status, header), body)) as peer:
+        with Peer(floods(b"HTTP/1.1 %d Hm\r\n" % status + head, body)) as peer:
             error = failure(Urllib3Fetch(max_body=20_000), token_request(peer.url))
         assert isinstance(error, InvalidTokenResponse)
         assert status == error.status
@@ -424,6 +428,11 @@ class TestArguments:
         """`max_body` is a positive whole number."""
         with pytest.raises(ValueError, match=r"^max_body must "):
             Urllib3Fetch(max_body=max_body)
+
+    def test_the_smallest_max_body(self) -> None:
+        """One byte is a limit like any other."""
+        with Peer(answers(HEAD + b"\r\nx")) as peer:
+            assert b"x" == Urllib3Fetch(max_body=1)(token_request(peer.url)).body
 
     @pytest.mark.parametrize("pool", [object(), "pool", type("Half", (), {"request": print})()])
     def test_pool(self, pool: Any) -> None:

@@ -182,14 +182,16 @@ def replacements(node: ast.AST) -> Iterator[ast.AST]:
 def _calls_changed(node: ast.Call) -> Iterator[ast.Call]:
     if not _calls(node, _ONLY_FOR_CHECKERS + _SURE_TO_RAISE):
         for index, argument in enumerate(node.args):
-            if not _is_none(argument) and not isinstance(argument, ast.Starred):
+            if not _is_as_false_as_none(argument) and not isinstance(argument, ast.Starred):
                 yield _with(node, args=[*node.args[:index], ast.Constant(None), *node.args[index + 1 :]])
         for index, keyword in enumerate(node.keywords):
-            if keyword.arg is not None and not _is_none(keyword.value):
+            if keyword.arg is not None and not _is_as_false_as_none(keyword.value):
                 without = node.keywords[:index], node.keywords[index + 1 :]
                 yield _with(node, keywords=[*without[0], _with(keyword, value=ast.Constant(None)), *without[1]])
                 yield _with(node, keywords=[*without[0], *without[1]])
     match node.func:
+        case ast.Attribute(attr="split" | "rsplit") if len(node.args) + len(node.keywords) < 2:  # without a maximum
+            pass
         case ast.Attribute(attr=attr) if attr in _METHODS:
             yield _with(node, func=_with(node.func, attr=_METHODS[attr]))
         case _:
@@ -226,6 +228,10 @@ def _is_bare(test: ast.expr) -> bool:
 
 def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_as_false_as_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and (node.value is None or node.value is False)
 
 
 def _is_text(node: ast.stmt) -> bool:
