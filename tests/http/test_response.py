@@ -101,7 +101,11 @@ def test_each_read_of_a_pool_has_what_is_left() -> None:
     given: list[float] = []
     parts = [b"ab", b"c", b""]
     connection = SimpleNamespace(sock=SimpleNamespace(settimeout=given.append))
-    response: Any = SimpleNamespace(status=200, headers={}, connection=connection, read1=lambda _: parts.pop(0))
+
+    def read1(_: int) -> bytes:
+        return parts.pop(0)
+
+    response: Any = SimpleNamespace(status=200, headers={}, connection=connection, read1=read1)
     assert b"abc" == token_response(response, Exchange.begin("https://issuer.example/", 5.0), 100).body
     assert 3 == len(given)
     assert 5.0 >= given[0] > given[1] > given[2] > 4.0

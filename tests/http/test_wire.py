@@ -13,8 +13,8 @@ import pytest
 
 from client_credentials import Urllib3Fetch
 from client_credentials._http.wire import Exchange, Wire, connect
-from tests.http.peers import BODY, GRANTED, Peer, answers, token_request
-from tests.http.test_transport import closed_port, resolve_to, v4
+from tests.http.peers import BODY, GRANTED, Peer, answers, closed_port, token_request
+from tests.http.test_transport import resolve_to, v4
 
 
 @pytest.fixture
