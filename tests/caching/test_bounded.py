@@ -180,6 +180,29 @@ class TestMisses:
         assert ["lock", "unlock"] == taken.calls[:2]
         assert MISSES == operations(bounded(Cache(failing(OSError()))))
 
+    def test_no_thread_for_a_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """There the lock is given back as soon as its block ends."""
+
+        class Lock:
+            def __enter__(self) -> bool:
+                return True
+
+            def __exit__(self, *_: object) -> None:
+                given_back.append(True)
+
+        class Locking(Cache):
+            def lock(self, key: str, ttl: float) -> Any:
+                return Lock()
+
+        def refuse(*_: object) -> NoReturn:
+            raise RuntimeError("can't start new thread")
+
+        given_back: list[bool] = []
+        monkeypatch.setattr(_thread, "start_new_thread", refuse)
+        with bounded(Locking()).lock("key", 60) as mine:
+            assert (True, []) == (mine, given_back)
+        assert [True] == given_back
+
     def test_the_context_goes_along(self) -> None:
         """A cache sees the context variables of its caller."""
         tenant = ContextVar("tenant", default="nobody")

@@ -23,6 +23,7 @@ import pytest
 
 from client_credentials import FileCachingStrategy, TokenRequest, TokenResponse, Urllib3Fetch
 from client_credentials._shell.circuit_breaker import BUDGET
+from client_credentials.caching._directory import Directory
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import SPAWN, hold_and_fork, hold_for_ever, strategy_on, told, write_for_ever
 from tests.strategy.kit import until
@@ -645,6 +646,47 @@ class TestLock:
         for thread in threads:
             thread.join()
         assert 1 == most[0]
+
+
+@pytest.mark.parametrize("given", [None, 1, b"bytes", ""])
+def test_what_is_no_directory(given: Any) -> None:
+    """What is no path is refused by the name of the argument."""
+    with pytest.raises(ValueError, match=r"^directory must be a path, as a string or an os\.PathLike of strings$"):
+        FileCachingStrategy(given)
+
+
+def test_how_it_is_shown(folder: Path) -> None:
+    """It shows where it is."""
+    assert f"FileCachingStrategy({str(folder)!r})" == repr(FileCachingStrategy(folder))
+
+
+def test_what_cannot_be_undone(cache: FileCachingStrategy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a write fails, and the temporary file cannot be removed, the error is that of the write."""
+
+    def fail(number: int) -> Callable[..., None]:
+        def raising(*_: object) -> None:
+            raise OSError(number, "?")
+
+        return raising
+
+    monkeypatch.setattr(Directory, "replace", fail(errno.ENOSPC))
+    monkeypatch.setattr(Directory, "remove", fail(errno.EROFS))
+    with pytest.raises(OSError, match=r"\?") as raised:
+        cache.set("key", "value", 60)
+    assert errno.ENOSPC == raised.value.errno
+
+
+def test_so_many_names_are_listed_at_most(
+    cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R2/file: a directory with millions of names takes no more memory than one with ten thousand."""
+    monkeypatch.setattr("client_credentials.caching.file._MOST_LISTED", 3)
+    for number in range(20):
+        _make(folder / file_name(str(number)), age=3600)
+    for _ in range(2):
+        before = len(list(folder.iterdir()))
+        cache.set("key", "value", 60)
+        assert before - 3 <= len(list(folder.iterdir())) <= before
 
 
 def test_windows(folder: Path) -> None:

@@ -106,3 +106,10 @@ class TestClock:
         cache.set("key", "value", 60)
         clock.suspend(60)
         assert cache.get("key") is None
+
+
+def test_how_it_is_shown() -> None:
+    """It shows how many entries it has, and none of them."""
+    cache = InMemoryCachingStrategy()
+    cache.set("key", "value", 60)
+    assert "InMemoryCachingStrategy(<1 entries>)" == repr(cache)

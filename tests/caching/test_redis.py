@@ -604,3 +604,40 @@ class TestSurroundings:
 
         got = together(16, ask)
         assert server.issued * 16 == got
+
+
+class Scripted:
+    """A client whose answers are given, each after so many seconds."""
+
+    def __init__(self, *answers: object, seconds: float = 0.0) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str | bytes | int, ...]] = []
+        self._seconds = seconds
+
+    def execute_command(self, *args: str | bytes | int) -> object:
+        self.asked.append(args)
+        time.sleep(self._seconds)
+        return self.answers.pop(0)
+
+
+class TestTimes:
+    """What Redis and the way there say of an entry's time to live."""
+
+    @pytest.mark.parametrize(("left", "ttl"), [(1500, 1.5), (0, 0.0), (-1, None)])
+    def test_what_is_left(self, left: int, ttl: float | None) -> None:
+        """Milliseconds, of which there may be none left; -1 where the entry has no end of its own."""
+        found = RedisCachingStrategy(Scripted([b"value", left])).get("key")
+        assert found is not None
+        assert ("value", ttl) == (found.value, found.ttl)
+
+    def test_a_slow_way(self) -> None:
+        """An entry lives no longer for having been slow to arrive."""
+        client = Scripted(1, None, seconds=0.1)
+        RedisCachingStrategy(client).set("key", "value", 60.0)
+        left = client.asked[1][5]
+        assert isinstance(left, int)
+        assert 59_000 < left <= 59_900
+
+    def test_how_it_is_shown(self) -> None:
+        """It shows the class of its client, which may have a password."""
+        assert "RedisCachingStrategy(<Scripted>)" == repr(RedisCachingStrategy(Scripted()))

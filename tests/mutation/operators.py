@@ -72,7 +72,12 @@ class Mutant:
     @property
     def name(self) -> str:
         """Name it in one line: module, function and what the statement becomes."""
-        return f"{self.path.stem}.{self.function}: {self.text}"
+        return f"{self.place}: {self.text}"
+
+    @property
+    def place(self) -> str:
+        """Name its module and function."""
+        return f"{self.path.stem}.{self.function}"
 
     def apply(self) -> ast.Module:
         """Make the change."""

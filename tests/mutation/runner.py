@@ -42,7 +42,8 @@ PATIENCE: Final = 5.0
 """Seconds, beside five times what a test took without a mutant, after which a mutant counts as hanging."""
 MOST_SECONDS: Final = 30.0
 """How long the tests of one mutant may have taken without it; those that took longest are left out."""
-SURVIVED, KILLED, UNREACHED = 0, 1, 2
+SURVIVED, KILLED, UNREACHED, FAILED, HUNG = 0, 1, 2, 3, -1
+VERDICTS: Final = {SURVIVED: "survived", KILLED: "killed", UNREACHED: "unreached", HUNG: "timeout"}
 
 Functions = dict[tuple[str, str, int], list[FunctionType]]
 
@@ -67,15 +68,12 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def replace_code(mutant: Mutant, existing: Functions) -> int:
-    """Give each function of the mutant's module the code that it has in the mutant; gives how many changed."""
-    changed = 0
+def replace_code(mutant: Mutant, existing: Functions) -> None:
+    """Give each function of the mutant's module the code that it has in the mutant."""
     for code in _codes(compile(mutant.apply(), str(mutant.path), "exec", dont_inherit=True)):
         for function in existing.get(_place(code), ()):
             if function.__code__ != code:
                 function.__code__ = code
-                changed += 1
-    return changed
 
 
 @attrs.define
@@ -111,7 +109,7 @@ class Child:
                 self.until = time.monotonic() + self.limits[self.test]
 
     def end(self, status: int) -> None:
-        """End what is left of it, and give its exit status; -1 for one that hung."""
+        """End what is left of it, and give its exit status."""
         self.listen()
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -230,37 +228,31 @@ class Runner:
             os.environ["PYTHONPATH"] = str(source)
 
     def _tests(self, mutant: Mutant) -> list[int]:
-        """Give the tests that reach it: those that killed its neighbours first, then the quickest."""
+        """Give the tests that reach it: those that killed its neighbours first, then the quickest.
+
+        After them, those that start programs: what is reached there is not known.
+        """
         lines = self._baseline.reached.get(mutant.path.as_posix(), {})
-        found = {number for line in mutant.lines for number in lines.get(str(line), ())}
-        if not found:  # reached by none, or by programs that tests start
-            found = set(self._baseline.starting)
-        killers, seconds = self._killers[f"{mutant.path.stem}.{mutant.function}"], self._baseline.seconds
-        ranked = sorted(found - set(self._baseline.failed), key=lambda number: (-killers[number], seconds[number]))
-        spent = 0.0
-        for index, number in enumerate(ranked):
-            spent += seconds[number]
-            if spent > MOST_SECONDS and index:
-                return ranked[:index]
-        return ranked
+        reaching = {number for line in mutant.lines for number in lines.get(str(line), ())}
+        killers, seconds = self._killers[mutant.place], self._baseline.seconds
+        tests: list[int] = []
+        for group in (reaching, set(self._baseline.starting) - reaching):
+            spent = 0.0
+            for number in sorted(group, key=lambda number: (-killers[number], seconds[number])):
+                spent += seconds[number]
+                if spent > MOST_SECONDS:
+                    break
+                tests.append(number)
+        return [number for number in tests if number not in self._baseline.failed]
 
     def _test(self, jobs: Sequence[tuple[Mutant, bool]]) -> None:
-        waiting = iter(jobs)
+        waiting, free, finished = list(reversed(jobs)), list(range(JOBS)), 0
         running: dict[int, Child] = {}
-        free = list(range(JOBS))
-        finished = 0
-        more = True
-        while more or running:
-            while more and free:
-                job = next(waiting, None)
-                more = job is not None
-                if job is not None:
-                    child = self._start(*job, free.pop())
-                    if child is None:
-                        continue
-                    running[child.pid] = child
-            if running:
-                select.select([child.pipe for child in running.values()], [], [], 0.02)
+        while waiting or running:
+            while waiting and free:
+                child = self._start(*waiting.pop(), free.pop())
+                running[child.pid] = child
+            select.select([child.pipe for child in running.values()], [], [], 0.02)
             for pid, child in list(running.items()):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if not ended:
@@ -271,26 +263,29 @@ class Runner:
                     os.waitpid(pid, 0)
                 del running[pid]
                 free.append(child.slot)
-                child.end(os.waitstatus_to_exitcode(status) if ended else -1)
+                child.end(os.waitstatus_to_exitcode(status) if ended else HUNG)
                 finished += 1
                 if not finished % 50:
                     print(f"{finished} of {len(jobs)}", flush=True)
-            if not free and not running:
-                break
 
-    def _start(self, mutant: Mutant, control: bool, slot: int) -> Child | None:
+    def _start(self, mutant: Mutant, control: bool, slot: int) -> Child:
         tests = self._tests(mutant)
-        function = f"{mutant.path.stem}.{mutant.function}"
 
         def done(status: int, test: int | None) -> None:
-            verdicts = {SURVIVED: "survived", KILLED: "killed", UNREACHED: "unreached", -1: "timeout"}
-            verdict = verdicts.get(status, "killed")
-            killer = self._items[test].nodeid if test is not None and verdict in ("killed", "timeout") else None
-            told: dict[str, object] = {"name": mutant.name, "line": mutant.lines[0], "verdict": verdict}
-            told |= {"tests": len(tests), "killer": killer}
-            (self._controls if control else self._results).append(told)
-            if not control and test is not None and killer:
-                self._killers[function][test] += 1
+            self._copied(mutant, slot).write_bytes(mutant.path.read_bytes())
+            verdict = VERDICTS.get(status, f"exit status {status}")
+            killer = test if verdict in ("killed", "timeout") else None
+            (self._controls if control else self._results).append(
+                {
+                    "name": mutant.name,
+                    "line": mutant.lines[0],
+                    "verdict": verdict,
+                    "tests": len(tests),
+                    "killer": None if killer is None else self._items[killer].nodeid,
+                }
+            )
+            if killer is not None and not control:
+                self._killers[mutant.place][killer] += 1
 
         limits = {number: PATIENCE + 5 * self._baseline.seconds[number] for number in tests}
         reading, writing = os.pipe()
@@ -298,29 +293,30 @@ class Runner:
         pid = os.fork()
         if pid:
             os.close(writing)
-            child = Child(pid, reading, slot, done, limits)
-            child.until = time.monotonic() + 2 * PATIENCE
-            return child
+            return Child(pid, reading, slot, done, limits, until=time.monotonic() + 2 * PATIENCE)
+        status = FAILED
         try:
             os.close(reading)
             self._enter(str(slot), self._scratch / str(slot) / "home")
-            if not tests or (not control and not self._mutate(mutant, slot)):
-                os._exit(UNREACHED)
-            for number, following in zip(tests, [*tests[1:], None], strict=True):
-                os.write(writing, b"%d " % number)
-                if self._run(number, following):
-                    os._exit(KILLED)
-            os._exit(SURVIVED)
-        except BaseException:
-            os._exit(KILLED)
+            if not control:
+                replace_code(mutant, self._functions)
+                self._copied(mutant, slot).write_text(ast.unparse(mutant.tree), "utf-8")
+            status = KILLED
+            status = self._judge(tests, writing)
+        finally:
+            os._exit(status)
 
-    def _mutate(self, mutant: Mutant, slot: int) -> bool:
-        changed = replace_code(mutant, self._functions)
-        copied = self._scratch / str(slot) / "src"
-        root = Path(self._session.config.rootpath) / "src"
-        for path in (copied / mutant.path.relative_to(root),):
-            path.write_text(ast.unparse(mutant.tree), "utf-8")
-        return changed > 0
+    def _judge(self, tests: list[int], pipe: int) -> int:
+        """Run tests until one fails, and give the status to exit with."""
+        for number, following in zip(tests, [*tests[1:], None], strict=True):
+            os.write(pipe, b"%d " % number)
+            if self._run(number, following):
+                return KILLED
+        return SURVIVED if tests else UNREACHED
+
+    def _copied(self, mutant: Mutant, slot: int) -> Path:
+        source = Path(self._session.config.rootpath) / "src"
+        return self._scratch / str(slot) / "src" / mutant.path.relative_to(source)
 
 
 def main(name: str, sample: str, seed: str, report: str) -> int:
