@@ -33,12 +33,13 @@ from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
 from .request import cache_key
 from .secret import Secret
 from .state import EMPTY, Instant, State, is_shared, merge
+from .value import Value
 
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Done(Generic[T]):
+@attrs.frozen(repr=False)
+class Done(Value, Generic[T]):
     """What came of a command: its value, and the time, randomness and company in which the next step is decided."""
 
     value: T
@@ -54,26 +55,28 @@ class Done(Generic[T]):
     """Whether no newer flight has read other secrets since."""
 
 
-class _Command(Generic[T]):
+class _Command(Value, Generic[T]):
     """Something for the driver to do."""
+
+    __slots__ = ()
 
     def __await__(self) -> Generator[Command, Done[T], Done[T]]:
         return (yield self)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class ReadSecrets(_Command[tuple[Secret, ...] | Failure]):
     """Read the client secrets, the one to try first in front."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class LookUp(_Command[State]):
     """Merge into memory what the cache keeps under the key, and give what is known then."""
 
     key: str
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class TryLock(_Command[bool]):
     """Try once to take a lock of the cache, for so many seconds; True too where the cache has none."""
 
@@ -81,14 +84,14 @@ class TryLock(_Command[bool]):
     ttl: float
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Sleep(_Command[None]):
     """Let so many seconds pass."""
 
     seconds: float
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Send(_Command[Outcome]):
     """Make the token request, with its hooks; `asked` is the moment that it counts from."""
 
@@ -96,26 +99,26 @@ class Send(_Command[Outcome]):
     asked: Instant
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Record(_Command[State]):
     """Merge a fact into memory, and give what is known then."""
 
     fact: State
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Wake(_Command[None]):
     """Let the callers who wait decide again; the flight goes on without them."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Settle(_Command[None]):
     """End the flight for all callers: who waits decides again, and without a token gets this failure."""
 
     ended: Fail | None = None
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Publish(_Command[None]):
     """Merge a fact into the cache."""
 
@@ -123,12 +126,12 @@ class Publish(_Command[None]):
     fact: State
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Unlock(_Command[None]):
     """Give back the lock, if any was taken."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Tell(_Command[None]):
     """Log what was odd, and tell the log and the error handler of each failure and its wait in seconds."""
 
@@ -228,8 +231,8 @@ async def _is_served(look: Done[State]) -> bool:
     return True
 
 
-@attrs.frozen
-class _Sent(Generic[T]):
+@attrs.frozen(repr=False)
+class _Sent(Value, Generic[T]):
     """What a request came to, the moment that it counts from, and what was known before it."""
 
     done: Done[T]

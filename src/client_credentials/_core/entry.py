@@ -16,6 +16,7 @@ from .redaction import NOTHING
 from .refusal import redacted_failure
 from .response import parse_document
 from .state import Asked, Gate, Held, Instant, State, elapsed, is_shared, publishable
+from .value import Value
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -26,8 +27,8 @@ _WRITTEN: Final = Instant(0.0, 0.0)  # when an entry is written, by the clocks t
 _ROUNDED_UP: Final = 1.0  # seconds that a cache may add to what is left
 
 
-@attrs.frozen(kw_only=True)
-class _Held:
+@attrs.frozen(kw_only=True, repr=False)
+class _Held(Value):
     """What a grant said, and when it was asked for; the rest follows from it and the reader's policy."""
 
     access_token: str
@@ -39,8 +40,8 @@ class _Held:
     refresh_in: float | None
 
 
-@attrs.frozen(kw_only=True)
-class _Entry:
+@attrs.frozen(kw_only=True, repr=False)
+class _Entry(Value):
     """What is kept: a state, with each moment told by its age in seconds when it was written.
 
     `written` is the writer's wall clock, for caches that cannot say how old an entry is.

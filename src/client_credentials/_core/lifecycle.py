@@ -29,6 +29,7 @@ import attrs
 
 from .model import AccessToken, Failure, Granted, Refused, RenewalPolicy, Unreachable
 from .state import EMPTY, Asked, Gate, Held, Instant, State, elapsed
+from .value import Value
 
 SHORTEST_LIFETIME: Final = 1.0
 MOST_RETRIES: Final = 2
@@ -55,28 +56,28 @@ _LONGEST_UNREAD: Final = 1.0  # seconds
 _TICK: Final = 1e-6  # seconds; the least by which one request is asked for later than another
 
 
-@attrs.frozen
-class Serve:
+@attrs.frozen(repr=False)
+class Serve(Value):
     """Return the token; the decision holds for `lasts` seconds more."""
 
     token: AccessToken
     lasts: float
 
 
-@attrs.frozen
-class Renew:
+@attrs.frozen(repr=False)
+class Renew(Value):
     """Return the token, and ask for the next one meanwhile."""
 
     token: AccessToken
 
 
-@attrs.frozen
-class Ask:
+@attrs.frozen(repr=False)
+class Ask(Value):
     """Ask for a token; the caller waits."""
 
 
-@attrs.frozen
-class Fail:
+@attrs.frozen(repr=False)
+class Fail(Value):
     """There is no token, and it is too early to ask for `wait` seconds more."""
 
     failure: Failure

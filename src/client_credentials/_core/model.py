@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 import attrs
 
 from .secret import REDACTED
+from .value import Value
 
 _LONGEST = 1e9  # seconds, thirty years; past it the arithmetic of clocks, sockets and locks overflows
 
@@ -62,8 +63,8 @@ class ClientAuthentication(Enum):
     TLS = "tls"
 
 
-@attrs.frozen(kw_only=True)
-class Client:
+@attrs.frozen(kw_only=True, repr=False)
+class Client(Value):
     """Everything but the secret that makes one client's token differ from another's."""
 
     client_id: str
@@ -76,8 +77,8 @@ class Client:
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
 
 
-@attrs.frozen
-class TokenRequest:
+@attrs.frozen(repr=False)
+class TokenRequest(Value):
     """A token request (RFC 6749 section 4.4.2), ready to be sent by any HTTP client.
 
     `timeout`, in seconds, bounds the whole exchange, from name lookup to last byte. `headers` is a read-only copy; use
@@ -95,8 +96,8 @@ class TokenRequest:
         return TokenRequest, (self.method, self.url, dict(self.headers), self.body, self.timeout)
 
 
-@attrs.frozen
-class TokenResponse:
+@attrs.frozen(repr=False)
+class TokenResponse(Value):
     """The HTTP response of the token endpoint: status, a read-only copy of the headers, and the body as bytes.
 
     Header names may be in any case; `header(name)` looks one up. The repr shows no header and no byte of the body.
@@ -140,8 +141,8 @@ def thawed(value: object) -> object:
             return value
 
 
-@attrs.frozen
-class AccessToken:
+@attrs.frozen(repr=False)
+class AccessToken(Value):
     """An access token (RFC 6749 section 5.1) with its end; the repr does not show it.
 
     `expires_in` is the lifetime in seconds, counted from the request; `expires` is the end in milliseconds since the
@@ -176,8 +177,8 @@ class AccessToken:
         return AccessToken, (*head, thawed(self.extra))
 
 
-@attrs.frozen(kw_only=True)
-class RenewalPolicy:
+@attrs.frozen(kw_only=True, repr=False)
+class RenewalPolicy(Value):
     """When a token is renewed, and how long a caller waits; every value but `jitter` is in seconds.
 
     - `renew_ahead`: renewal begins this long before the end of the token, or at half of its lifetime if that is later.
@@ -217,8 +218,8 @@ class RenewalPolicy:
             raise ValueError("assumed_lifetime must not exceed max_lifetime")
 
 
-@attrs.frozen(kw_only=True)
-class Granted:
+@attrs.frozen(kw_only=True, repr=False)
+class Granted(Value):
     """The server granted a token (RFC 6749 section 5.1); `remarks` say what was odd about the answer."""
 
     access_token: str = attrs.field(repr=_redacted)
@@ -230,8 +231,8 @@ class Granted:
     """Seconds after which the server advises a renewal, if it does; not judged against the lifetime yet."""
 
 
-@attrs.frozen(kw_only=True)
-class Refused:
+@attrs.frozen(kw_only=True, repr=False)
+class Refused(Value):
     """The server said no (RFC 6749 section 5.2, 429, 5xx)."""
 
     status: int
@@ -245,8 +246,8 @@ class Refused:
     retry_after: float | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Malformed:
+@attrs.frozen(kw_only=True, repr=False)
+class Malformed(Value):
     """The answer is not a token response (RFC 6749 section 5.1)."""
 
     status: int | None
@@ -255,8 +256,8 @@ class Malformed:
     retry_after: float | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Unreachable:
+@attrs.frozen(kw_only=True, repr=False)
+class Unreachable(Value):
     """No complete answer came back in time."""
 
     reason: str
@@ -264,8 +265,8 @@ class Unreachable:
     retry_after: float | None = None
 
 
-@attrs.frozen(kw_only=True)
-class HookFailed:
+@attrs.frozen(kw_only=True, repr=False)
+class HookFailed(Value):
     """The program's own code (`hook`: fetch, a hook, the secret's callable) raised this kind of error."""
 
     hook: str
@@ -281,8 +282,8 @@ Outcome: TypeAlias = Granted | Failure
 """The result of one token request."""
 
 
-@attrs.frozen
-class CacheEntry:
+@attrs.frozen(repr=False)
+class CacheEntry(Value):
     """What a cache returns for a key: the text that was set, and the seconds it has left (`ttl`; None: unknown)."""
 
     value: str = attrs.field(repr=_redacted)

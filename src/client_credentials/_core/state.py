@@ -17,12 +17,13 @@ from typing import Any, Final
 import attrs
 
 from .model import AccessToken, Failure, Malformed, Refused
+from .value import Value
 
 _MOST_GATES: Final = 8
 
 
-@attrs.frozen
-class Instant:
+@attrs.frozen(repr=False)
+class Instant(Value):
     """A moment by both clocks, in seconds; NaN where a clock gave none."""
 
     wall: float
@@ -42,8 +43,8 @@ def elapsed(since: Instant, now: Instant) -> float:
     return max((delta for delta in deltas if delta == delta), default=float("inf"))  # NaN is not itself
 
 
-@attrs.frozen(kw_only=True)
-class Asked:
+@attrs.frozen(kw_only=True, repr=False)
+class Asked(Value):
     """When a request was made, which tells what came of it from what came of any other.
 
     `stamp` is the wall clock of the host that made it, in seconds since the epoch; the same moment by the clocks of
@@ -59,8 +60,8 @@ class Asked:
         return cls(stamp=at.wall, at=at)
 
 
-@attrs.frozen(kw_only=True)
-class Held:
+@attrs.frozen(kw_only=True, repr=False)
+class Held(Value):
     """A token in hand, and the seconds from its request until its renewal and its end."""
 
     token: AccessToken
@@ -78,8 +79,8 @@ class Held:
         return self.last != self.end
 
 
-@attrs.frozen(kw_only=True)
-class Gate:
+@attrs.frozen(kw_only=True, repr=False)
+class Gate(Value):
     """The backoff after a failure: no request until `wait` seconds after `since`."""
 
     failure: Failure
@@ -99,8 +100,8 @@ class Gate:
         return self.failure.retry_after is not None
 
 
-@attrs.frozen(kw_only=True)
-class State:
+@attrs.frozen(kw_only=True, repr=False)
+class State(Value):
     """All that is known of one client's token."""
 
     held: Held | None = None

@@ -22,7 +22,7 @@ _KIND: Final = "HTTPS_PROXY or ALL_PROXY must be http://host:port: for another k
 _EXCEPTION: Final = re.compile(r"(?:\[(?P<address>.*)\]|(?P<name>[^:]*|.*:.*:.*))(?::(?P<port>[0-9]+))?")
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Proxy:
     """An http proxy; its credentials are in `authorization` only."""
 

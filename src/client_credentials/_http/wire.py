@@ -45,7 +45,7 @@ def forbidden(reason: str) -> ExchangeFailed:
     return ExchangeFailed(Unreachable(reason=reason, retryable=False))
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Host:
     """A host to connect to: the token endpoint, or the proxy before it."""
 
@@ -58,7 +58,7 @@ class Host:
         return f"{self.role}{self.name}:{self.port}"
 
 
-@attrs.define
+@attrs.define(repr=False)
 class Exchange:
     """One exchange under way: where it goes, when it must be over, what it may still receive, how far it has come."""
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .._core.lifecycle import LOCK_MARGIN, REMOVAL_WAITS, removed, token_in_hand, unread
 from .._core.model import AccessToken
@@ -19,7 +19,9 @@ from .clock import SystemClock, read
 from .dice import dice
 from .flight import Flight
 from .identity import Identity
-from .state_cache import StateCache
+
+if TYPE_CHECKING:
+    from .state_cache import StateCache
 
 _MOST_GONE: Final = 8
 _NO_TOKEN: Final = AccessToken("", "Bearer", 0, 0)

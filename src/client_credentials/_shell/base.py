@@ -31,7 +31,6 @@ from .dice import dice
 from .driver import fly, tell_aside
 from .flight import Ending, Flight
 from .identity import Identity, wrapped
-from .state_cache import StateCache
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -103,6 +102,8 @@ class BaseStrategy:
         check_kind("configuration", configuration, SdkConfiguration)
         if is_coroutine_function(configuration.fetch) and not self._takes_coroutines:
             raise ValueError("fetch must be synchronous, or take AsyncClientCredentialsStrategy")
+        from .state_cache import StateCache  # here, since without a configuration nothing is cached
+
         cache = StateCache.of(configuration.caching_strategy, self._identity.policy)
         self._active = ActiveConfiguration(self._identity, configuration, cache)
 

@@ -74,7 +74,7 @@ def start(call: Callable[[], object]) -> None:
     threads.run_aside(call, "client-credentials-cache")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Future(Generic[T]):
     """The outcome of a call in a thread; its caller can abandon the call, but nothing can stop it."""
 
@@ -126,7 +126,7 @@ class Future(Generic[T]):
             self._retrying = f", retrying after {describe(error)}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class CircuitBreaker:
     """Lets calls through to a cache while it answers: a quick answer restores its budget, waiting uses it up."""
 

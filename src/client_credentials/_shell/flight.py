@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LONGEST_AT_EXIT: Final = 100  # milliseconds
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Ending:
     """What a flight ended with for its callers: a failure, if any, and what the program's own code raised."""
 

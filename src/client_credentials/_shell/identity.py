@@ -14,7 +14,7 @@ from ..configuration import is_coroutine_function
 from .request import Attempted, read_secret
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Identity:
     """A client with its secrets and policy, and what was learnt on earlier flights."""
 

@@ -36,7 +36,7 @@ codecs.lookup("utf-8-sig")  # imported on its first use, which must not be withi
 Fetch: TypeAlias = Callable[[TokenRequest], object | Awaitable[object]]
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Attempted:
     """The outcome of a request, and the exception of the program's code that caused it."""
 

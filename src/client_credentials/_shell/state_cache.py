@@ -22,7 +22,7 @@ _BOUND_THEMSELVES: Final = (InMemoryCachingStrategy, RedisCachingStrategy)
 """Classes whose methods neither raise nor hang; classes that derive from them may."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class StateCache:
     """Reads and writes what is known of a client's token under a key."""
 

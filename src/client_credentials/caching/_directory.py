@@ -29,7 +29,7 @@ class UnsafeDirectory(PermissionError):
     """Other users may change the directory."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Directory:
     """An open directory, or one by its path where there are no open ones."""
 

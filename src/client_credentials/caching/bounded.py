@@ -19,7 +19,7 @@ from .._shell.fork import survive_fork
 from ..protocols import CachingStrategy, LockingCachingStrategy
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Hold:
     """A lock of a cache, taken and given back in one thread, as locks of threads and many locks of files must be."""
 
@@ -62,7 +62,7 @@ class _Hold:
             lock.__exit__(None, None, None)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class BoundedCache:
     """A cache whose failures and delays are misses, and whose lock is free while it fails."""
 

@@ -30,7 +30,7 @@ _MOST_LISTED = 10_000  # names
 _MOST_TRIES = 5  # to lock a file that others tidy away meanwhile
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class _Hold:
     """A lock that is held: its file, and when it is lost, in seconds of `time.monotonic`."""
 
