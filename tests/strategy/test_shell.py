@@ -33,7 +33,7 @@ from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Granted, Unreachable
 from client_credentials._core.state import EMPTY, State
 from client_credentials._shell import active, clock, fork, threads
-from client_credentials._shell.driver import _Driver
+from client_credentials._shell.driver import _Driver, fly
 from client_credentials._shell.flight import Flight
 from client_credentials.aio import _in_thread
 from client_credentials.errors import HookError, error_of, failure_of
@@ -57,6 +57,16 @@ def fact(strategy: ClientCredentialsStrategy, text: str) -> State:
     """Make the fact of a grant, asked for now."""
     said = Granted(access_token=text, expires_in=3600, scope=None)
     return granted(said, strategy._active.now(), EXACT, (), 0.0)
+
+
+def test_a_flight_is_made_once() -> None:
+    """A flight that somebody makes already is not made again, by whoever starts it, and stays theirs to end."""
+    endpoint = Endpoint(grant("one"))
+    strategy = strategy_of(endpoint)
+    flight = Flight(strategy._active, time.monotonic() + 10, None)
+    assert flight.claim()
+    fly(flight)
+    assert ([], False) == (endpoint.requests, flight.is_over)
 
 
 class TestTheState:

@@ -42,16 +42,14 @@ _SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clie
 
 
 def fly(flight: Flight) -> None:
-    """Make a flight in a thread of ours, unless another does."""
+    """Make a flight in a thread of ours."""
     driver = _Driver(flight, BaseException)  # there is nothing to exit from
-    if flight.claim():
-        run(driver.drive(driver.fetch_in_thread))
+    run(driver.drive(driver.fetch_in_thread))
 
 
 async def fly_here(flight: Flight) -> None:
-    """Make a flight in the caller's thread, unless another caller does; only what interrupts it is raised."""
-    if flight.claim():
-        await _Driver(flight, Exception).drive(flight.active.configuration.fetch)
+    """Make a flight in the caller's thread; only what interrupts it is raised."""
+    await _Driver(flight, Exception).drive(flight.active.configuration.fetch)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -93,8 +91,10 @@ class _Driver:
         self._unlock: Callable[[], object] | None = None
 
     async def drive(self, fetch: Fetch) -> None:
-        """Perform one command after the other, until there is none."""
+        """Perform one command after the other, until there is none; does nothing if another driver does it."""
         flight = self._flight
+        if not flight.claim():
+            return
         flight.engage()
         machine = acquire(self._identity.client, self._identity.policy, next(iter(self._identity.keys), None))
         done: Done[Any] | None = None
