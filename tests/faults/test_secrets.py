@@ -312,9 +312,7 @@ def test_what_urllib3_says_of_a_path() -> None:
     """O12: urllib3's errors quote the URL; ours quote host and port, and `token_url` alone has the path, no query."""
     url = f"http://127.0.0.1:{closed_port()}/tenant-{CLIENT_SECRET}?key=a-private-key"
     for fetch in (Urllib3Fetch(pool=urllib3.PoolManager(retries=1)), Urllib3Fetch()):
-        strategy = ClientCredentialsStrategy(
-            CLIENT_ID, "another-secret", token_url=url, policy=attrs.evolve(EXACT, deadline=1)
-        )
+        strategy = ClientCredentialsStrategy(CLIENT_ID, "another-secret", token_url=url, policy=EXACT)
         strategy.set_configuration(SdkConfiguration(fetch=fetch))
         error = refused(strategy)
         assert "ECONNREFUSED" in str(error)
