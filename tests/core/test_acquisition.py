@@ -92,6 +92,14 @@ def test_the_next_secret() -> None:
     assert (((refusal, 0.0),), 1) == (told.failures, len(told.remarks))
 
 
+def test_only_the_failure_at_the_end_is_logged() -> None:
+    """A flight that fails after retries tells of each failure, and marks the last; a grant marks none."""
+    told = [walk({Send: sent})[-1] for sent in ([DOWN], [DOWN, GRANT])]
+    assert [([DOWN] * 3, True), ([DOWN], False)] == [
+        ([failure for failure, _ in each.failures], each.ends_failed) for each in told
+    ]
+
+
 def test_no_secret() -> None:
     """A secret that cannot be read is this process's own failure: nothing is asked, and nothing published."""
     failure = HookFailed(hook="client_secret", kind="raised KeyError")

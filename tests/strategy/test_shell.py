@@ -37,7 +37,7 @@ from client_credentials._shell.driver import _Driver, fly
 from client_credentials._shell.flight import Flight
 from client_credentials.aio import _in_thread
 from client_credentials.errors import HookError, error_of, failure_of
-from client_credentials.testing import TokenServer, refusal
+from client_credentials.testing import Answer, TokenServer, refusal
 from tests.strategy.kit import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -47,6 +47,7 @@ from tests.strategy.kit import (
     grant,
     outcome,
     refuse,
+    run,
     settled,
     strategy_of,
     until,
@@ -355,6 +356,24 @@ def test_what_is_gone_at_a_fork() -> None:
     fork._after_fork_in_child()
     del fork._alive[0]
     assert 1 == alive.count
+
+
+def test_a_program_without_logging_sees_nothing(server: TokenServer) -> None:
+    """The package's own handler is a NullHandler, so that logging prints no warning as its last resort."""
+    server.always(Answer(status=400))
+    said = run(
+        server,
+        """
+        import logging
+        told = threading.Event()
+        strategy.set_configuration(SdkConfiguration(error_handler=lambda error: told.set()))
+        try:
+            strategy.get_or_create_access_token()
+        except TokenError:
+            print(told.wait(10), *(type(each).__name__ for each in logging.getLogger("client_credentials").handlers))
+        """,
+    )
+    assert ("True NullHandler\n", "", 0) == said
 
 
 def test_nothing_is_known_of_what_nobody_asked() -> None:

@@ -133,10 +133,12 @@ class Unlock(_Command[None]):
 
 @attrs.frozen(repr=False)
 class Tell(_Command[None]):
-    """Log what was odd, and tell the log and the error handler of each failure and its wait in seconds."""
+    """Log what was odd, and tell the error handler of each failure and its wait in seconds."""
 
     remarks: tuple[str, ...]
     failures: tuple[tuple[Failure, float], ...]
+    ends_failed: bool = False
+    """Whether the last failure is what the flight ended with: that one is logged, those that were retried are not."""
 
 
 Command: TypeAlias = _Command[Any]
@@ -276,7 +278,7 @@ async def _give_up(failure: Failure, sent: _Sent[Any], key: str | None, told: _T
     if key is not None and counts and is_shared(gate.failure):
         await Publish(key, fact)
     await Unlock()
-    await Tell((), (*told, (gate.failure, gate.wait)))
+    await Tell((), (*told, (gate.failure, gate.wait)), ends_failed=True)
 
 
 def _is_refused_secret(failure: Failure) -> bool:

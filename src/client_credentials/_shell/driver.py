@@ -62,10 +62,11 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         return cast("T", stop.value)
 
 
-def tell(active: ActiveConfiguration, failure: Failure, wait: float) -> None:
-    """Log a failure and call the error handler; what either raises goes no further."""
+def tell(active: ActiveConfiguration, failure: Failure, wait: float, *, is_logged: bool) -> None:
+    """Call the error handler with a failure, and log it first if asked to; what either raises goes no further."""
     error = error_of(failure, wait, active.identity.client)
-    log.warn("%s", error)
+    if is_logged:
+        log.warn("%s", error)
     try:
         active.configuration.error_handler(error)
     except BaseException as raised:  # the program's code, in a thread of ours
@@ -75,7 +76,7 @@ def tell(active: ActiveConfiguration, failure: Failure, wait: float) -> None:
 def tell_aside(flight: Flight, ended: Fail) -> None:
     """Tell of a flight that was given up, in a thread that belongs to it."""
     flight.engage()
-    tell(flight.active, ended.failure, ended.wait)
+    tell(flight.active, ended.failure, ended.wait, is_logged=True)
 
 
 class _Driver:
@@ -134,8 +135,8 @@ class _Driver:
                 active.publish(key, fact)
             case Unlock():
                 self._give_back()
-            case Tell(remarks=remarks, failures=failures):
-                self._tell(remarks, failures)
+            case Tell():
+                self._tell(command)
             case _:
                 raise TypeError(command)
         return None
@@ -188,11 +189,13 @@ class _Driver:
             future.cancel()
             raise TokenEndpointUnreachable("fetch was cancelled or timed out") from None
 
-    def _tell(self, remarks: tuple[str, ...], failures: tuple[tuple[Failure, float], ...]) -> None:
-        for remark in self._identity.news(remarks):
-            log.warn("%s: %s", without_query(self._identity.client.token_url), remark)
-        for failure, wait in failures:
-            tell(self._active, failure, wait)
+    def _tell(self, command: Tell) -> None:
+        client = self._identity.client
+        for remark in self._identity.news(command.remarks):
+            log.warn("%s (client %r): %s", without_query(client.token_url), client.client_id, remark)
+        for nth, (failure, wait) in enumerate(command.failures, 1):
+            is_last = nth == len(command.failures)
+            tell(self._active, failure, wait, is_logged=is_last and command.ends_failed)
 
     def _give_back(self) -> None:
         unlock, self._unlock = self._unlock, None
