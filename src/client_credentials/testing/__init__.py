@@ -1,4 +1,4 @@
-"""Test doubles for programs that use access tokens: a token endpoint on loopback and a fake clock.
+"""Test doubles for programs that use access tokens: a token endpoint, a fake clock, a given token.
 
 `drills` tests token holders, `contracts` caches and strategies, `strategies` draws values with hypothesis, and
 `simulation` says how a fleet fares.
@@ -9,5 +9,14 @@ from __future__ import annotations
 from .clock import FakeClock
 from .endpoint import Answer, ReceivedRequest, refusal
 from .server import TokenServer
+from .static import AsyncStaticStrategy, StaticStrategy
 
-__all__ = ["Answer", "FakeClock", "ReceivedRequest", "TokenServer", "refusal"]
+__all__ = [
+    "Answer",
+    "AsyncStaticStrategy",
+    "FakeClock",
+    "ReceivedRequest",
+    "StaticStrategy",
+    "TokenServer",
+    "refusal",
+]
