@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ._core.lifecycle import pause
 from ._core.model import AccessToken
@@ -17,8 +16,6 @@ from ._shell.flight import Flight
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-
-T = TypeVar("T")
 
 
 class AsyncClientCredentialsStrategy(BaseStrategy):
@@ -46,7 +43,7 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
     async def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
         active = self._active
-        return active.in_hand() or (await _in_thread(active.in_cache) if active.cache else None)
+        return active.in_hand() or (await threads.in_thread(active.in_cache) if active.cache else None)
 
     async def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
@@ -55,7 +52,7 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
         """
         forget_in_cache = self._forget(token)
         if self._active.cache:
-            await _in_thread(forget_in_cache)
+            await threads.in_thread(forget_in_cache)
 
     async def _obtain(self) -> AccessToken:
         until = time.monotonic() + self._deadline
@@ -86,34 +83,8 @@ async def _wait(flight: Flight, seconds: float) -> None:
     event = flight.events.get(loop)
     if event is None or event.is_set():
         event = asyncio.Event()
-        flight.wait(partial(_call_in, loop, event.set))
+        flight.wait(partial(threads.call_in, loop, event.set))
         flight.events[loop] = event
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-
-
-async def _in_thread(call: Callable[[], T]) -> T:
-    """Run what may block in a thread that neither blocks the loop nor, as an executor's would, delays the exit."""
-    import asyncio
-    from concurrent.futures import Future
-
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(call())
-        except BaseException as error:  # for the task that waits
-            outcome.set_exception(error)
-        _call_in(loop, done.set)
-
-    threads.run_aside(run)
-    await done.wait()
-    return outcome.result()
-
-
-def _call_in(loop: AbstractEventLoop, call: Callable[[], object]) -> None:
-    with suppress(RuntimeError):  # the loop is closed, so no task waits in it
-        loop.call_soon_threadsafe(call)

@@ -67,7 +67,7 @@ def make_client(
         raise ValueError(f"client_secret {only} ClientAuthentication.TLS")
     client = Client(
         client_id=client_id,
-        token_url=_endpoint(token_url),
+        token_url=check_endpoint(token_url),
         authentication=authentication,
         scopes=tuple(dict.fromkeys(_scope(scope) for scope in _several("scopes", scopes))),
         audience=None if audience in (None, "") else _text("audience", audience),
@@ -83,6 +83,37 @@ def check_kind(name: str, value: object, kind: type[object]) -> None:
     """Check an argument's type; raises ValueError that names the argument."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be an instance of {kind.__name__}")
+
+
+def check_endpoint(url: object, name: str = "token_url", rule: str = "RFC 6749 section 3.2") -> str:
+    """Hold a URL to the rules of a token endpoint, so strictly that no two parsers can read it differently.
+
+    Raises ValueError, with the name of the argument and the section that asks for it.
+    """
+    text = _text(name, url)
+    if not text.isascii() or " " in text or "\\" in text:
+        raise ValueError(f"{name} must be printable ASCII; use punycode for international names")
+    if "#" in text:
+        raise ValueError(f"{name} must not have a fragment ({rule})")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if "@" in parts.netloc:
+        raise ValueError(f"{name} must not hold a user name or a password")
+    if not _AUTHORITY.fullmatch(parts.netloc) or port == 0:
+        raise ValueError(f"{name} must be of the form https://host[:port]/path")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+        raise ValueError(f"{name} must be https, except for a loopback host ({rule})")
+    seen: set[str] = set()
+    for parameter, value in query_of(text):
+        if (word := parameter or value) in _RESERVED_PARAMS:
+            raise ValueError(f"{name} must not hold {word} in its query: {_RESERVED_PARAMS[word]}")
+        if parameter and parameter in seen:
+            raise ValueError(f"{name} must not hold {parameter} twice in its query")
+        seen.add(parameter)
+    return text
 
 
 def check_secret(secret: object) -> str:
@@ -170,30 +201,6 @@ def _headers(headers: object) -> Iterable[tuple[str, str]]:
         yield name, value
 
 
-def _endpoint(url: object) -> str:
-    """Hold a token endpoint's URL to RFC 6749 section 3.2, so strictly that no two parsers can read it differently."""
-    text = _text("token_url", url)
-    if not text.isascii() or " " in text or "\\" in text:
-        raise ValueError("token_url must be printable ASCII; use punycode for international names")
-    if "#" in text:
-        raise ValueError("token_url must not have a fragment (RFC 6749 section 3.2)")
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if "@" in parts.netloc:
-        raise ValueError("token_url must not hold a user name or a password")
-    if not _AUTHORITY.fullmatch(parts.netloc) or port == 0:
-        raise ValueError("token_url must be of the form https://host[:port]/path")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
-        raise ValueError("token_url must be https, except for a loopback host (RFC 6749 section 3.2)")
-    for name, value in query_of(text):
-        if (word := name or value) in _RESERVED_PARAMS:
-            raise ValueError(f"token_url must not hold {word} in its query: {_RESERVED_PARAMS[word]}")
-    return text
-
-
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -208,12 +215,8 @@ def _check_nothing_twice(client: Client) -> None:
     given = dict(client.extra_params)
     if client.resources and "resource" in given:
         raise ValueError("extra_params must not hold resource beside resources: use one of the two")
-    seen: set[str] = set()
     for name, _ in query_of(client.token_url):
         if name == "resource" and client.resources:
             raise ValueError("token_url must not hold resource in its query beside resources: use one of the two")
-        if name and name in seen:
-            raise ValueError(f"token_url must not hold {name} twice in its query")
         if name in given:
             raise ValueError(f"extra_params must not hold {name}: it is in the query of token_url already")
-        seen.add(name)

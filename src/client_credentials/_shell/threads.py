@@ -5,7 +5,14 @@ from __future__ import annotations
 import _thread
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+T = TypeVar("T")
 
 
 def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
@@ -27,6 +34,33 @@ def run_aside(call: Callable[[], object], name: str = "client-credentials") -> N
     """The same, but here and now where there is no thread."""
     if not start(call, name):
         copy_context().run(call)
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """Run what may block in a thread that neither blocks the loop nor, as an executor's would, delays the exit."""
+    import asyncio
+    from concurrent.futures import Future
+
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:  # for the task that waits
+            outcome.set_exception(error)
+        call_in(loop, done.set)
+
+    run_aside(run)
+    await done.wait()
+    return outcome.result()
+
+
+def call_in(loop: AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Have a call made in an event loop, if it is still open."""
+    with suppress(RuntimeError):  # the loop is closed, so no task waits in it
+        loop.call_soon_threadsafe(call)
 
 
 def _begin(thread: threading.Thread) -> None:

@@ -1,0 +1,135 @@
+"""The token endpoint of an issuer, from the metadata that its authorization server publishes (RFC 8414)."""
+
+from __future__ import annotations
+
+import _thread
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from inspect import isawaitable
+from typing import Final, TypeAlias, TypeVar, cast
+
+import attrs
+
+from ._core.metadata import (
+    ServerMetadata,
+    Undiscovered,
+    check_issuer,
+    discovery,
+    metadata_request,
+    undiscovered,
+    well_known_urls,
+)
+from ._core.model import Failure, HookFailed, TokenRequest, TokenResponse, Unreachable
+from ._core.refusal import with_retry_after
+from ._http.fetch import Urllib3Fetch
+from ._shell import threads
+from ._shell.driver import run
+from .configuration import is_coroutine_function
+from .errors import TokenError, error_of, failure_of
+
+__all__ = ["ServerMetadata", "discover", "discover_async"]
+
+_SECONDS: Final = 10.0
+_SHORTEST_TIMEOUT: Final = 0.001
+
+T = TypeVar("T")
+_Send: TypeAlias = Callable[[TokenRequest], Awaitable[object]]
+_Found: TypeAlias = tuple[ServerMetadata | Undiscovered, BaseException | None]
+
+
+def discover(issuer: str, *, fetch: Callable[[TokenRequest], TokenResponse] | None = None) -> ServerMetadata:
+    """Find the token endpoint of an issuer, whose URL must be given exactly as the server spells it.
+
+    Asks for `/.well-known/oauth-authorization-server`, and where that is not there, for OpenID's
+    `/.well-known/openid-configuration`. `fetch` sends the requests, as that of `SdkConfiguration` does; default:
+    `Urllib3Fetch()`. The call takes 10 s at most, and keeps nothing: discover once, and make a strategy of `token_url`.
+
+    Raises TokenError, whose text says what to change, and ValueError for an issuer that is not https (but for a
+    loopback host) or has a query or fragment.
+    """
+    if is_coroutine_function(fetch):
+        raise ValueError("fetch must be synchronous, or take discover_async")
+    issuer, call = check_issuer(issuer), _callable(fetch)
+    found: list[_Found] = []
+    lock = _thread.allocate_lock()
+    lock.acquire()
+
+    async def send(request: TokenRequest) -> object:
+        return call(request)
+
+    def look() -> None:
+        found.append(run(_find(issuer, send, BaseException)))
+        lock.release()
+
+    # In a thread of its own, since a fetch may hang past its timeout: no timeout interrupts a name lookup.
+    threads.run_aside(look)
+    lock.acquire(timeout=_SECONDS)
+    return _unwrapped(found, issuer)
+
+
+async def discover_async(
+    issuer: str, *, fetch: Callable[[TokenRequest], TokenResponse | Awaitable[TokenResponse]] | None = None
+) -> ServerMetadata:
+    """Do the same under asyncio; `fetch` is called in a thread, and a coroutine of it runs in this event loop."""
+    import asyncio
+
+    issuer, call = check_issuer(issuer), _callable(fetch)
+    found: list[_Found] = []
+
+    async def send(request: TokenRequest) -> object:
+        fetched: object = await threads.in_thread(partial(call, request))
+        return await cast("Awaitable[object]", fetched) if isawaitable(fetched) else fetched
+
+    try:
+        async with asyncio.timeout(_SECONDS):
+            found.append(await _find(issuer, send, Exception))
+    except TimeoutError:
+        pass
+    return _unwrapped(found, issuer)
+
+
+def _callable(fetch: T | None) -> T | Urllib3Fetch:
+    if fetch is None:
+        return Urllib3Fetch()
+    if not callable(fetch):
+        raise ValueError("fetch must be callable")
+    return fetch
+
+
+async def _find(issuer: str, send: _Send, caught: type[BaseException]) -> _Found:
+    """Ask what the core wants to have asked; of what the program's own code raises, `caught` is a failure."""
+    ends = time.monotonic() + _SECONDS
+    search = discovery(issuer)
+    url = next(search)
+    try:
+        while True:
+            left = max(ends - time.monotonic(), _SHORTEST_TIMEOUT)
+            answer, cause = await _answer(send, metadata_request(url, left), caught)
+            url = search.send(answer)
+    except StopIteration as stop:
+        return cast("_Found", (stop.value, cause))
+
+
+async def _answer(
+    send: _Send, request: TokenRequest, caught: type[BaseException]
+) -> tuple[TokenResponse | Failure, BaseException | None]:
+    try:
+        fetched = await send(request)
+    except TokenError as error:
+        return failure_of(error), None
+    except caught as error:  # the program's code
+        return HookFailed(hook="fetch", kind=f"raised {type(error).__name__}"), error
+    if isinstance(fetched, TokenResponse):
+        return fetched, None
+    return HookFailed(hook="fetch", kind=f"returned {type(fetched).__name__}, expected TokenResponse"), None
+
+
+def _unwrapped(found: list[_Found], issuer: str) -> ServerMetadata:
+    late = undiscovered(Unreachable(reason="timed out"), " or ".join(well_known_urls(issuer))), None
+    outcome, cause = found[0] if found else late
+    if isinstance(outcome, ServerMetadata):
+        return outcome
+    error = error_of(outcome.failure, outcome.failure.retry_after)
+    error.args = (outcome.text,)
+    raise error from cause
