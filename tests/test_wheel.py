@@ -26,7 +26,7 @@ MOST_BYTES = 200_000
 OPTIONAL = "aiohttp anyio cryptography httpx httpx2 hypothesis jwt pytest redis requests spotipy".split()
 INTEGRATIONS = "aiohttp httpx httpx2 requests spotipy".split()
 MODULES = [
-    *(f"client_credentials{rest}" for rest in ("", ".assertions", ".integrations", ".testing")),
+    *(f"client_credentials{rest}" for rest in ("", ".assertions", ".discovery", ".integrations", ".testing")),
     *(f"client_credentials.integrations.{name}" for name in INTEGRATIONS),
 ]
 

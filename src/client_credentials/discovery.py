@@ -9,8 +9,6 @@ from functools import partial
 from inspect import isawaitable
 from typing import Final, TypeAlias, TypeVar, cast
 
-import attrs
-
 from ._core.metadata import (
     ServerMetadata,
     Undiscovered,
@@ -21,7 +19,6 @@ from ._core.metadata import (
     well_known_urls,
 )
 from ._core.model import Failure, HookFailed, TokenRequest, TokenResponse, Unreachable
-from ._core.refusal import with_retry_after
 from ._http.fetch import Urllib3Fetch
 from ._shell import threads
 from ._shell.driver import run
@@ -102,11 +99,12 @@ async def _find(issuer: str, send: _Send, caught: type[BaseException]) -> _Found
     ends = time.monotonic() + _SECONDS
     search = discovery(issuer)
     url = next(search)
+    cause: BaseException | None = None
     try:
         while True:
             left = max(ends - time.monotonic(), _SHORTEST_TIMEOUT)
             answer, cause = await _answer(send, metadata_request(url, left), caught)
-            url = search.send(answer)
+            url = search.send((answer, time.time()))
     except StopIteration as stop:
         return cast("_Found", (stop.value, cause))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import client_credentials.discovery
 import client_credentials.testing
 from client_credentials import (
     AccessToken,
@@ -91,6 +92,7 @@ PUBLIC = {
     "client_credentials": client_credentials.__all__,
     "client_credentials.testing": client_credentials.testing.__all__,
     "client_credentials.assertions": ["AssertionFile", "PrivateKeyJwt"],
+    "client_credentials.discovery": client_credentials.discovery.__all__,
     "client_credentials.integrations.aiohttp": ["AiohttpFetch", "bearer"],
     "client_credentials.integrations.httpx": ["AsyncHttpxFetch", "BearerAuth", "HttpxFetch"],
     "client_credentials.integrations.httpx2": ["AsyncHttpxFetch", "BearerAuth", "HttpxFetch"],

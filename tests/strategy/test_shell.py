@@ -35,7 +35,6 @@ from client_credentials._core.state import EMPTY, State
 from client_credentials._shell import active, clock, fork, threads
 from client_credentials._shell.driver import _Driver, fly
 from client_credentials._shell.flight import Flight
-from client_credentials.aio import _in_thread
 from client_credentials.errors import HookError, error_of, failure_of
 from client_credentials.testing import Answer, TokenServer, refusal
 from tests.strategy.kit import (
@@ -320,7 +319,7 @@ def test_what_fails_in_a_thread() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        asyncio.run(_in_thread(fail))
+        asyncio.run(threads.in_thread(fail))
 
 
 @pytest.mark.parametrize("named", [["CLOCK_BOOTTIME"], ["CLOCK_BOOTTIME", "CLOCK_MONOTONIC"]])

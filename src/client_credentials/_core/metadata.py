@@ -12,7 +12,7 @@ import attrs
 from .client import check_endpoint
 from .model import Failure, HookFailed, Malformed, Refused, TokenRequest, TokenResponse, Unreachable, without_query
 from .redaction import NOTHING
-from .refusal import redacted_failure
+from .refusal import redacted_failure, with_retry_after
 from .request import VERSION
 from .response import decode, status_failure
 
@@ -69,17 +69,21 @@ class Undiscovered:
     text: str
 
 
-def discovery(issuer: str) -> Generator[str, TokenResponse | Failure, ServerMetadata | Undiscovered]:
-    """Find an issuer's metadata: yields each URL to ask, takes what came of it, and returns the outcome.
+def discovery(issuer: str) -> Generator[str, tuple[TokenResponse | Failure, float], ServerMetadata | Undiscovered]:
+    """Find an issuer's metadata: yields each URL to ask, takes what came of it and when, and returns the outcome.
 
     The second URL is asked only where the first one is not there (404): any other answer is the server's last word.
     """
     first, second = well_known_urls(issuer)
-    where, answer = first, (yield first)
+    where, (answer, wall) = first, (yield first)
     if isinstance(answer, TokenResponse) and answer.status == 404:
-        where, answer = f"{first} or {second}", (yield second)
-    outcome = _outcome(answer, issuer) if isinstance(answer, TokenResponse) else redacted_failure(answer, NOTHING)
-    return outcome if isinstance(outcome, ServerMetadata) else undiscovered(outcome, where)
+        where, (answer, wall) = f"{first} or {second}", (yield second)
+    if not isinstance(answer, TokenResponse):
+        return undiscovered(redacted_failure(answer, NOTHING), where)
+    outcome = _outcome(answer, issuer)
+    if isinstance(outcome, ServerMetadata):
+        return outcome
+    return undiscovered(with_retry_after(outcome, answer, wall), where)
 
 
 def undiscovered(failure: Failure, where: str) -> Undiscovered:
