@@ -26,6 +26,7 @@ ISSUER: Final = "https://login.example/tenant"
 FIRST: Final = "https://login.example/.well-known/oauth-authorization-server/tenant"
 SECOND: Final = "https://login.example/tenant/.well-known/openid-configuration"
 SOUND: Final = {"issuer": ISSUER, "token_endpoint": "https://login.example/tenant/token"}
+LONG: Final = "d" * 256
 ADVICE: Final = "check the issuer, or give token_url yourself"
 MISSING: Final = answer({"error": "not_found"}, 404)
 
@@ -137,7 +138,7 @@ class TestSearch:
         ("given", "text"),
         [
             (answer(b"", 500), "no server metadata at {}: status 500"),
-            (answer({"code": "e", "msg": "d" * 300}, 401), "no server metadata at {}: status 401 (e: " + 256 * "d" + ")"),
+            (answer({"code": "e", "msg": f"{LONG}dd"}, 401), f"no server metadata at {{}}: status 401 (e: {LONG})"),
             (
                 answer(b"", 301, Location="/a?b"),
                 "no server metadata at {}: status 301, a redirect to /a; redirects are not followed",
