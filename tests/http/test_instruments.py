@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -103,7 +105,13 @@ print(ask(dripping))
 def test_a_cassette_behind_a_proxy(urls: list[str]) -> None:
     """S1/proxy: where urllib3's pools send for us, they go through the environment's proxy, with its credentials."""
     port = int(urls[1].removesuffix("/token").rpartition(":")[2])
-    with Peer(opens_tunnel(port)) as proxy:
+    received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def opens(sock: socket.socket) -> None:
+        received.put(sock.recv(65536, socket.MSG_PEEK))
+        opens_tunnel(port)(sock)
+
+    with Peer(opens) as proxy:
         said = run(
             """
 import vcr
@@ -115,6 +123,24 @@ for nth in range(2):
             HTTPS_PROXY=f"http://user:password@127.0.0.1:{proxy.port}",
         )
         assert ("200\n200\n", 1) == (said, proxy.connections)
+        assert b"Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n" in received.get(timeout=5)
+
+
+def test_a_cassette_with_a_context(urls: list[str]) -> None:
+    """S1/pool: there, too, whom to trust is in the context that the program gave."""
+    said = run(
+        """
+import ssl, vcr
+from client_credentials import Urllib3Fetch
+context = ssl.create_default_context()
+os.environ["SSL_CERT_FILE"] = folder + "/none.pem"
+for fetch in (Urllib3Fetch(ssl_context=context), Urllib3Fetch()):
+    with vcr.use_cassette(folder + "/c.yaml", record_mode="all"):
+        print(ask(granting, fetch))
+""",
+        urls,
+    )
+    assert "200\nTLS with localhost:" == said[: len("200\nTLS with localhost:")]
 
 
 def test_a_double_of_urlopen(urls: list[str]) -> None:

@@ -204,7 +204,7 @@ class TestExceptions:
 class TestNoWayThrough:
     """What goes wrong at the proxy is in the table of events; here is what it may see and take."""
 
-    @pytest.mark.parametrize("status", [407, 403, 502, 301])
+    @pytest.mark.parametrize("status", [407, 403, 502, 300])
     def test_the_proxy_refuses(self, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """A14, RFC9110-11.7: after a refusal nothing of the request is sent."""
         after: queue.SimpleQueue[bytes] = queue.SimpleQueue()

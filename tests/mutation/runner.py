@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +32,7 @@ import attrs
 import coverage
 import pytest
 
+from .child import Child
 from .operators import Mutant, mutants
 from .rooms import PACKAGE, ROOMS, Room
 
@@ -86,35 +87,6 @@ class Baseline:
     """By module and line, the numbers of the tests."""
     starting: list[int] = attrs.Factory(list[int])
     """The tests that start programs or fork."""
-
-
-@attrs.define
-class Child:
-    """A process in which a mutant is tested, and since when its present test has run."""
-
-    pid: int
-    pipe: int
-    slot: int
-    done: Callable[[int, int | None], None]
-    limits: dict[int, float]
-    test: int | None = None
-    until: float = 0.0
-
-    def listen(self) -> None:
-        """Take note of the test that runs now."""
-        with suppress(BlockingIOError):
-            said = os.read(self.pipe, 4096).split()
-            if said:
-                self.test = int(said[-1])
-                self.until = time.monotonic() + self.limits[self.test]
-
-    def end(self, status: int) -> None:
-        """End what is left of it, and give its exit status."""
-        self.listen()
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        os.close(self.pipe)
-        self.done(status, self.test)
 
 
 class Runner:
