@@ -61,6 +61,9 @@ def tell(room: str, told: dict[str, Any]) -> bool:
     drawn = "all" if len(results) == told["total"] else f"a sample of {len(results)}"
     score = 100 * (len(results) - len(without)) / len(results)
     failed = sum(each["verdict"] in DEAD for each in controls)
+    for name in sorted(reasons.keys() - set(told["names"])):
+        if name.partition(".")[0] in told["modules"]:
+            print(f"no such mutant, but a reason for it: {name}")
     print(f"{room}: {drawn} of {told['total']} mutants in {told['seconds']:.0f} s: {verdicts}")
     print(f"{room}: {score:.1f} % killed or explained, {ASKED_FOR} % asked for; without a reason: {len(without)}")
     print(f"{room}: {failed} of {len(controls)} runs without a mutant failed")

@@ -4,5 +4,121 @@ from __future__ import annotations
 
 from typing import Final
 
-EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {}
+EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
+    "both sides do the same where the two are equal": (
+        "lifecycle.hold: if lifetime <[ -> =] token.expires_in:",
+        "file._is_expired: ...turn directory.is_own(status) and (end <[ -> =] now or name.endswith('.lock'))",
+        "verdict._tls_reason: if time.time() <[ -> =] _YEAR_2025:",
+        "wire.Exchange.left: if left <[= -> ] 0:",
+    ),
+    "XXXX is as wrong there as the empty text is: no number, date, media type, origin or name of a host in use": (
+        "client._endpoint: parts, port = (urlsplit('[ -> XXXX]'), None)",
+        "refusal._retry_after: ...t = (response.header('Retry-After') or '[ -> XXXX]').strip()",
+        "refusal._reset: text = (response.header(name) or '[ -> XXXX]').strip()",
+        "refusal._from_now: ...ked = _date(response.header('Date') or '[ -> XXXX]')",
+        "redaction.needles: ...secret, *others) if value == secret != '[ -> XXXX]' or len(value) >= _SHORTEST]",
+        (
+            "proxy.proxy_from_environment: ...s_excepted(endpoint, proxies.get('no', '[ -> XXXX]')) or"
+            " proxy_bypass(f'{endpoint.name}:{e..."
+        ),
+        "file.FileCachingStrategy.__init__: name = [None -> '']",
+    ),
+    "the value is replaced, or leads to the same error, before anybody reads it": (
+        "acquisition._look_and_lock: look: Done[State] | None = [None -> '']",
+        "identity.wrapped: secrets: tuple[Secret, ...] = [() -> None]",
+    ),
+    "no caller waits any more for what this says": (
+        "acquisition.acquire: ...Settle(Fail(timed_out(policy.deadline), [0.0 -> None]))",
+        "acquisition.acquire: ...Settle(Fail(timed_out(policy.deadline), [0 -> 1].0))",
+    ),
+    "the wall clock is never at infinity, so that one bound alone makes the span empty": (
+        "active.Lease.__init__: self.until = [-math.inf -> None]",
+        "active.Lease.__init__: self.until = [-math -> math].inf",
+    ),
+    "the flight before the first is settled, and nobody counts it or is part of it": (
+        "active.ActiveConfiguration.__init__: self.flight.is_over = [True -> None]",
+        "active.ActiveConfiguration.__init__: self.flight.is_over = [True -> False]",
+    ),
+    "CPython closes at once what nobody refers to any more, and with it gives back a lock or ends a connection": (
+        "active.ActiveConfiguration._forget_in_cache: without release()",
+        "transport.OwnConnection._send_through_pool: without pool.clear()",
+    ),
+    "a token is served on whatever the reason that none is asked for, and else that reason is raised": (
+        (
+            "base.BaseStrategy._without_request: ...wer(active.known().state, active.now(), [ended -> None], 0.0,"
+            " self._deadline)"
+        ),
+        "base.BaseStrategy._without_request: ...ive.known().state, active.now(), ended, [0.0 -> None], self._deadline)",
+        "base.BaseStrategy._without_request: ...ive.known().state, active.now(), ended, [0 -> 1].0, self._deadline)",
+        "base.BaseStrategy._without_request: ...nown().state, active.now(), ended, 0.0, [self._deadline -> None])",
+    ),
+    "one look in the cache more, before the request was sent, finds nothing new": (
+        "flight.Flight.__init__: self.has_asked = [False -> True]",
+    ),
+    "there is nothing after the loop": ("flight._wait_for_publications: [break -> return]",),
+    "the text of this error is for whoever breaks the machine": (
+        "driver._Driver._perform: raise TypeError([command -> None])",
+    ),
+    "the method decides how long a body is, and the body of this answer is not read": (
+        "proxy.open_tunnel: ...nse(cast('socket.socket', wire), method=['CONNECT' -> None])) as answer:",
+        "proxy.open_tunnel: ...inalResponse(cast('socket.socket', wire)[, method='CONNECT' -> ])) as answer:",
+        "proxy.open_tunnel: ...se(cast('socket.socket', wire), method='[CONNECT -> XXCONNECTXX]')) as answer:",
+    ),
+    "all methods but HEAD are one to it": (
+        "transport._response: ..., original_response=raw, request_method=['POST' -> None])",
+        "transport._response: ...decode_content=False, original_response=[raw, request_method='POST' -> raw])",
+        "transport._response: ... original_response=raw, request_method='[POST -> XXPOSTXX]')",
+    ),
+    "the name is in small letters by then": (
+        (
+            "proxy._matches: ...t, name = (endpoint.name.lower().strip('[. -> XX.XX]'), found['address'] or"
+            " found['name'].re..."
+        ),
+        "proxy._matches: ... found['name'].removeprefix('*').strip('[. -> XX.XX]'))",
+        "wire.Wire.start_tls: ...elf._sock, server_hostname=host.rstrip('[. -> XX.XX]')), None)",
+    ),
+    "only the class of the exception is looked at": (
+        "response._read: raise IncompleteRead([b'' -> None])",
+        "response._read: raise IncompleteRead(b'[ -> XXXX]')",
+    ),
+    "with retries=False urllib3 gives a redirect as it is": (
+        (
+            "transport.UsersPool._post: ...body, headers=request.headers, redirect=[False -> True], retries=False,"
+            " preload_content=False, ..."
+        ),
+    ),
+    "no body that is labelled as compressed is read, so that nothing is decoded": (
+        (
+            "transport.UsersPool._post: ..., preload_content=False, decode_content=[False -> True],"
+            " timeout=urllib3.Timeout(total=left), p..."
+        ),
+        (
+            "transport._response: ..., preload_content=False, decode_content=[False -> True], original_response=raw,"
+            " request_method=..."
+        ),
+    ),
+    "six times as much would do": (
+        "transport.OwnConnection._send: exchange.allowance = [8 -> 9] * self._max_body + HEAD_BYTES",
+    ),
+    "either form raises where there was no handshake": (
+        "wire.Wire.start_tls: self._sock.getpeercert(binary_form=[True -> None])",
+        "wire.Wire.start_tls: self._sock.getpeercert([binary_form=True -> ])",
+        "wire.Wire.start_tls: self._sock.getpeercert(binary_form=[True -> False])",
+    ),
+    "the name of an operation is only told from the others": (
+        (
+            "bounded.BoundedCache.get: return self._breaker.call('[get -> XXgetXX]', partial(_checked_entry, self._cache,"
+            " ..."
+        ),
+        "bounded.BoundedCache.set: self._breaker.call('[set -> XXsetXX]', partial(_set_in_time, self._cache, ke...",
+        (
+            "bounded.BoundedCache.remove: self._breaker.call('[remove -> XXremoveXX]', partial(self._cache.remove,"
+            " key), Non..."
+        ),
+    ),
+    "on Windows one byte is locked, or two: nobody reads or writes them": (
+        "_locks.try_lock: ...rt.locking(descriptor, msvcrt.LK_NBLCK, [1 -> 2])",
+        "_locks.unlock: ...rt.locking(descriptor, msvcrt.LK_UNLCK, [1 -> 2])",
+    ),
+}
 """The reason, and the mutants for which it holds, as the report names them."""

@@ -41,7 +41,7 @@ CONTROLS: Final = 10
 """How many times the tests of some mutant run without it; those that fail all the same show how far to trust a kill."""
 PATIENCE: Final = 5.0
 """Seconds, beside five times what a test took without a mutant, after which a mutant counts as hanging."""
-MOST_SECONDS: Final = 30.0
+MOST_SECONDS: Final = 20.0
 """How long the tests of one mutant may have taken without it; those that took longest are left out."""
 SURVIVED, KILLED, UNREACHED, FAILED, HUNG = 0, 1, 2, 3, -1
 VERDICTS: Final = {SURVIVED: "survived", KILLED: "killed", UNREACHED: "unreached", HUNG: "timeout"}
@@ -126,6 +126,8 @@ class Runner:
         self._test([*((mutant, True) for mutant in controls), *((mutant, False) for mutant in chosen)])
         told = {
             "total": len(every),
+            "names": [mutant.name for mutant in every],
+            "modules": sorted({mutant.path.stem for mutant in every}),
             "results": self._results,
             "controls": self._controls,
             "seconds": time.monotonic() - began,

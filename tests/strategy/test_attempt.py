@@ -22,6 +22,7 @@ from client_credentials._core.model import HookFailed, Unreachable
 from client_credentials._core.secret import Secret
 from client_credentials._shell.driver import run
 from client_credentials._shell.request import Attempted, attempt, read_secret
+from client_credentials.configuration import HIDDEN
 from tests.core.kit import SECRET, SOUND, accept, answer, choosy, failed_by, granted, judged, make, unwrapped
 
 ANSWERS = [
@@ -171,3 +172,10 @@ def test_a_secret_that_cannot_be_sent(given: str, kind: str) -> None:
     assert isinstance(read, Attempted)
     assert isinstance(read.outcome, HookFailed)
     assert ("client_secret", kind) == (read.outcome.hook, read.outcome.kind[: len(kind)])
+
+
+def test_nothing_is_left_in_the_context() -> None:
+    """What is hidden in one request is no matter of whoever asked for it."""
+    before = HIDDEN.get()
+    granted(answer())
+    assert before is HIDDEN.get()

@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
 
-from client_credentials import CacheEntry, InMemoryCachingStrategy, TokenResponse
+from client_credentials import CacheEntry, InMemoryCachingStrategy, TokenError, TokenResponse
 from client_credentials._core.lifecycle import failed, granted, removed
 from client_credentials._core.model import Granted, Refused
 from client_credentials._core.state import EMPTY, Asked, State
 from client_credentials._shell import flight
 from client_credentials._shell.active import ActiveConfiguration, Lease
 from client_credentials.testing import FakeClock
-from tests.strategy.kit import EXACT, HASTY, Endpoint, Shelf, grant, outcome, refuse, settled, strategy_of
+from tests.strategy.kit import EXACT, HASTY, Endpoint, Held, Shelf, grant, outcome, refuse, settled, strategy_of, until
 
 
 class TestPublishing:
@@ -178,3 +180,73 @@ def test_the_newest_state_is_found() -> None:
     newest = Lease(State(granted=Asked.here(active.now())))
     active.lease.succeed(newest)
     assert newest is active.known() is active.lease
+
+
+class TestTheLease:
+    """How long a token is served without deciding again."""
+
+    def test_by_the_clock_of_the_system(self) -> None:
+        """A second at most, and not once something else is known."""
+        strategy = strategy_of(Endpoint(grant()))
+        strategy.get_or_create_access_token()
+        strategy.get_or_create_access_token()
+        lease = strategy._active.lease
+        assert 0 < lease.until - time.time() <= 1
+        strategy._active.record(removed(lease.state, None))
+        assert -math.inf == lease.until
+
+    def test_by_another_clock(self, clock: FakeClock) -> None:
+        """Not at all: both clocks are read on every call."""
+        strategy = strategy_of(Endpoint(grant()), clock)
+        strategy.get_or_create_access_token()
+        strategy.get_or_create_access_token()
+        assert -math.inf == strategy._active.lease.until
+
+
+def test_a_token_from_another_host_while_the_gate_is_shut(clock: FakeClock) -> None:
+    """After a refusal here, the cache is still looked in: another host may have had more luck."""
+    endpoint = Endpoint(refuse("slow", 429, Retry_After="600"))
+    strategy = strategy_of(endpoint, clock)
+    outcome(strategy.get_or_create_access_token)
+    settled(strategy)
+    clock.advance(1.0)
+    active = strategy._active
+    assert active.cache is not None
+    said = Granted(access_token="theirs", expires_in=3600, scope=None)
+    fact = granted(said, active.now(), EXACT, (), 0.0)
+    active.cache.store(active.identity.keys[0], fact, active.now())
+    assert "theirs" == outcome(strategy.get_or_create_access_token)
+    assert 1 == len(endpoint.requests)
+
+
+def test_an_overdue_flight_shuts_the_gate() -> None:
+    """Who comes after a request that gave nothing in time is told so at once, and makes no other; so is the log."""
+    told: list[TokenError] = []
+    held = Held(grant("late"))
+    endpoint = Endpoint(held)
+    strategy = strategy_of(endpoint, policy=HASTY, error_handler=told.append)
+    for _ in range(2):
+        assert "nothing came within 0.4 s" in str(outcome(strategy.get_or_create_access_token))
+    assert 1 == len(endpoint.requests)
+    until(lambda: told)
+    assert told[0].retry_after is not None
+    held.go.set()
+
+
+def test_the_threads_of_a_cache_have_a_name() -> None:
+    """What calls a cache is told from what makes requests."""
+    seen: set[str] = set()
+
+    class Named(Shelf):
+        def get(self, key: str) -> CacheEntry | None:
+            seen.add(threading.current_thread().name)
+            return super().get(key)
+
+    strategy_of(Endpoint(grant()), caching_strategy=Named()).get_or_create_access_token()
+    assert {"client-credentials-cache"} == seen
+
+
+def test_each_remark_is_made_once() -> None:
+    """Whatever was remarked on in between."""
+    identity = strategy_of(Endpoint(grant()))._active.identity
+    assert [["a"], ["b"], []] == [identity.news((remark,)) for remark in "aba"]

@@ -416,7 +416,9 @@ class TestHungFlights:
         began = time.monotonic()
         for _ in range(5):
             error = outcome(strategy.get_or_create_access_token)
+            assert isinstance(error, TokenEndpointUnreachable)
             assert "8 earlier requests still hang past their deadline" in str(error)
+            assert ("my-client", 0.0) == (error.client_id, error.retry_after)
         assert (True, 8) == (time.monotonic() - began < 1, len(endpoint.requests))
         late.go.set()
         until(lambda: outcome(strategy.get_or_create_access_token) == "at-last")

@@ -333,6 +333,8 @@ def test_a_clock_that_is_named_and_refused(monkeypatch: pytest.MonkeyPatch, name
             raise OSError(22, "Invalid argument")
         return real(number)
 
+    first: Any = clock._answering()
+    assert (getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC),) == first.args
     monkeypatch.setattr(time, "clock_gettime", refusing)
     assert clock._answering()() == pytest.approx(time.monotonic(), abs=1)
     monkeypatch.delattr(time, "clock_gettime")
@@ -348,13 +350,14 @@ def test_what_is_gone_at_a_fork() -> None:
         def _after_fork(self) -> None:
             self.count += 1
 
-    alive, gone = Forked(), Forked()
+    alive, other, gone = Forked(), Forked(), Forked()
     fork.survive_fork(alive)
+    fork.survive_fork(other)
     fork._alive.update({0: ref(gone)})  # not by [], where the watch over leaks would keep it alive
     del gone
     fork._after_fork_in_child()
     del fork._alive[0]
-    assert 1 == alive.count
+    assert 1 == alive.count == other.count
 
 
 def test_a_program_without_logging_sees_nothing(server: TokenServer) -> None:
