@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from .equivalent import EQUIVALENT
+from .operators import mutants
 from .rooms import ROOMS, ROOT
 
 COPIED: Final = ("src", "tests", "pyproject.toml", "README.md", "CHANGELOG.md")
@@ -48,7 +49,7 @@ def tested(place: Path, room: str, sample: int, seed: int) -> dict[str, Any]:
 def tell(room: str, told: dict[str, Any]) -> bool:
     """Print what became of the mutants of a room, and tell whether it is good enough."""
     results, controls = told["results"], told["controls"]
-    reasons = {mutant: reason for reason, mutants in EQUIVALENT.items() for mutant in mutants}
+    reasons = {mutant: reason for reason, names in EQUIVALENT.items() for mutant in names}
     alive = [each for each in results if each["verdict"] not in DEAD]
     without = [each for each in alive if each["name"] not in reasons]
     for each in alive:
@@ -61,9 +62,6 @@ def tell(room: str, told: dict[str, Any]) -> bool:
     drawn = "all" if len(results) == told["total"] else f"a sample of {len(results)}"
     score = 100 * (len(results) - len(without)) / len(results)
     failed = sum(each["verdict"] in DEAD for each in controls)
-    for name in sorted(reasons.keys() - set(told["names"])):
-        if name.partition(".")[0] in told["modules"]:
-            print(f"no such mutant, but a reason for it: {name}")
     print(f"{room}: {drawn} of {told['total']} mutants in {told['seconds']:.0f} s: {verdicts}")
     print(f"{room}: {score:.1f} % killed or explained, {ASKED_FOR} % asked for; without a reason: {len(without)}")
     print(f"{room}: {failed} of {len(controls)} runs without a mutant failed")
@@ -86,6 +84,9 @@ def main() -> int:
             if given.report:
                 given.report.write_text(json.dumps(told, indent=1))
             good = tell(room, told) and good
+    there = {mutant.name for room in ROOMS.values() for path in room.modules(ROOT) for mutant in mutants(path)}
+    for name in sorted({name for names in EQUIVALENT.values() for name in names} - there):
+        print(f"no such mutant, but a reason for it: {name}")
     return int(not good)
 
 

@@ -107,8 +107,8 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "the name of an operation is only told from the others": (
         (
-            "bounded.BoundedCache.get: return self._breaker.call('[get -> XXgetXX]', partial(_checked_entry, self._cache,"
-            " ..."
+            "bounded.BoundedCache.get: return self._breaker.call('[get -> XXgetXX]', partial(_checked_entry,"
+            " self._cache, ..."
         ),
         "bounded.BoundedCache.set: self._breaker.call('[set -> XXsetXX]', partial(_set_in_time, self._cache, ke...",
         (
