@@ -15,7 +15,7 @@ from tests.cli.kit import CLIENT
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every client and every proxy out of the environment."""
     for name in list(os.environ):
-        if name.startswith("SPOTIFY_") or name.lower().endswith("_proxy"):
+        if name.startswith(("SPOTIFY_", "CLIENT_CREDENTIALS_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

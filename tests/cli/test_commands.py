@@ -186,6 +186,24 @@ class TestRequest:
             assert 1 == main(["doctor", "--token-url", server.url, *options[:4]])
         assert "certificate" in capsys.readouterr().out
 
+    def test_any_client_may_be_in_the_environment(
+        self, server: TokenServer, somebody: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The generic names name client and endpoint, before Spotify's; an option outranks them."""
+        monkeypatch.setenv("SPOTIFY_CLIENT_SECRET", "another")
+        for name, value in (("ID", CLIENT[0]), ("SECRET", CLIENT[1]), ("TOKEN_URL", server.url)):
+            monkeypatch.setenv(f"CLIENT_CREDENTIALS_{name}", value)
+        assert 0 == main(["token"])
+        assert 1 == main(["token", "--client-id", "other"])
+        assert [CLIENT[0], "other"] == [request.client_id for request in server.requests]
+
+    def test_two_clients_of_the_environment_are_never_mixed(
+        self, somebody: None, monkeypatch: pytest.MonkeyPatch, usage_error: Callable[..., str]
+    ) -> None:
+        """Half a client under the generic names is not completed by Spotify's secret, which is for Spotify."""
+        monkeypatch.setenv("CLIENT_CREDENTIALS_ID", CLIENT[0])
+        assert "the client secret: set CLIENT_CREDENTIALS_SECRET" in usage_error("token")
+
     def test_a_client_id_by_option_outranks_the_environment(self, server: TokenServer, somebody: None) -> None:
         """What is typed counts."""
         assert 1 == main(["token", "--token-url", server.url, "--client-id", "other"])
@@ -222,6 +240,9 @@ class TestUsage:
                 ["--auth", "none"],
             ),
             ("argument --cache: must be a path", ["--cache", ""]),
+            ("argument --min-lifetime: must be 0 seconds or more", ["--min-lifetime", "-1"]),
+            ("argument --min-lifetime: must be 0 seconds or more", ["--min-lifetime", "nan"]),
+            ("argument --min-lifetime: must be 0 seconds or more", ["--min-lifetime", "soon"]),
             ("argument --cache: Could not determine home directory", ["--cache=~no-such-user/x"]),
             ("--param must be NAME=VALUE", ["--param", "name"]),
             ("--param must be NAME=VALUE", ["--param", "=value"]),
@@ -250,9 +271,10 @@ class TestUsage:
     ) -> None:
         """Without a client, and then without its secret, the ways to give them are named."""
         line = usage_error("token")
-        assert "the client secret: set SPOTIFY_CLIENT_SECRET, or use --secret-file or --secret-stdin" in line
+        names = "CLIENT_CREDENTIALS_SECRET or SPOTIFY_CLIENT_SECRET"
+        assert f"the client secret: set {names}, or use --secret-file or --secret-stdin" in line
         monkeypatch.setenv("SPOTIFY_CLIENT_SECRET", CLIENT[1])
-        assert "--client-id must be given, or SPOTIFY_CLIENT_ID set" in usage_error("token")
+        assert "--client-id must be given, or CLIENT_CREDENTIALS_ID or SPOTIFY_CLIENT_ID set" in usage_error("token")
 
     @pytest.mark.parametrize(
         "words",
@@ -454,6 +476,15 @@ class TestRenewal:
         assert [(server.issued[1], 0)] * 2 == printed
         assert held != server.issued[1]
         assert 2 == len(server.requests)
+
+    @pytest.mark.parametrize(("least", "requests"), [("0", 1), ("50", 1), ("150", 2)])
+    def test_the_least_that_is_left_may_be_asked_for(
+        self, least: str, requests: int, held: str, server: TokenServer, tmp_path: Path, capsys: Captured
+    ) -> None:
+        """--min-lifetime: the token with a hundred seconds left is printed if that suffices, else renewed first."""
+        words = ["--min-lifetime", least, "--cache", str(tmp_path / "cache"), "--token-url", server.url]
+        assert 0 == main(["token", *words])
+        assert (requests, server.issued[-1]) == (len(server.requests), capsys.readouterr().out.strip())
 
     def test_a_renewal_that_fails_leaves_the_held_token(
         self, held: str, server: TokenServer, run: Callable[[], tuple[str, int]]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -20,8 +22,11 @@ from ..strategy import ClientCredentialsStrategy
 if TYPE_CHECKING:
     import ssl
 
+ANY_ID, ANY_SECRET = "CLIENT_CREDENTIALS_ID", "CLIENT_CREDENTIALS_SECRET"
+TOKEN_URL: Final = "CLIENT_CREDENTIALS_TOKEN_URL"
 CLIENT_ID, CLIENT_SECRET = "SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"
-RENEW_AHEAD: Final = 300.0  # seconds; a token that is printed is good for about this long, or for half of its life
+MIN_LIFETIME: Final = 300.0  # seconds; a token that is printed is good for about this long, or for half of its life
+_LEEWAY: Final = RenewalPolicy().leeway
 
 # The options behind the arguments that a ValueError names, where they are not spelt like these.
 _OPTIONS: Final[Mapping[str, str]] = {
@@ -57,15 +62,15 @@ def client_options() -> Parser:
     """The options that say who the client is and what is asked for, as a parent of the commands' parsers."""
     parser = Parser(add_help=False)
     add = parser.add_argument
-    add("--client-id", metavar="ID", help=f"default: {CLIENT_ID} in the environment")
+    add("--client-id", metavar="ID", help=f"default: {ANY_ID} in the environment, or {CLIENT_ID}")
     secret = parser.add_mutually_exclusive_group()
-    secret.add_argument(
-        "--secret-file", metavar="FILE", type=_path, help=f"file that holds the secret; default: {CLIENT_SECRET}"
-    )
+    text = f"file that holds the secret; default: {ANY_SECRET} in the environment, or {CLIENT_SECRET}"
+    secret.add_argument("--secret-file", metavar="FILE", type=_path, help=text)
     secret.add_argument("--secret-stdin", action="store_true", help="read the secret from the standard input")
     text = "file that holds an assertion, in place of the secret; implies --auth assertion"
     secret.add_argument("--assertion-file", metavar="FILE", type=_path, help=text)
-    add("--token-url", metavar="URL", default=SPOTIFY_TOKEN_URL, help="default: %(default)s")
+    text = f"default: {TOKEN_URL} in the environment, else {SPOTIFY_TOKEN_URL}"
+    add("--token-url", metavar="URL", default=os.environ.get(TOKEN_URL) or SPOTIFY_TOKEN_URL, help=text)
     add("--scope", action="append", default=[], help="several with spaces between, or repeated")
     add("--audience", help="API that the token is for")
     add(
@@ -90,6 +95,8 @@ def cache_option() -> Parser:
     """The option of the commands that can keep a token, as a parent of their parsers."""
     parser = Parser(add_help=False)
     parser.add_argument("--cache", metavar="DIR", type=_path, help="keep the token in this directory for the next call")
+    text = "renew a kept token first if less is left, half of its life at most; default: %(default)g"
+    parser.add_argument("--min-lifetime", metavar="SECONDS", type=_seconds, default=MIN_LIFETIME, help=text)
     return parser
 
 
@@ -107,13 +114,14 @@ def strategy_of(
     secret: Secret,
     configuration: SdkConfiguration,
     auth: ClientAuthentication | None = None,
+    min_lifetime: float = MIN_LIFETIME,
 ) -> ClientCredentialsStrategy:
     """Make the strategy that the arguments describe; `auth` outranks theirs. Raises UsageError."""
     try:
         strategy = ClientCredentialsStrategy(
             arguments.client_id
-            or os.environ.get(CLIENT_ID)
-            or _missing(f"client_id must be given, or {CLIENT_ID} set"),
+            or _environment(ANY_ID, CLIENT_ID)
+            or _missing(f"client_id must be given, or {ANY_ID} or {CLIENT_ID} set"),
             None if secret is NO_SECRET else secret.reveal(),
             token_url=arguments.token_url,
             scopes=" ".join(arguments.scope).split(),
@@ -122,7 +130,9 @@ def strategy_of(
             extra_params=_pairs("extra_params", arguments.param),
             headers=_pairs("headers", arguments.header),
             client_authentication=auth or way_of(arguments),
-            policy=RenewalPolicy(renew_ahead=RENEW_AHEAD, jitter=0.0, deadline=arguments.timeout),
+            policy=RenewalPolicy(
+                renew_ahead=min_lifetime, leeway=min(_LEEWAY, min_lifetime), jitter=0.0, deadline=arguments.timeout
+            ),
         )
     except ValueError as error:
         raise usage_error(error) from None
@@ -146,7 +156,9 @@ def read_secret(arguments: argparse.Namespace) -> Secret:
         return NO_SECRET
     secret = _typed() if arguments.secret_stdin and os.isatty(0) else _stored(arguments)
     if not secret:
-        raise UsageError(f"the client secret: set {CLIENT_SECRET}, or use --secret-file or --secret-stdin")
+        raise UsageError(
+            f"the client secret: set {ANY_SECRET} or {CLIENT_SECRET}, or use --secret-file or --secret-stdin"
+        )
     return Secret(secret)
 
 
@@ -198,7 +210,7 @@ def _typed() -> str | None:
 def _stored(arguments: argparse.Namespace) -> str | None:
     source = 0 if arguments.secret_stdin else arguments.secret_file or arguments.assertion_file
     if source is None:
-        return os.environ.get(CLIENT_SECRET)
+        return _environment(ANY_SECRET, CLIENT_SECRET)
     try:
         with open(source, encoding="utf-8", closefd=source != 0) as file:
             return file.read().removesuffix("\n")
@@ -206,6 +218,19 @@ def _stored(arguments: argparse.Namespace) -> str | None:
         raise UsageError(f"the client secret: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError("the client secret: must be UTF-8 text") from None
+
+
+def _environment(name: str, spotify_name: str) -> str | None:
+    # Never the id of one with the secret of the other: that would show a secret to a server that it is not for.
+    is_any = os.environ.get(ANY_ID) or os.environ.get(ANY_SECRET)
+    return os.environ.get(name if is_any else spotify_name)
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) < math.inf:
+            return seconds
+    raise argparse.ArgumentTypeError("must be 0 seconds or more")
 
 
 def _path(text: str) -> str:

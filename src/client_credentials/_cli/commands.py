@@ -20,7 +20,7 @@ from ..configuration import SdkConfiguration
 from ..errors import TokenError
 from .advice import advice
 from .answer import Answer, shape_of
-from .arguments import RENEW_AHEAD, fetch_of, read_secret, strategy_of
+from .arguments import MIN_LIFETIME, fetch_of, read_secret, strategy_of
 from .output import DONE, Remarks, complain, finish, say
 
 Shown: TypeAlias = tuple[Mapping[str, object], str]
@@ -53,7 +53,8 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
     secret = read_secret(arguments)
     request = _Request(secret)
     cache = None if arguments.cache is None else FileCachingStrategy(arguments.cache)
-    strategy = strategy_of(arguments, secret, request.watched(fetch_of(arguments), cache))
+    configuration = request.watched(fetch_of(arguments), cache)
+    strategy = strategy_of(arguments, secret, configuration, min_lifetime=arguments.min_lifetime)
     with Remarks() as remarks:
         try:
             held = strategy.get_access_token()
@@ -62,7 +63,7 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
             return complain(f"{error}; {advice(error, request.answer)}")
         if cache:
             # A renewal goes on behind its caller, and so does writing to the cache; this process ends with its command.
-            if is_ending(token, time.time()):
+            if is_ending(token, time.time(), arguments.min_lifetime):
                 request.is_sent.wait(_STARTING)
             finish(arguments.timeout)
             token = strategy.get_access_token() or token
@@ -75,9 +76,9 @@ def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Sh
     return DONE
 
 
-def is_ending(token: AccessToken, now: float) -> bool:
+def is_ending(token: AccessToken, now: float, min_lifetime: float = MIN_LIFETIME) -> bool:
     """Tell whether the token is in its renewal window; `now` is in seconds since the epoch."""
-    window = min(RENEW_AHEAD, token.expires_in / 2)
+    window = min(min_lifetime, token.expires_in / 2)
     advised = token.extra.get("refresh_in")
     if isinstance(advised, str) and advised.isdecimal():
         advised = int(advised[:9])
