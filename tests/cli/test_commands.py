@@ -124,6 +124,40 @@ class TestOutput:
         assert before == logging.getLogger("client_credentials").handlers
 
 
+class TestIssuer:
+    """--issuer in place of --token-url."""
+
+    def test_its_endpoint_is_asked(self, server: TokenServer, somebody: None, capsys: Captured) -> None:
+        """The metadata name the endpoint; the doctor says which one."""
+        issuer = server.url.removesuffix("/api/token")
+        for command in ("token", "doctor"):
+            server.answer(Answer(body={"issuer": issuer, "token_endpoint": server.url}))
+            assert 0 == main([command, "--issuer", issuer])
+        assert f"the token endpoint is {server.url}" in capsys.readouterr().out
+        assert ["GET", "POST"] * 2 == [request.method for request in server.requests]
+
+    @pytest.mark.parametrize("command", ["token", "doctor"])
+    def test_without_metadata(self, command: str, server: TokenServer, somebody: None, capsys: Captured) -> None:
+        """The error names the options."""
+        server.always(Answer(status=404, body=b""))
+        assert 1 == main([command, "--issuer", server.url])
+        assert "check --issuer, or give --token-url" in "".join(capsys.readouterr())
+        assert {"GET"} == {request.method for request in server.requests}
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (["--issuer", "http://login.example"], "--issuer must be https"),
+            (["--issuer", "https://a.example", "--token-url", "https://a.example/t"], "combined with --token-url"),
+        ],
+    )
+    def test_what_is_no_usage(self, options: list[str], words: str, somebody: None, capsys: Captured) -> None:
+        """A wrong issuer is a usage error, and so are two places to ask."""
+        with pytest.raises(SystemExit, match="2"):
+            main(["token", *options])
+        assert words in capsys.readouterr().err
+
+
 class TestRequest:
     """What the options make of the token request."""
 

@@ -71,6 +71,7 @@ def client_options() -> Parser:
     secret.add_argument("--assertion-file", metavar="FILE", type=_path, help=text)
     text = f"default: {TOKEN_URL} in the environment, else {SPOTIFY_TOKEN_URL}"
     add("--token-url", metavar="URL", default=os.environ.get(TOKEN_URL) or SPOTIFY_TOKEN_URL, help=text)
+    add("--issuer", metavar="URL", help="find the endpoint in this issuer's metadata (RFC 8414); doctor: or compare")
     add("--scope", action="append", default=[], help="several with spaces between, or repeated")
     add("--audience", help="API that the token is for")
     add(
@@ -103,7 +104,6 @@ def cache_option() -> Parser:
 def doctor_options() -> Parser:
     """The options only of the doctor, as a parent of its parser."""
     parser = Parser(add_help=False)
-    parser.add_argument("--issuer", metavar="URL", help="compare with the metadata of this issuer (RFC 8414)")
     text = "also send a request for each other --auth with a secret; up to two may count as failed logins"
     parser.add_argument("--try-all", action="store_true", help=text)
     return parser

@@ -21,6 +21,7 @@ from ..errors import TokenError
 from .advice import advice
 from .answer import Answer, shape_of
 from .arguments import MIN_LIFETIME, fetch_of, read_secret, strategy_of
+from .endpoint import find_endpoint
 from .output import DONE, Remarks, complain, finish, say
 
 Shown: TypeAlias = tuple[Mapping[str, object], str]
@@ -50,6 +51,8 @@ def inspect(arguments: argparse.Namespace) -> int:
 
 
 def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Shown]) -> int:
+    if problem := find_endpoint(arguments, fetch_of(arguments), arguments.timeout):
+        return complain(problem)
     secret = read_secret(arguments)
     request = _Request(secret)
     cache = None if arguments.cache is None else FileCachingStrategy(arguments.cache)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .._core.model import AccessToken, ClientAuthentication, TokenRequest, TokenResponse
+from .._core.model import AccessToken, ClientAuthentication, TokenRequest, TokenResponse, without_query
 from .._core.secret import Secret
 from .._http.fetch import Urllib3Fetch
 from ..configuration import SdkConfiguration, accept_success, json_object
@@ -22,6 +22,7 @@ from .advice import advice
 from .answer import Answer, shape_of
 from .arguments import fetch_of, read_secret, strategy_of, tls_context, way_of
 from .checks import Finding, Status, bad, ok, warn
+from .endpoint import find_endpoint, is_given
 from .observe import STEP_SECONDS, way_to
 from .output import DONE, FAILED, Remarks, say
 
@@ -80,13 +81,19 @@ class Doctor:
     def findings(self) -> Generator[Finding]:
         """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
         arguments = self.arguments
+        is_compared = is_given(arguments)
+        if arguments.issuer and not is_compared:
+            if problem := find_endpoint(arguments, self.fetch, STEP_SECONDS):
+                yield bad("metadata", problem, "check --issuer, or give --token-url")
+                return
+            yield ok("metadata", f"the token endpoint is {without_query(arguments.token_url)}")
         is_passable = True
         for finding in way_to(str(arguments.token_url), tls_context(arguments)):
             is_passable = finding.status is not Status.BAD
             yield finding
         if not is_passable:
             return
-        if arguments.issuer:
+        if arguments.issuer and is_compared:
             yield from self._metadata(arguments.issuer)
         yield from self._answer()
         if arguments.try_all:
