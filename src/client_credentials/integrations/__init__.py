@@ -26,4 +26,76 @@ own client: `SdkConfiguration(fetch=HttpxFetch(client))`.
   retries.
 - `request.timeout`, in seconds, bounds the exchange; only headers that drip can outlast it, in a synchronous client.
 - It raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event.
+
+Recipes for what needs no module; `strategy` is yours.
+
+gRPC call credentials::
+
+    import grpc
+
+    class Bearer(grpc.AuthMetadataPlugin):
+        def __call__(self, context, callback):
+            try:
+                token = strategy.get_or_create_access_token()
+            except Exception as error:
+                callback((), error)
+            else:
+                callback((("authorization", token.authorization),), None)
+
+    credentials = grpc.composite_channel_credentials(
+        grpc.ssl_channel_credentials(), grpc.metadata_call_credentials(Bearer())
+    )
+
+Kafka OAUTHBEARER, with confluent-kafka::
+
+    from confluent_kafka import Consumer
+
+    def oauth_cb(_):
+        token = strategy.get_or_create_access_token()
+        return token.access_token, token.expires / 1000  # seconds since the epoch
+
+    consumer = Consumer({
+        "bootstrap.servers": "kafka.example:9093", "group.id": "orders",
+        "security.protocol": "SASL_SSL", "sasl.mechanisms": "OAUTHBEARER", "oauth_cb": oauth_cb,
+    })
+
+FastAPI lifespan; `request.app.state.api` is a client with a token::
+
+    from contextlib import asynccontextmanager
+
+    import httpx
+    from fastapi import FastAPI
+    from client_credentials.integrations.httpx import BearerAuth
+
+    @asynccontextmanager
+    async def lifespan(app):
+        async with httpx.AsyncClient(auth=BearerAuth(strategy, origin="https://api.example")) as api:
+            app.state.api = api
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+
+Celery and gunicorn fork their workers: make the strategy in the module, before they do; a worker keeps the token::
+
+    from celery import Celery
+
+    app = Celery("orders")
+
+    @app.task
+    def authorization():
+        return strategy.get_or_create_access_token().authorization
+
+MCP over httpx2::
+
+    import httpx2
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+    from client_credentials.integrations.httpx2 import BearerAuth
+
+    async def tools(url):
+        async with (
+            httpx2.AsyncClient(auth=BearerAuth(strategy)) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            return await client.list_tools()
 """
