@@ -14,7 +14,7 @@ from tests.leaks.watch import Watch
 
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-settings.register_profile("default", _PATIENT, derandomize=True, max_examples=50)
+settings.register_profile("default", _PATIENT, derandomize=True, max_examples=30)
 settings.register_profile("deep", _PATIENT, max_examples=5000)
 _BRIEF = settings(_PATIENT, phases=[Phase.explicit, Phase.generate])  # the first failure says enough
 settings.register_profile("mutants", _BRIEF, derandomize=True, database=None, max_examples=30)
