@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
         here = platform.python_version()
         runs = [run for run in runs if run.lowest is (run.version == here)]
         os.environ["HYPOTHESIS_PROFILE"] = "mutants"
-    in_part = ("test", "-m", "not slow", WITHOUT, *ROOMS)
+    in_part = ("test", "-p", "no:leaks", "-m", "not slow", WITHOUT, *ROOMS)
     return sum(not perform(run, *(in_part if is_lean or run.lowest else ("dev",))) for run in runs)
 
 
