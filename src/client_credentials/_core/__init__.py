@@ -11,6 +11,7 @@ in which to read it:
 - `lifecycle`: what a caller gets (`decide`), when a token is renewed and ends, how long a gate stays shut.
 - `acquisition`: the way of a miss, as a coroutine of commands.
 - `entry`: state to the text kept in a cache, and back.
+- `metadata`: issuer to the URLs of its metadata (RFC 8414), and their answers to the token endpoint.
 
 The shell beside it (`_shell`) performs what the core decides. `base` is what both strategies share: a call is served
 from memory, or joins a flight and waits. `flight` is one request under way; `driver` performs its commands in a thread
