@@ -203,7 +203,7 @@ def _exchange(memory: Memory, act: Callable[[], Any]) -> Steps:
     return value
 
 
-def _nothing(*_: object) -> None:
+def _nothing(*_: object, **__: object) -> None:
     """Tell neither the log nor an error handler."""
 
 
