@@ -8,6 +8,8 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     "both sides do the same where the two are equal": (
         "lifecycle.hold: if lifetime <[ -> =] token.expires_in:",
         "file._is_expired: ...turn directory.is_own(status) and (end <[ -> =] now or name.endswith('.lock'))",
+        "circuit_breaker.CircuitBreaker.settle: is_quick = failure is None and waited <[= -> ] _QUICK",
+        "redis._Entries.set: if passed <[= -> ] _LATEST:",
         "verdict._tls_reason: if time.time() <[ -> =] _YEAR_2025:",
         "wire.Exchange.left: if left <[= -> ] 0:",
     ),
@@ -56,6 +58,11 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "flight.Flight.__init__: self.has_asked = [False -> True]",
     ),
     "there is nothing after the loop": ("flight._wait_for_publications: [break -> return]",),
+    "a thousandth of a time, or of a second, is neither here nor there": (
+        "redis._Entries.set: ...ssed = int((time.monotonic() - began) * [1000 -> 1001])",
+        "redis._Entries.lock: ...', _LOCK, 1, name, owner, max(int(ttl * [1000 -> 1001]), 1)))",
+        "redis._Entries.lock: ...K, 1, name, owner, max(int(ttl * 1000), [1 -> 2])))",
+    ),
     "the text of this error is for whoever breaks the machine": (
         "driver._Driver._perform: raise TypeError([command -> None])",
     ),
@@ -106,6 +113,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "wire.Wire.start_tls: self._sock.getpeercert(binary_form=[True -> False])",
     ),
     "the name of an operation is only told from the others": (
+        "bounded.BoundedCache.set: self._breaker.call(['set' -> None], partial(_set_in_time, self._cache, key...",
         (
             "bounded.BoundedCache.get: return self._breaker.call('[get -> XXgetXX]', partial(_checked_entry,"
             " self._cache, ..."

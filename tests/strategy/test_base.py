@@ -130,7 +130,8 @@ def test_a_remark_is_made_once(caplog: pytest.LogCaptureFixture) -> None:
         assert "a" == outcome(strategy.get_or_create_access_token)
         settled(strategy)
         strategy.remove_access_token()
-    assert ["https://accounts.spotify.com/api/token: token_type is missing; taken as Bearer"] == caplog.messages
+    said = "https://accounts.spotify.com/api/token (client 'my-client'): token_type is missing; taken as Bearer"
+    assert [said] == caplog.messages
 
 
 def test_how_they_are_shown() -> None:
