@@ -14,7 +14,6 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "wire.Exchange.left: if left <[= -> ] 0:",
     ),
     "XXXX is as wrong there as the empty text is: no number, date, media type, origin or name of a host in use": (
-        "client._endpoint: parts, port = (urlsplit('[ -> XXXX]'), None)",
         "refusal._retry_after: ...t = (response.header('Retry-After') or '[ -> XXXX]').strip()",
         "refusal._reset: text = (response.header(name) or '[ -> XXXX]').strip()",
         "refusal._from_now: ...ked = _date(response.header('Date') or '[ -> XXXX]')",
