@@ -235,8 +235,7 @@ class TestHanging:
             arguments = [sys.executable, "-c", script, server.url, str(hole.port)]
             said = subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=60)
             assert time.monotonic() - float(said.stdout) < 2
-        expected = "RedisCachingStrategy failed with TimeoutError (no answer within 0.5 s); it counts as empty\n"
-        assert expected == said.stderr
+        assert "" == said.stderr
 
 
 class TestSlow:

@@ -219,5 +219,5 @@ class TestProcesses:
             "print(heavy & set(sys.modules), threading.active_count(), kit.__all__)"
         )
         told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        names = sorted(["Answer", "FakeClock", "ReceivedRequest", "TokenServer", "refusal"])
+        names = "Answer AsyncStaticStrategy FakeClock ReceivedRequest StaticStrategy TokenServer refusal".split()
         assert f"set() 1 {names}\n" == told.stdout

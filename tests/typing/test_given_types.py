@@ -42,7 +42,15 @@ from client_credentials import (
     accept_success,
     json_object,
 )
-from client_credentials.testing import Answer, FakeClock, ReceivedRequest, TokenServer, refusal
+from client_credentials.testing import (
+    Answer,
+    AsyncStaticStrategy,
+    FakeClock,
+    ReceivedRequest,
+    StaticStrategy,
+    TokenServer,
+    refusal,
+)
 
 TOKEN = AccessToken("a-token", "Bearer", 3600, 1_700_000_000_000)
 REQUEST = TokenRequest("POST", "https://example.com/token", {}, b"", 1.0)
@@ -316,6 +324,15 @@ def public(owner: object) -> set[str]:
         return set(getattr(owner, "__all__", ()))
     ours = [base for base in owner.__mro__ if base.__module__.startswith("client_credentials")]
     return {name for base in ours for name in (*vars(base), *vars(base).get("__annotations__", ())) if name[0] != "_"}
+
+
+def test_static_strategies() -> None:
+    """The strategies for tests fulfil the protocols; what was removed from them is a list."""
+    static, asynchronous = StaticStrategy("a-token"), AsyncStaticStrategy(TOKEN)
+    strategies: tuple[AuthStrategy, AsyncAuthStrategy] = static, asynchronous
+    assert_type(static.removed, list[AccessToken | None])
+    assert_type(asynchronous.removed, list[AccessToken | None])
+    assert 2 == len(strategies)
 
 
 def test_no_name_is_left_out() -> None:
