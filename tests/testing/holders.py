@@ -97,7 +97,7 @@ class OwnRequests(Good):
             self.inside += 1
             most = self.inside
         try:
-            return self._ask(crowded=most > 30)
+            return self._ask(crowded=most > 10)
         finally:
             with self.lock:
                 self.inside -= 1
