@@ -224,6 +224,10 @@ class BaseStrategy:
             raise error_of(got.failure, got.wait, self._identity.client) from cause
         return got
 
+    def _look_in_cache(self) -> AccessToken | None:
+        """Give the good token in the cache, and remember it."""
+        return self._active.in_cache()
+
     def _forget(self, token: AccessToken | None) -> Callable[[], None]:
         """Forget the token in memory, or only if it is this one; gives what makes the cache forget it."""
         if token is not None:
