@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -84,20 +84,37 @@ def table(name: str) -> str:
     return (PEERS / name).read_text("utf-8").rstrip("\n")
 
 
-def drills() -> str:
-    """Say how many drills each library handles well, from the table's first row and its row "good"."""
-    rows = {cells[0]: cells[1:] for cells in _cells(table("drills.md"))}
-    found = sorted(zip(rows["drill"], map(int, rows["good"]), strict=True), key=lambda each: -each[1])
-    lines = ([name for name, _ in found], [":---:"] * len(found), [str(count) for _, count in found])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+FIGURES = (
+    "fresh token, one thread, ns",
+    "first token over TLS, a private CA, ms",
+    "a process for one token, ms",
+    "requests for 200 threads, token expired",
+    "slowest call during a renewal, ms",
+    "errors per 1,000 calls while the endpoint fails",
+)
 
 
-def _cells(text: str) -> Iterator[list[str]]:
-    yield from (line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| "))
+def comparison() -> str:
+    """Say how many drills each library handles well, and the figures that users feel, best in drills first."""
+    found, measured = _rows("drills.md"), _rows("table.md")
+    names = sorted(found["drill"], key=lambda name: -int(found["good"][name]))
+    lines = ["", *names], ["---", *[":---:"] * len(names)], ["drills handled well", *(found["good"][n] for n in names)]
+    figures = ([what, *(measured[what][name] for name in names)] for what in FIGURES)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (*lines, *figures))
+
+
+def _rows(name: str) -> Mapping[str, Mapping[str, str]]:
+    """Read a table: the cells of each row, by its first cell without the mark of a footnote and by their columns."""
+    header, *rows = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in table(name).splitlines() if line.startswith("| ")
+    )
+    names = [header[0] or "figure", *header[1:]]
+    by_name = {re.sub(r" \[\d+\]$", "", cells[0]): dict(zip(names, cells, strict=True)) for cells in rows}
+    return {**by_name, names[0]: dict.fromkeys(header[1:], "")}
 
 
 PARTS: Mapping[Path, Mapping[str, Callable[[], str]]] = {
-    README: {"commands": commands, "drills": drills},
+    README: {"commands": commands, "comparison": comparison},
     CONTRIBUTING: {"diagram": diagram},
     PEERS / "README.md": {"drills": partial(table, "drills.md"), "peers": partial(table, "table.md")},
 }

@@ -16,7 +16,7 @@ PANELS: Final = (
     ("first token over TLS", 1, "first token over TLS, to a POST by hand", True),
     ("a process", 1, "a process for one token, to one that posts by hand", True),
     ("requests for 200 threads, token expired", 0, "requests for 200 threads that find an expired token", False),
-    ("slowest of them", 0, "slowest call while a token is renewed, ms", False),
+    ("slowest call", 0, "slowest call while a token is renewed, ms", False),
     ("errors per", 0, "errors that 1,000 callers see while the endpoint fails", False),
 )
 WIDTH, NAMES, BARS = 460, 150, 220
