@@ -2,6 +2,8 @@ PYTHON ?= python3
 
 # The checkers need the network for nothing: pyright and its node come as wheels.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# The tests start hundreds of processes: the checkout is compiled once, not by each of them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test mypy pyright bench bench-peers fuzz interrupts mutants simulate explore faults oidc readme test-lean test-all release clean
 
