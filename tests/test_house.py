@@ -41,7 +41,7 @@ GUESTS = {
 SHELL = ("_shell/", "strategy.py", "aio.py")
 NOT_THE_HEART = ("_shell/circuit_breaker.py",)
 ORDERINGS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
-NO_TIMES = {"len(self.secrets) > 1", "response.status >= 400"}
+NO_TIMES = {"response.status >= 400"}
 HOT_PATH = "lease.begins <= time.time() < lease.until"
 """The one comparison of times outside the core, in each strategy's `get_or_create_access_token`."""
 CHOICES = "decide failed granted hold merge retry_wait poll_wait begin MOST_RETRIES LOCKS random".split()

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
-from ._core.lifecycle import pause
 from ._core.model import AccessToken
 from ._shell import threads
 from ._shell.base import BaseStrategy
 from ._shell.driver import fly_here
 from ._shell.flight import Flight
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
 
 
 class AsyncClientCredentialsStrategy(BaseStrategy):
@@ -38,47 +34,37 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
         lease = self._active.lease
         if lease.begins <= time.time() < lease.until:
             return lease.token
-        return await self._obtain()
+        waits = self._obtain()
+        try:
+            while True:
+                await _wait(*next(waits))
+        except StopIteration as done:
+            token: AccessToken = done.value
+            return token
 
     async def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
         active = self._active
-        return active.in_hand() or (await threads.in_thread(self._look_in_cache) if active.cache else None)
+        return active.in_hand() or (await threads.in_thread(active.in_cache) if active.cache else None)
 
     async def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
 
         With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
-        forget_in_cache = self._forget(token)
-        if self._active.cache:
+        active = self._active
+        forget_in_cache = active.forget(token)
+        if active.cache:
             await threads.in_thread(forget_in_cache)
 
-    async def _obtain(self) -> AccessToken:
-        until = time.monotonic() + self._deadline
-        flights = 0
-        while True:
-            got = self._serve_or_join(until)
-            if isinstance(got, AccessToken):
-                return got
-            if got.is_unmanned:
-                await fly_here(got)
-            await _wait(got, pause(got.left, until - time.monotonic()))
-            flights += got.is_settled
-            token = self._result(got, until, flights)
-            if token:
-                return token
-
-    def _running_loop(self) -> AbstractEventLoop:
-        import asyncio
-
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
 
 
-async def _wait(flight: Flight, seconds: float) -> None:
-    """Wait until there is reason to decide again, for so many seconds at most; one call wakes a loop's tasks."""
-    import asyncio
-
+async def _wait(flight: Flight, until: float) -> None:
+    """Wait until there is reason to decide again, or until a moment; one call wakes all tasks of a loop."""
+    if flight.is_unmanned:
+        await fly_here(flight)
     loop = asyncio.get_running_loop()
     event = flight.events.get(loop)
     if event is None or event.is_set():
@@ -86,5 +72,5 @@ async def _wait(flight: Flight, seconds: float) -> None:
         flight.wait(partial(threads.call_in, loop, event.set))
         flight.events[loop] = event
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(until - time.monotonic()):
             await event.wait()

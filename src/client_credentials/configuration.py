@@ -62,17 +62,11 @@ def _is_async_def(value: Any) -> bool:  # noqa: ANN401  # whatever was given
     return type(value) is FunctionType and iscoroutinefunction(value)
 
 
-# What each collaborator must be able to do; none named: to be called.
-_ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
-    "fetch": (),
-    "before_request": (),
-    "after_request": (),
-    "deserializer": (),
-    "response_validator": (),
-    "error_handler": (),
+_METHODS: Final[Mapping[str, tuple[str, ...]]] = {
     "caching_strategy": ("get", "set", "remove"),
     "clock": ("wall", "monotonic"),
 }
+"""What these collaborators must have; all others must be callable."""
 
 
 @attrs.frozen(kw_only=True)
@@ -104,9 +98,9 @@ class SdkConfiguration:
     clock: Clock = attrs.field(factory=SystemClock)
 
     def __attrs_post_init__(self) -> None:
-        for name, methods in _ABILITIES.items():
-            value = getattr(self, name)
-            calls = [getattr(value, method, None) for method in methods] if methods else [value]
+        for name, value in self._named():
+            methods = _METHODS.get(name, ())
+            calls = [getattr(value, method, None) for method in methods] or [value]
             if not all(map(callable, calls)):
                 needed = f"must have the methods {', '.join(methods)}" if methods else "must be callable"
                 raise ValueError(f"{name} {needed}")
@@ -115,6 +109,8 @@ class SdkConfiguration:
 
     def __repr__(self) -> str:
         # Only by name: a user's cache may show its values, a partial its arguments.
-        values = ((name, getattr(self, name)) for name in _ABILITIES)
-        named = (f"{name}=<{getattr(value, '__qualname__', type(value).__qualname__)}>" for name, value in values)
-        return f"SdkConfiguration({', '.join(named)})"
+        names = [(name, getattr(value, "__qualname__", type(value).__qualname__)) for name, value in self._named()]
+        return f"SdkConfiguration({', '.join(f'{name}=<{kind}>' for name, kind in names)})"
+
+    def _named(self) -> list[tuple[str, object]]:
+        return [(field.name, getattr(self, field.name)) for field in attrs.fields(SdkConfiguration)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -47,13 +48,8 @@ class TokenError(Exception):
         return f"{self.token_url.split('/')[2]} (client {self.client_id!r}): {text}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _revive, (type(self), self.args, self.__dict__.copy())
-
-
-def _revive(kind: type[TokenError], args: tuple[object, ...], fields: dict[str, object]) -> TokenError:
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(fields)
-    return error
+        # Not by the constructor: that of a subclass takes other arguments.
+        return Exception.__new__, (type(self), *self.args), self.__dict__
 
 
 def _cut(text: str) -> str:
@@ -123,12 +119,12 @@ class HookError(TokenError):
         self.kind = kind
 
 
-_ERRORS: Final[tuple[tuple[type[Any], type[Any]], ...]] = (
-    (Refused, TokenRefused),
-    (Malformed, InvalidTokenResponse),
-    (Unreachable, TokenEndpointUnreachable),
-    (HookFailed, HookError),
-)
+_ERRORS: Final[Mapping[type[Any], type[Any]]] = {
+    Refused: TokenRefused,
+    Malformed: InvalidTokenResponse,
+    Unreachable: TokenEndpointUnreachable,
+    HookFailed: HookError,
+}
 """Each failure with its exception, which has the attributes of the failure."""
 
 
@@ -138,13 +134,13 @@ def error_of(failure: Failure, retry_after: float | None = None, client: Client 
     values["retry_after"] = retry_after if failure.retryable else None
     if client is not None:
         values |= {"token_url": without_query(client.token_url), "client_id": client.client_id}
-    error: TokenError = dict(_ERRORS)[type(failure)](**values)
+    error: TokenError = _ERRORS[type(failure)](**values)
     return error
 
 
 def failure_of(error: TokenError) -> Failure:
     """Take the exception of a hook as the failure that it describes; one of the program's own is told by its name."""
-    for failed, raised in _ERRORS:
+    for failed, raised in _ERRORS.items():
         if isinstance(error, raised):
             failure: Failure = failed(**{field.name: getattr(error, field.name) for field in attrs.fields(failed)})
             return failure

@@ -6,7 +6,6 @@ import _thread
 import time
 from contextvars import copy_context
 
-from ._core.lifecycle import pause
 from ._core.model import AccessToken
 from ._shell.base import BaseStrategy
 from ._shell.driver import fly_here, run
@@ -29,42 +28,35 @@ class ClientCredentialsStrategy(BaseStrategy):
         lease = self._active.lease
         if lease.begins <= time.time() < lease.until:
             return lease.token
-        return self._obtain()
+        waits = self._obtain()
+        try:
+            while True:
+                copy_context().run(_wait, *next(waits))
+        except StopIteration as done:
+            token: AccessToken = done.value
+            return token
 
     def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
-        return self._active.in_hand() or self._look_in_cache()
+        return self._active.in_hand() or self._active.in_cache()
 
     def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
 
         With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
-        self._forget(token)()
-
-    def _obtain(self) -> AccessToken:
-        until = time.monotonic() + self._deadline
-        flights = 0
-        while True:
-            got = self._serve_or_join(until)
-            if isinstance(got, AccessToken):
-                return got
-            if got.is_unmanned:
-                run(fly_here(got))
-            copy_context().run(_wait, got, pause(got.left, until - time.monotonic()))
-            flights += got.is_settled
-            token = self._result(got, until, flights)
-            if token:
-                return token
+        self._active.forget(token)()
 
 
-def _wait(flight: Flight, seconds: float) -> None:
-    """Wait until there is reason to decide again, for so many seconds at most.
+def _wait(flight: Flight, until: float) -> None:
+    """Wait until there is reason to decide again, or until this moment of `time.monotonic`.
 
     On a bare lock of this caller: an interrupt within an Event, which is Python code, would hang others.
     """
+    if flight.is_unmanned:
+        run(fly_here(flight))
     flight.engage()
     lock = _thread.allocate_lock()
     lock.acquire()
     flight.wait(lock.release)
-    lock.acquire(timeout=seconds)
+    lock.acquire(timeout=max(until - time.monotonic(), 0.0))

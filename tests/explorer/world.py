@@ -431,7 +431,7 @@ class World:
 
 
 def _called(process: Process) -> Steps:
-    return (yield from process.strategy.call(process.monotonic() + DEADLINE))
+    return (yield from process.strategy.call())
 
 
 def _is_waiting(task: Task) -> bool:
@@ -448,7 +448,7 @@ def _mark(value: object, flights: dict[int, int]) -> object:
             return (
                 value.deadline,
                 value.asked,
-                value.ending.failure,
+                value.ending[0],
                 value.has_asked,
                 value.is_waited,
                 value.is_settled,

@@ -13,6 +13,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
+from weakref import WeakValueDictionary
 
 import attrs
 import pytest
@@ -258,16 +259,16 @@ class Watch:
         terminalreporter.write_line(f"leaks: {scenarios} scenarios watched, {things} things looked at, {hits} hits")
 
 
-class _Alive(dict[int, Any]):
+class _Alive(WeakValueDictionary[int, Any]):
     """What must survive a fork: every cache, told of as it is made."""
 
     def __init__(self, watch: Watch, before: Mapping[int, Any]) -> None:
         self._watch = watch
         super().__init__(before)
 
-    def __setitem__(self, number: int, reference: Any) -> None:
-        super().__setitem__(number, reference)
-        self._watch.scenario.meet(reference())
+    def __setitem__(self, number: int, item: Any) -> None:
+        super().__setitem__(number, item)
+        self._watch.scenario.meet(item)
 
 
 def _after(owner: Any, name: str, tell: Callable[[Any, tuple[Any, ...]], object]) -> None:

@@ -107,9 +107,7 @@ class Host(Actor):
         """Somebody asks for a token."""
         since = self.monotonic()
         self._plans += 1
-        self._resume(
-            Thread(self.strategy.call(since + self.world.policy.deadline), partial(self._answered, since)), None
-        )
+        self._resume(Thread(self.strategy.call(), partial(self._answered, since)), None)
 
     def _plan(self, seconds: float) -> None:
         """Leap to the first call after so many seconds."""

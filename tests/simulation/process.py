@@ -1,8 +1,8 @@
 """A strategy in virtual time: the product's callers, memory and machine, each step of which waits for the test's world.
 
 The decisions are the product's own: `BaseStrategy`, `ActiveConfiguration`, `Flight`, `StateCache` and `acquire` as they
-are. Written again are only the two loops that block, `_obtain` as `call` and `_Driver.drive` as `fly`; a test beside
-compares them with the originals. Not here: threads within a step, the lease of SystemClock, hooks, event loops.
+are. Written again is only the loop that blocks, `_Driver.drive` as `_fly`; a test beside compares it with the original.
+Not here: threads within a step, the lease of SystemClock, hooks, event loops.
 """
 
 from __future__ import annotations
@@ -273,24 +273,21 @@ class Strategy(BaseStrategy):
         """What is known."""
         return self._active.known().state
 
-    def call(self, until: float) -> Steps:
-        """Ask for a token as `get_or_create_access_token` does; raises TokenError."""
-        flights = 0
-        while True:
-            got = self._serve_or_join(until)
-            if isinstance(got, AccessToken):
-                return got
-            if got.is_unmanned and got.claim():
-                yield from _fly(got)
-            yield Wait(got, min(got.deadline, until))
-            flights += got.is_settled
-            token = self._result(got, until, flights)
-            if token:
-                return token
+    def call(self) -> Steps:
+        """Ask for a token as both strategies do; raises TokenError."""
+        waits = self._obtain()
+        try:
+            while True:
+                flight, until = next(waits)
+                if flight.is_unmanned and flight.claim():
+                    yield from _fly(flight)
+                yield Wait(flight, until)
+        except StopIteration as done:
+            return done.value
 
     def remove(self, token: AccessToken | None) -> Steps:
         """Remove a token as `remove_access_token` does; its two looks in the cache are one here."""
         memory: Any = self._active
-        forget_in_cache = self._forget(token)
+        forget_in_cache = self._active.forget(token)
         if memory.cache is not None:
             yield from _exchange(memory, forget_in_cache)

@@ -79,7 +79,7 @@ def spied(script: Script, patch: pytest.MonkeyPatch, module: Any) -> None:
 
 def outcome(script: Script) -> object:
     """What is known after a flight, and what it came to."""
-    return script.strategy.state, script.flight.ending.failure, script.flight.is_over, script.flight.asked, script.time
+    return script.strategy.state, script.flight.ending[0], script.flight.is_over, script.flight.asked, script.time
 
 
 def stepped(seed: int, patch: pytest.MonkeyPatch) -> tuple[list[Command], object]:
@@ -122,7 +122,7 @@ def driven(seed: int, patch: pytest.MonkeyPatch) -> tuple[list[Command], object]
 
 def begun(script: Script) -> Generator[Any, Any, Any]:
     """Let a caller begin a flight, and wait for it in one of two cases."""
-    caller = run_on(script, lambda: script.strategy.call(RenewalPolicy().deadline))
+    caller = run_on(script, lambda: script.strategy.call())
     step = run_on(script, lambda: next(caller))
     assert isinstance(step, Wait)
     if script.rng.random() < 0.7:

@@ -115,7 +115,7 @@ class TestTheThreadOfAFlight:
         strategy = strategy_of(Endpoint(answer))
         outcome(strategy.get_or_create_access_token)
         settled(strategy)
-        assert strategy._active.flight not in flight._holding_exit
+        assert strategy._active.flight not in flight.publishing
 
 
 def test_the_argument_of_a_removal_is_named() -> None:
@@ -133,7 +133,7 @@ class Watched(InMemoryCachingStrategy):
         self.holding: list[set[flight.Flight]] = []
 
     def set(self, key: str, value: str, ttl: float) -> None:
-        self.holding.append(set(flight._holding_exit))
+        self.holding.append(set(flight.publishing))
         super().set(key, value, ttl)
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Generator
 from typing import Any
-from weakref import ref
 
 import attrs
 import pytest
@@ -21,7 +19,6 @@ from client_credentials import (
     InvalidTokenResponse,
     SdkConfiguration,
     TokenEndpointUnreachable,
-    TokenError,
     TokenRefused,
     TokenRequest,
     TokenResponse,
@@ -29,13 +26,13 @@ from client_credentials import (
     json_object,
 )
 from client_credentials._core import state
-from client_credentials._core.lifecycle import granted
+from client_credentials._core.lifecycle import Fail, granted
 from client_credentials._core.model import Granted, Unreachable
-from client_credentials._core.state import EMPTY, State
+from client_credentials._core.state import State
 from client_credentials._shell import active, clock, fork, threads
+from client_credentials._shell import flight as flights
 from client_credentials._shell.driver import _Driver, fly
 from client_credentials._shell.flight import Flight
-from client_credentials.errors import HookError, error_of, failure_of
 from client_credentials.testing import Answer, TokenServer, refusal
 from tests.strategy.kit import (
     CLIENT_ID,
@@ -45,11 +42,9 @@ from tests.strategy.kit import (
     Shelf,
     grant,
     outcome,
-    refuse,
     run,
     settled,
     strategy_of,
-    until,
 )
 
 
@@ -101,14 +96,39 @@ class TestTheState:
 class TestFlights:
     """A flight is begun, given up and settled once, whatever interrupts who does it."""
 
+    def test_who_waits_is_woken(self) -> None:
+        """Settling a flight wakes who waits; who comes later is woken at once; and it is settled once."""
+        woken: list[str] = []
+        flight = Flight(strategy_of(Endpoint(grant()))._active, time.monotonic() + 10)
+        flight.wait(lambda: woken.append("first"))
+        assert [] == woken
+        assert flight.settle(None)
+        assert ["first"] == woken
+        flight.wait(lambda: woken.append("second"))
+        assert ["first", "second"] == woken
+        assert not flight.settle(Fail(Unreachable(reason="late"), 0.0))
+        assert (None, None) == flight.ending
+
+    def test_the_exit_waits_for_a_publication(self) -> None:
+        """An exit waits for a tenth of a second at most, and not at all where nothing is under way to a cache."""
+        flight = Flight(strategy_of(Endpoint(grant()))._active, time.monotonic() + 10)
+        spans: list[float] = []
+        for publishing in (set[Flight](), {flight}):
+            flights.publishing.update(publishing)
+            began = time.monotonic()
+            flights._wait_for_publications()
+            spans.append(time.monotonic() - began)
+            flights.publishing.difference_update(publishing)
+        assert spans[0] < 0.05 < 0.1 <= spans[1] < 5
+
     def test_given_up_twice(self) -> None:
         """The second of two callers who give the same flight up changes nothing."""
         strategy = strategy_of(Endpoint(grant()))
         strategy.get_or_create_access_token()
         settled(strategy)
         flight = strategy._active.flight
-        strategy._give_up(flight)
-        assert (None, set[Flight]()) == (flight.ending.failure, strategy._hung)
+        strategy._give_up_if_overdue(flight)
+        assert ((None, None), set[Flight]()) == (flight.ending, strategy._hung)
 
     @pytest.mark.parametrize("at", ["succeed", "start"])
     def test_an_interrupt_at_the_beginning(self, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
@@ -146,24 +166,6 @@ class TestFlights:
         command: Any = object()
         with pytest.raises(TypeError):
             _Driver(strategy._active.flight, Exception)._perform(command)
-
-    def test_a_thread_for_a_thread(self) -> None:
-        """A call runs in a thread that has a name, or in the bare one where no other can be started."""
-        where: list[str] = []
-        for thread in (threading.Thread(target=lambda: where.append("new")), _Unstartable(where)):
-            threads._begin(thread)
-        until(lambda: len(where) == 2)
-        assert ["here", "new"] == sorted(where)
-
-
-class _Unstartable(threading.Thread):
-    """A thread that cannot be started."""
-
-    def __init__(self, where: list[str]) -> None:
-        super().__init__(target=lambda: where.append("here"))
-
-    def start(self) -> None:
-        raise RuntimeError("can't start new thread")
 
 
 class TestTheDefaults:
@@ -217,58 +219,6 @@ class TestCollaborators:
         assert {"a": 1} == json_object(TokenResponse(200, {}, b'{"a":1}'))
         with pytest.raises(InvalidTokenResponse):
             json_object(TokenResponse(200, {}, b"[]"))
-
-    def test_hooks_that_call_them(self) -> None:
-        """What one of them raises within a hook of the user's is told as if there were no such hook."""
-        response = TokenResponse(400, {}, b'{"error":"invalid_scope","error_description":"why"}')
-
-        def validate(each: TokenResponse) -> None:
-            accept_success(each)
-
-        hooked = strategy_of(Endpoint(response), response_validator=validate)
-        plain = strategy_of(Endpoint(response))
-        assert str(outcome(plain.get_or_create_access_token)) == str(outcome(hooked.get_or_create_access_token))
-
-    def test_a_lenient_validator(self) -> None:
-        """A refusal that a user's validator lets pass is told as the refusal, for want of a token in it."""
-        strategy = strategy_of(Endpoint(refuse("invalid_scope")), response_validator=str)
-        with pytest.raises(TokenRefused, match="invalid_scope"):
-            strategy.get_or_create_access_token()
-
-    def test_a_lenient_validator_and_no_document(self) -> None:
-        """The same where the body is no document at all."""
-        strategy = strategy_of(Endpoint(TokenResponse(404, {}, b"not here")), response_validator=str)
-        with pytest.raises(TokenRefused, match="404"):
-            strategy.get_or_create_access_token()
-
-    def test_odd_credentials(self) -> None:
-        """At invalid_client a secret with odd characters is pointed out, with the ways to send it otherwise."""
-        error = outcome(strategy_of(Endpoint(refuse()), secret="a+secret%71").get_or_create_access_token)
-        assert isinstance(error, TokenRefused)
-        assert "ClientAuthentication" in str(error) or "BASIC_RAW" in str(error)
-
-    @pytest.mark.parametrize(
-        "error",
-        [
-            TokenRefused(418, "teapot", retryable=False),
-            InvalidTokenResponse(200, "why", retryable=True, retry_after=3.0),
-            TokenEndpointUnreachable("why", retryable=False),
-            HookError("vault", "is sealed"),
-        ],
-    )
-    def test_errors_and_failures(self, error: TokenError) -> None:
-        """A TokenError that a hook raises is taken as the failure that it describes, and made anew for each caller."""
-        again = error_of(failure_of(error), error.retry_after)
-        assert (type(error), str(error)) == (type(again), str(again))
-        assert vars(error) == vars(again)
-
-    def test_an_error_of_the_users_own(self) -> None:
-        """A subclass of the user's is told by its name."""
-
-        class Sealed(TokenError):
-            pass
-
-        assert Unreachable(reason="Sealed", retryable=False) == failure_of(Sealed("its own words"))
 
     def test_a_foreign_entry(self, caplog: pytest.LogCaptureFixture) -> None:
         """What is in a cache and is not ours is a miss, and the log says so once."""
@@ -353,11 +303,11 @@ def test_what_is_gone_at_a_fork() -> None:
     alive, other, gone = Forked(), Forked(), Forked()
     fork.survive_fork(alive)
     fork.survive_fork(other)
-    fork._alive.update({0: ref(gone)})  # not by [], where the watch over leaks would keep it alive
+    number = id(gone)
+    fork._alive.update({number: gone})  # not by survive_fork, where the watch over leaks would keep it alive
     del gone
     fork._after_fork_in_child()
-    del fork._alive[0]
-    assert 1 == alive.count == other.count
+    assert (1, 1, False) == (alive.count, other.count, number in fork._alive)
 
 
 def test_a_program_without_logging_sees_nothing(server: TokenServer) -> None:
@@ -376,8 +326,3 @@ def test_a_program_without_logging_sees_nothing(server: TokenServer) -> None:
         """,
     )
     assert ("True NullHandler\n", "", 0) == said
-
-
-def test_nothing_is_known_of_what_nobody_asked() -> None:
-    """A new strategy knows nothing."""
-    assert EMPTY == ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET)._active.known().state

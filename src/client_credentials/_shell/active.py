@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from .._core.client import check_kind
 from .._core.lifecycle import LOCK_MARGIN, REMOVAL_WAITS, removed, token_in_hand, unread
 from .._core.model import AccessToken
 from .._core.secret import Secret
 from .._core.state import EMPTY, Instant, State, merge, tells_more
 from ..configuration import SdkConfiguration
 from . import threads
-from .chain import First, Link
-from .clock import SystemClock, read
-from .dice import dice
+from .chain import Link
+from .clock import SystemClock, dice, read
 from .flight import Flight
 from .identity import Identity
 
@@ -62,8 +62,8 @@ class ActiveConfiguration:
         self.flight.is_over = True
         self.gone: tuple[Secret, ...] = ()
         """The last tokens removed, which an error must not repeat."""
-        self.looks: First[object] = First()
-        """Whether somebody looks in the cache for those who wait for an endpoint."""
+        self.looks: dict[None, object] = {}
+        """Something, while the cache is looked in for those who wait for an endpoint."""
 
     def now(self) -> Instant:
         """Read both clocks."""
@@ -71,9 +71,7 @@ class ActiveConfiguration:
 
     def known(self) -> Lease:
         """Give the newest state."""
-        lease = self.lease
-        if lease.is_succeeded:
-            lease = self.lease = lease.latest()
+        self.lease = lease = self.lease.latest()
         return lease
 
     def extend(self, lease: Lease, now: Instant, lasts: float) -> None:
@@ -111,19 +109,21 @@ class ActiveConfiguration:
 
     def in_cache(self) -> AccessToken | None:
         """Give the good token in the cache, and remember it."""
-        key = self.identity.key() if self.cache is not None else None
-        return None if key is None else token_in_hand(self.look(key), self.now())
+        key = self.identity.key() if self.cache else None
+        return token_in_hand(self.look(key), self.now()) if key else None
 
     def look(self, key: str) -> State:
         """Merge into memory what the cache keeps under a key, and give what is known then."""
-        if self.cache is None:
-            return self.known().state
-        return self.record(self.cache.load(key, self.now(), dice()))
+        return self.record(self._load(key))
+
+    def _load(self, key: str) -> State:
+        return self.cache.load(key, self.now(), dice()) if self.cache else EMPTY
 
     def look_meanwhile(self, flight: Flight) -> None:
         """See whether the cache has a token for those who wait for the endpoint; one look at a time."""
+        mark = object()
         try:
-            if self.looks.put(object()) and not threads.start(partial(self._look_for, flight)):
+            if self.looks.setdefault(None, mark) is mark and not threads.start(partial(self._look_for, flight)):
                 self.looks.clear()
         except BaseException:
             self.looks.clear()
@@ -142,17 +142,17 @@ class ActiveConfiguration:
 
         Not all that is known: after a rotation, what one secret was granted is not for those who have the other.
         """
-        if self.cache is None:
-            return
-        cached = self.cache.load(key, self.now(), dice())
+        cached = self._load(key)
         now, known = self.now(), self.known().state
         settled = State(granted=known.granted, removed=known.removed)
         merged = merge(merge(cached, fact, now), settled, now)
-        if tells_more(merged, cached):
+        if self.cache and tells_more(merged, cached):
             self.cache.store(key, merged, now)
 
     def forget(self, token: AccessToken | None) -> Callable[[], None]:
         """Forget the token in memory, or only if it is this one; gives what makes the cache forget it."""
+        if token is not None:
+            check_kind("token", token, AccessToken)
         held = self.known().state.held
         token = token or (held.token if held else None)
         fact = removed(self.known().state, token)
@@ -162,10 +162,10 @@ class ActiveConfiguration:
         return partial(self._forget_in_cache, token, fact)
 
     def _forget_in_cache(self, token: AccessToken | None, fact: State) -> None:
-        key = self.identity.key() if self.cache is not None else None
+        key = self.identity.key() if self.cache else None
         if self.cache is None or key is None:
             return
-        theirs = removed(self.cache.load(key, self.now(), dice()), token)
+        theirs = removed(self._load(key), token)
         self.record(theirs)
         if EMPTY == fact == theirs:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
@@ -27,15 +27,14 @@ from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import error_of
 from . import threads
 from .active import ActiveConfiguration, Lease
-from .dice import dice
+from .clock import dice
 from .driver import fly, tell_aside
-from .flight import Ending, Flight
+from .flight import Flight
 from .identity import Identity, wrapped
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-_NO_PARAMS: Final[Mapping[str, str]] = {}
 _DEFAULT_POLICY: Final = RenewalPolicy()
 _WITHIN_ITSELF: Final = Fail(Unreachable(reason="asked for within its own token request", retryable=False), 0.0)
 _TOO_MANY_HANG: Final = Fail(Unreachable(reason=f"{MOST_HUNG} earlier requests still hang past their deadline"), 0.0)
@@ -57,8 +56,8 @@ class BaseStrategy:
         scopes: Collection[str] = (),
         audience: str | None = None,
         resources: Collection[str] = (),
-        extra_params: Mapping[str, str] = _NO_PARAMS,
-        headers: Mapping[str, str] = _NO_PARAMS,
+        extra_params: Mapping[str, str] = {},
+        headers: Mapping[str, str] = {},
         client_authentication: ClientAuthentication = ClientAuthentication.BASIC,
         policy: RenewalPolicy = _DEFAULT_POLICY,
     ) -> None:
@@ -118,6 +117,20 @@ class BaseStrategy:
     def _deadline(self) -> float:
         return self._identity.policy.deadline
 
+    def _obtain(self) -> Generator[tuple[Flight, float], None, AccessToken]:
+        """Return a token that is good now; gives each flight to wait for on the way, and the moment to stop waiting."""
+        until = time.monotonic() + self._deadline
+        flights = 0
+        while True:
+            got = self._serve_or_join(until)
+            if isinstance(got, AccessToken):
+                return got
+            yield got, min(got.deadline, until)
+            flights += got.is_settled
+            token = self._result(got, until, flights)
+            if token:
+                return token
+
     def _serve_or_join(self, until: float) -> AccessToken | Flight:
         """Give a good token, or the flight to wait for until a moment in real time; raises TokenError for neither."""
         active = self._active
@@ -129,42 +142,33 @@ class BaseStrategy:
                 active.extend(lease, now, lasts)
                 return token
             case Renew(token=token):
-                flight = self._flight_under_way(active)
+                flight = self._newest_flight(active)
                 if flight.is_gone and not self._is_full():
                     self._begin(flight, time.monotonic() + self._deadline, waits=False)
                 return token
             case Fail(failure=failure, wait=wait) if active.cache is None or not self._identity.keys:
                 raise error_of(failure, wait, self._identity.client)
             case Ask() | Fail():  # another host may have put a token into the cache
-                return self._join(self._flight_under_way(active), until)
+                return self._join(self._newest_flight(active), until)
             case _:
                 assert_never(decision)
 
-    def _flight_under_way(self, active: ActiveConfiguration) -> Flight:
-        """Give the newest flight; one that is overdue is given up first."""
-        flight = active.flight.latest()
-        if not flight.is_gone and is_overdue(flight.left):
-            self._give_up(flight)
-        return flight
-
-    def _join(self, flight: Flight, until: float) -> AccessToken | Flight:
-        """Give the flight to wait for: this one, or where it is gone, a new one."""
+    def _join(self, flight: Flight, until: float) -> Flight:
+        """Give the flight to wait for: this one; where it is gone, a new one; where none may be begun, a failed one."""
+        active = flight.active
+        failure = None
         if Flight.is_engaged(self._identity.client):
-            return self._without_request(flight.active, _WITHIN_ITSELF)
-        if not flight.is_gone:
-            if flight.has_asked and flight.active.cache is not None:
-                flight.active.look_meanwhile(flight)
-            return flight
-        if self._is_full():
-            return self._without_request(flight.active, _TOO_MANY_HANG)
-        return self._begin(flight, until, waits=True)
-
-    def _without_request(self, active: ActiveConfiguration, ended: Fail) -> AccessToken:
-        """Give a token whose end was only assumed, where there is one, or raise why none is asked for."""
-        got = answer(active.known().state, active.now(), ended, 0.0, self._deadline)
-        if isinstance(got, AccessToken):
-            return got
-        raise error_of(ended.failure, ended.wait, self._identity.client)
+            failure = _WITHIN_ITSELF
+        elif flight.is_gone and self._is_full():
+            failure = _TOO_MANY_HANG
+        if failure:
+            flight = Flight(active, until)
+            flight.settle(failure)
+        elif flight.is_gone:
+            flight = self._begin(flight, until, waits=True)
+        elif flight.has_asked and active.cache is not None:
+            active.look_meanwhile(flight)
+        return flight
 
     def _begin(self, last: Flight, until: float, *, waits: bool) -> Flight:
         """Begin a flight, or give the one begun meanwhile; where there is no thread, a caller who waits makes it."""
@@ -185,17 +189,20 @@ class BaseStrategy:
         active.flight = begun
         return begun
 
-    def _give_up(self, flight: Flight) -> None:
+    def _newest_flight(self, active: ActiveConfiguration) -> Flight:
+        flight = active.flight.latest()
+        self._give_up_if_overdue(flight)
+        return flight
+
+    def _give_up_if_overdue(self, flight: Flight) -> None:
         """End an overdue flight for its callers; a later result still counts, by when it was asked for."""
+        left = flight.left
+        if flight.is_gone or not is_overdue(left):
+            return
         active = flight.active
+        known, now = active.known().state, active.now()
         fact, ended = given_up(
-            active.known().state,
-            flight.asked,
-            active.now(),
-            dice(),
-            left=flight.left,
-            deadline=self._deadline,
-            waited=flight.is_waited,
+            known, flight.asked, now, dice(), left=left, deadline=self._deadline, waited=flight.is_waited
         )
         active.record(fact)
         if flight.settle(ended):
@@ -212,27 +219,14 @@ class BaseStrategy:
 
     def _result(self, flight: Flight, until: float, flights: int) -> AccessToken | None:
         """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""
-        if not flight.is_gone and is_overdue(flight.left):
-            self._give_up(flight)
+        self._give_up_if_overdue(flight)
         # The configuration may have changed: a flight under the old one gives no token under the new one.
         active = self._active
-        ending = flight.ending if flight.active is active else Ending()
-        left = until - time.monotonic()
-        got = answer(active.known().state, active.now(), ending.failure, left, self._deadline, flights)
+        ended, cause = flight.ending if flight.active is active else (None, None)
+        got = answer(active.known().state, active.now(), ended, until - time.monotonic(), self._deadline, flights)
         if isinstance(got, Fail):
-            cause = ending.cause if got is ending.failure else None
-            raise error_of(got.failure, got.wait, self._identity.client) from cause
+            raise error_of(got.failure, got.wait, self._identity.client) from (cause if got is ended else None)
         return got
-
-    def _look_in_cache(self) -> AccessToken | None:
-        """Give the good token in the cache, and remember it."""
-        return self._active.in_cache()
-
-    def _forget(self, token: AccessToken | None) -> Callable[[], None]:
-        """Forget the token in memory, or only if it is this one; gives what makes the cache forget it."""
-        if token is not None:
-            check_kind("token", token, AccessToken)
-        return self._active.forget(token)
 
     def _running_loop(self) -> AbstractEventLoop | None:
         return None

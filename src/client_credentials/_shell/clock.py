@@ -1,13 +1,14 @@
-"""The two clocks of this machine; the monotonic one counts the time that it was suspended, where it can."""
+"""What differs from call to call: the two clocks of this machine, and randomness."""
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .._core.state import Instant
 
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
 def _answering() -> Callable[[], float]:
     """The first clock that really answers: some systems name CLOCK_BOOTTIME and refuse it."""
     for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
-        gettime: Any = getattr(time, "clock_gettime", None)
-        number: Any = getattr(time, name, None)
-        if gettime is not None and number is not None:
-            with suppress(OSError):
-                gettime(number)
-                return partial(gettime, number)
+        with suppress(AttributeError, OSError):
+            clock = partial(time.clock_gettime, getattr(time, name))
+            clock()
+            return clock
     return time.monotonic
 
 
@@ -60,3 +59,8 @@ def _read(hand: Callable[[], float]) -> float:
         return float(hand())
     except Exception:  # a user's clock
         return math.nan
+
+
+def dice() -> float:
+    """Draw a random number from 0 to 1; from the system, since programs seed `random`, and forks share its state."""
+    return int.from_bytes(os.urandom(7), "big") / 2**56

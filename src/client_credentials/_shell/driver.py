@@ -30,12 +30,11 @@ from .._core.secret import Secret
 from ..errors import TokenEndpointUnreachable, error_of
 from . import log
 from .active import ActiveConfiguration
-from .dice import dice
-from .flight import Flight
+from .clock import dice
+from .flight import Flight, publishing
 from .request import Fetch, attempt
 
 T = TypeVar("T")
-
 
 _NO_LOOP: Final = "no event loop is left to run fetch in"
 _SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clients
@@ -120,7 +119,9 @@ class _Driver:
             case LookUp(key=key):
                 return active.look(key)
             case TryLock(name=name, ttl=ttl):
-                self._unlock = active.cache.try_lock(name, ttl) if active.cache else _nothing
+                if active.cache is None:
+                    return True
+                self._unlock = active.cache.try_lock(name, ttl)
                 return self._unlock is not None
             case Sleep(seconds=seconds):
                 time.sleep(seconds)
@@ -129,7 +130,7 @@ class _Driver:
             case Wake():
                 self._flight.wake()
             case Settle(ended=ended):
-                self._flight.hold_exit()
+                publishing.add(self._flight)
                 return self._flight.settle(ended, self._cause)
             case Publish(key=key, fact=fact):
                 active.publish(key, fact)
@@ -201,12 +202,8 @@ class _Driver:
         unlock, self._unlock = self._unlock, None
         if unlock is not None:
             unlock()
-        self._flight.let_exit()
+        publishing.discard(self._flight)
 
 
 async def _awaited(fetched: Awaitable[object]) -> object:
     return await fetched
-
-
-def _nothing() -> None:
-    pass

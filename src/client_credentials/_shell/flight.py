@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
-
-import attrs
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .._core.lifecycle import Fail
 from .._core.model import Client
-from .chain import First, Link
+from .chain import Link
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Event
 
     from .active import ActiveConfiguration
 
+Ending: TypeAlias = tuple[Fail | None, BaseException | None]
+"""What a flight ended with for its callers: a failure, if any, and what the program's own code raised."""
+
 _LONGEST_AT_EXIT: Final = 100  # milliseconds
-
-
-@attrs.frozen(eq=False, repr=False)
-class Ending:
-    """What a flight ended with for its callers: a failure, if any, and what the program's own code raised."""
-
-    failure: Fail | None = None
-    cause: BaseException | None = None
-
-
-_UNDER_WAY: Final = Ending()
 
 
 class Flight(Link):
@@ -41,22 +32,6 @@ class Flight(Link):
     `deadline` is in seconds of `time.monotonic`, whatever clock the strategy was given. `loop` is the event loop of the
     task that began it, for a fetch that needs one.
     """
-
-    __slots__ = (
-        "_claim",
-        "_ending",
-        "_process",
-        "_waiting",
-        "active",
-        "asked",
-        "deadline",
-        "events",
-        "has_asked",
-        "is_over",
-        "is_unmanned",
-        "is_waited",
-        "loop",
-    )
 
     def __init__(self, active: ActiveConfiguration, deadline: float, loop: AbstractEventLoop | None = None) -> None:
         super().__init__()
@@ -76,8 +51,8 @@ class Flight(Link):
         self.events: dict[AbstractEventLoop, Event] = {}
         """What the tasks of each event loop wait for; each is used only by the thread of its loop."""
         self._waiting: list[Callable[[], object]] = []
-        self._claim: First[object] = First()
-        self._ending: First[Ending] = First()
+        self._claim = _thread.allocate_lock()
+        self._ending: dict[None, Ending] = {}
         self._process = os.getpid()
 
     @property
@@ -87,8 +62,8 @@ class Flight(Link):
 
     @property
     def ending(self) -> Ending:
-        """What it ended with for its callers."""
-        return self._ending.get(None, _UNDER_WAY)
+        """What it ended with for its callers, if it has."""
+        return self._ending.get(None, (None, None))
 
     @property
     def is_settled(self) -> bool:
@@ -107,7 +82,7 @@ class Flight(Link):
 
     def claim(self) -> bool:
         """Claim it; True only the first time, so that it may be started twice and runs once."""
-        return self._claim.put(object())
+        return self._claim.acquire(blocking=False)
 
     def wait(self, wake: Callable[[], object]) -> None:
         """Have `wake` called, in whatever thread, when there is reason to decide again."""
@@ -124,18 +99,11 @@ class Flight(Link):
 
     def settle(self, failure: Fail | None, cause: BaseException | None = None) -> bool:
         """Give all who wait their answer; False: it was settled before."""
-        is_first = self._ending.put(Ending(failure, cause))
+        ending = failure, cause
+        is_first = self._ending.setdefault(None, ending) is ending
         if is_first:
             self.wake()
         return is_first
-
-    def hold_exit(self) -> None:
-        """Have the exit of this process wait until the cache has what callers got: the next process is to find it."""
-        _holding_exit.add(self)
-
-    def let_exit(self) -> None:
-        """Have the exit of this process wait for this flight no longer."""
-        _holding_exit.discard(self)
 
     def engage(self) -> None:
         """Note in this context that what it calls is part of the flight, or waits for it."""
@@ -152,12 +120,14 @@ class Flight(Link):
 
 
 _engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
-_holding_exit: Final[set[Flight]] = set()
+
+publishing: Final[set[Flight]] = set()
+"""The flights whose callers have a token that the cache does not have yet, where the next process is to find it."""
 
 
 @atexit.register
 def _wait_for_publications() -> None:
     for _ in range(_LONGEST_AT_EXIT):
-        if all(flight.is_left_behind for flight in tuple(_holding_exit)):
+        if all(flight.is_left_behind for flight in tuple(publishing)):
             break
         time.sleep(0.001)

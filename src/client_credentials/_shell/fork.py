@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from typing import Final, Protocol, cast
-from weakref import ref
+from weakref import WeakValueDictionary
 
 
 class Forkable(Protocol):
@@ -14,21 +14,18 @@ class Forkable(Protocol):
     def _after_fork(self) -> None: ...
 
 
-# By identity: two that compare equal are two.
-_alive: Final[dict[int, ref[Forkable]]] = {}
+_alive: Final[WeakValueDictionary[int, Forkable]] = WeakValueDictionary()
+"""By identity: two that compare equal are two."""
 
 
 def survive_fork(item: Forkable) -> None:
     """Call `item._after_fork()` in each forked child; only a weak reference is kept."""
-    number = id(item)
-    _alive[number] = ref(item, lambda _: _alive.pop(number, None))
+    _alive[id(item)] = item
 
 
 def _after_fork_in_child() -> None:
-    for reference in tuple(_alive.values()):
-        item = reference()
-        if item is not None:
-            item._after_fork()  # pyright: ignore[reportPrivateUsage]
+    for item in tuple(_alive.values()):
+        item._after_fork()  # pyright: ignore[reportPrivateUsage]
 
 
 # Where there is no fork there is no such function.

@@ -19,7 +19,7 @@ class Identity:
     """A client with its secrets and policy, and what was learnt on earlier flights."""
 
     client: Client
-    secrets: tuple[Secret, ...] = attrs.field(repr=False)
+    secrets: tuple[Secret, ...]
     """In the order in which they are tried."""
     policy: RenewalPolicy
     keys: tuple[str, ...] = ()
@@ -28,14 +28,14 @@ class Identity:
 
     def read_secrets(self, caught: type[BaseException] = Exception) -> tuple[Secret, ...] | Attempted:
         """Read the secrets as they are now; what is `caught` of what a callable raises is a failure."""
-        read: list[Secret] = []
-        for source in self.secrets:
-            secret = source if len(self.secrets) > 1 else read_secret(source, caught)  # several are checked already
+        secrets = self.secrets
+        if len(secrets) == 1:  # several are checked already
+            secret = read_secret(secrets[0], caught)
             if isinstance(secret, Attempted):
                 return secret
-            read.append(secret)
-        self.keys = tuple(cache_key(self.client, secret.reveal()) for secret in read)
-        return tuple(read)
+            secrets = (secret,)
+        self.keys = tuple(cache_key(self.client, secret.reveal()) for secret in secrets)
+        return secrets
 
     def key(self) -> str | None:
         """Give the cache key, reading the secret where that was never done; None: it cannot be read now."""

@@ -41,20 +41,17 @@ async def in_thread(call: Callable[[], T]) -> T:
     import asyncio
     from concurrent.futures import Future
 
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
     outcome: Future[T] = Future()
+    outcome.set_running_or_notify_cancel()  # from here on a task that is cancelled cancels its own future alone
 
     def run() -> None:
         try:
             outcome.set_result(call())
         except BaseException as error:  # for the task that waits
             outcome.set_exception(error)
-        call_in(loop, done.set)
 
     run_aside(run)
-    await done.wait()
-    return outcome.result()
+    return await asyncio.wrap_future(outcome)
 
 
 def call_in(loop: AbstractEventLoop, call: Callable[[], object]) -> None:
