@@ -101,6 +101,7 @@ class TestTexts:
         """What is not said of an error is what is usual for its class: only the unreachable may come back by itself."""
         errors = (TokenError(), TokenRefused(400), InvalidTokenResponse(None, "x"), TokenEndpointUnreachable("x"))
         assert [(False, None)] * 3 + [(True, None)] == [(error.retryable, error.retry_after) for error in errors]
+        assert 0 == TokenError(retry_after=-3.0).retry_after
 
     @given(failures())
     def test_all_are_token_errors(self, failure: Failure) -> None:

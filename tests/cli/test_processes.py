@@ -18,7 +18,7 @@ import pytest
 from client_credentials._cli.main import main
 from client_credentials.testing import Answer, TokenServer
 from tests.cli.kit import CLIENT, COMMAND, run
-from tests.http.loopback import until
+from tests.strategy.kit import until
 
 Captured: TypeAlias = pytest.CaptureFixture[str]
 

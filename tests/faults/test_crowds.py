@@ -108,22 +108,3 @@ def test_who_gets_the_lock_looks_again(
     tokens = together(8, lambda: next(strategies).get_or_create_access_token())
     assert server.issued * 8 == [token.access_token for token in tokens if isinstance(token, AccessToken)]
     assert 1 == len(server.requests)
-
-
-@pytest.mark.parametrize("kind", [MemoryError, RecursionError, GeneratorExit, KeyboardInterrupt])
-def test_whatever_ends_the_leader(
-    server: TokenServer, clock: FakeClock, make: Maker, kind: type[BaseException]
-) -> None:
-    """J5: whatever ends the one who makes the request, whoever waits is told or served, and the next caller served."""
-    fails = [kind()]
-
-    def end(_: TokenRequest) -> None:
-        if fails:
-            raise fails.pop()
-
-    strategy = make(server, clock, hooks={"before_request": end})
-    found = together(5, strategy.get_or_create_access_token)
-    assert all(isinstance(each, AccessToken) or kind.__name__ in str(each) for each in found)
-    clock.advance(60)
-    token = strategy.get_or_create_access_token()
-    assert [token.access_token] == server.issued

@@ -15,7 +15,6 @@ import pytest
 
 from client_credentials import (
     AccessToken,
-    AsyncClientCredentialsStrategy,
     InMemoryCachingStrategy,
     TokenEndpointUnreachable,
     TokenRequest,
@@ -251,24 +250,3 @@ def test_one_flight_for_both(server: TokenServer, run: Run[None]) -> None:
 
     run(scenario())
     assert 1 == len(server.requests)
-
-
-def test_the_strategy_in_a_task_of_its_own_hook(server: TokenServer, run: Run[None]) -> None:
-    """K9: a hook that runs a loop of its own, to ask for the token that it is about, is told so at once."""
-    errors: list[TokenEndpointUnreachable] = []
-    made: list[AsyncClientCredentialsStrategy] = []
-
-    async def ask() -> None:
-        with pytest.raises(TokenEndpointUnreachable, match="within its own token request") as caught:
-            await made[0].get_or_create_access_token()
-        errors.append(caught.value)
-
-    def hook(_: TokenRequest) -> None:
-        asyncio.run(ask())
-
-    async def scenario() -> None:
-        made.append(make_async(server, hooks={"before_request": hook}))
-        await made[0].get_or_create_access_token()
-
-    run(scenario())
-    assert (1, 1) == (len(errors), len(server.requests))

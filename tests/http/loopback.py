@@ -8,8 +8,7 @@ import http.client
 import json
 import socket
 import ssl
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
 import attrs
@@ -82,11 +81,3 @@ def read_all(connection: socket.socket) -> bytes:
     """Read until the other side closes the connection, and close it on this side."""
     with connection:
         return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for what another thread is about to bring about."""
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from client_credentials import RenewalPolicy
 from client_credentials.testing import FakeClock, TokenServer
-from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, OnALoop, Strategy, make_async, make_sync
+from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, Maker, OnALoop, Strategy, make_async, make_sync
 
 
 @pytest.fixture
@@ -45,14 +44,7 @@ def make(request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop) -> Mak
     if request.param == "sync":
         return make_sync
 
-    def on_a_loop(
-        server: TokenServer,
-        clock: FakeClock | None = None,
-        *,
-        secret: str | Callable[[], str] | Sequence[str] = CLIENT_SECRET,
-        policy: RenewalPolicy = EXACT,
-        hooks: Mapping[str, Any] | None = None,
-    ) -> Strategy:
-        return OnALoop(make_async(server, clock, secret=secret, policy=policy, hooks=hooks), loop)
+    def on_a_loop(*given: Any, **named: Any) -> Strategy:
+        return OnALoop(make_async(*given, **named), loop)
 
     return on_a_loop

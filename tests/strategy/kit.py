@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from client_credentials import (
@@ -27,6 +28,7 @@ from client_credentials import (
 )
 from client_credentials.testing import FakeClock, TokenServer
 
+S = TypeVar("S", ClientCredentialsStrategy, AsyncClientCredentialsStrategy)
 T = TypeVar("T")
 
 CLIENT_ID = "my-client"
@@ -93,32 +95,23 @@ def configuration(clock: FakeClock | None = None, **hooks: Any) -> SdkConfigurat
     return SdkConfiguration(**hooks)
 
 
-def make_sync(
+def made(
+    kind: type[S],
     server: TokenServer,
     clock: FakeClock | None = None,
     *,
     secret: str | Callable[[], str] | Sequence[str] = CLIENT_SECRET,
     policy: RenewalPolicy = EXACT,
     hooks: Mapping[str, Any] | None = None,
-) -> ClientCredentialsStrategy:
-    """Make the threads' strategy."""
-    strategy = ClientCredentialsStrategy(CLIENT_ID, secret, token_url=server.url, policy=policy)
+) -> S:
+    """Make a strategy of a kind for a server."""
+    strategy = kind(CLIENT_ID, secret, token_url=server.url, policy=policy)
     strategy.set_configuration(configuration(clock, **(hooks or {})))
     return strategy
 
 
-def make_async(
-    server: TokenServer,
-    clock: FakeClock | None = None,
-    *,
-    secret: str | Callable[[], str] | Sequence[str] = CLIENT_SECRET,
-    policy: RenewalPolicy = EXACT,
-    hooks: Mapping[str, Any] | None = None,
-) -> AsyncClientCredentialsStrategy:
-    """Make the event loop's strategy."""
-    strategy = AsyncClientCredentialsStrategy(CLIENT_ID, secret, token_url=server.url, policy=policy)
-    strategy.set_configuration(configuration(clock, **(hooks or {})))
-    return strategy
+make_sync = partial(made, ClientCredentialsStrategy)
+make_async = partial(made, AsyncClientCredentialsStrategy)
 
 
 def together(count: int, call: Callable[[], T]) -> list[T | BaseException]:

@@ -21,7 +21,7 @@ from client_credentials import (
 from client_credentials._core.model import HookFailed, Unreachable
 from client_credentials._core.secret import Secret
 from client_credentials._shell.driver import run
-from client_credentials._shell.request import Attempted, attempt, read_secret
+from client_credentials._shell.request import attempt
 from client_credentials.configuration import HIDDEN
 from tests.core.kit import SECRET, SOUND, accept, answer, choosy, failed_by, granted, judged, make, unwrapped
 
@@ -161,17 +161,6 @@ def test_an_error_that_a_hook_raises_beside_our_own_fetch() -> None:
     configuration = SdkConfiguration(before_request=fail)
     failure = run(attempt(make(), Secret(SECRET), configuration, configuration.fetch, 5.0, lambda: ())).outcome
     assert SECRET not in repr(failure)
-
-
-@pytest.mark.parametrize(
-    ("given", "kind"), [("", "must be a string that is not empty"), ("a\nb", "must not hold control characters (")]
-)
-def test_a_secret_that_cannot_be_sent(given: str, kind: str) -> None:
-    """What is wrong with it is said of client_secret, once."""
-    read = read_secret(Secret(lambda: given))
-    assert isinstance(read, Attempted)
-    assert isinstance(read.outcome, HookFailed)
-    assert ("client_secret", kind) == (read.outcome.hook, read.outcome.kind[: len(kind)])
 
 
 def test_nothing_is_left_in_the_context() -> None:

@@ -97,34 +97,9 @@ class TestSharing:
         assert isinstance(error, TokenRefused)
         assert [] == endpoint.requests
 
-    def test_a_failure_of_the_network(self) -> None:
-        """Another process may have a better one."""
-
-        def fail(_: object) -> TokenResponse:
-            raise TokenEndpointUnreachable("down", retryable=False)
-
-        shelf = Shelf()
-        one = strategy_of(fail, caching_strategy=shelf)
-        outcome(one.get_or_create_access_token)
-        settled(one)
-        assert "a-token" == outcome(strategy_of(Endpoint(grant()), caching_strategy=shelf).get_or_create_access_token)
-
-
-def test_the_secret_that_worked_is_tried_first() -> None:
-    """Of several secrets, the one that was refused is left alone once another has worked."""
-    endpoint = Endpoint(refuse(), grant("a"), grant("b"))
-    strategy = strategy_of(endpoint, secret=["old-secret", "new-secret"])
-    for text in ("a", "b"):
-        assert text == outcome(strategy.get_or_create_access_token)
-        settled(strategy)
-        strategy.remove_access_token()
-    assert 3 == len(endpoint.requests)
-    first, second, third = (request.headers["Authorization"] for request in endpoint.requests)
-    assert first != second == third
-
 
 def test_a_remark_is_made_once(caplog: pytest.LogCaptureFixture) -> None:
-    """An odd answer is remarked on when it is first seen, by the URL of the endpoint."""
+    """F1: an odd answer is remarked on when it is first seen, by the URL of the endpoint."""
     strategy = strategy_of(Endpoint(TokenResponse(200, {}, b'{"access_token": "a", "expires_in": 3600}')))
     for _ in range(2):
         assert "a" == outcome(strategy.get_or_create_access_token)

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from client_credentials import (
-    AccessToken,
+    AsyncClientCredentialsStrategy,
     TokenEndpointUnreachable,
     TokenError,
     TokenRefused,
@@ -23,16 +23,18 @@ from client_credentials import (
     TokenResponse,
     Urllib3Fetch,
 )
-from client_credentials._shell.flight import Flight
 from client_credentials.errors import HookError
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
 from tests.strategy.kit import (
+    CLIENT_ID,
+    CLIENT_SECRET,
     EXACT,
     HASTY,
     Endpoint,
     Held,
     Maker,
     Shelf,
+    configuration,
     grant,
     make_async,
     outcome,
@@ -155,7 +157,8 @@ class TestAsking:
             hooks[hook] = asks
         strategy = strategy_of(hooks.pop("fetch"), secret=secret, policy=attrs.evolve(EXACT, deadline=3.0), **hooks)
         twin = strategy_of(Endpoint(grant("never")), secret=secret)
-        twin_of_tasks = make_async_of(Endpoint(grant("never")))
+        twin_of_tasks = AsyncClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET)
+        twin_of_tasks.set_configuration(configuration(fetch=Endpoint(grant("never"))))
         got = outcome(strategy.get_or_create_access_token)
         until(lambda: found)
         assert isinstance(found[0], TokenEndpointUnreachable | TokenRefused)
@@ -202,16 +205,6 @@ class TestAsking:
         settled(strategy)
         strategy.remove_access_token()
         assert "two" == contexts[0].run(outcome, strategy.get_or_create_access_token)
-
-
-def make_async_of(fetch: Any) -> Any:
-    """Make the event loop's twin of `strategy_of`."""
-    from client_credentials import AsyncClientCredentialsStrategy
-    from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, configuration
-
-    strategy = AsyncClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET)
-    strategy.set_configuration(configuration(fetch=fetch))
-    return strategy
 
 
 class TestTheErrorHandler:
@@ -438,23 +431,3 @@ class TestHungFlights:
         clock.advance(300)
         assert "old" == outcome(strategy.get_or_create_access_token)
         late.go.set()
-
-
-def test_no_negative_wait(clock: FakeClock) -> None:
-    """`retry_after` is the wait that is left now, and never less than 0."""
-    assert 0 == TokenError(retry_after=-3.0).retry_after
-    strategy = strategy_of(Endpoint(refuse(status=429, Retry_After="7")), clock)
-    waits: list[float | None] = []
-    for passed in (0, 6.5, 0.4999):
-        clock.advance(passed)
-        error = outcome(strategy.get_or_create_access_token)
-        assert isinstance(error, TokenRefused)
-        waits.append(error.retry_after)
-    assert [7.0, 0.5, pytest.approx(0.0001, abs=1e-5)] == waits
-
-
-def test_who_is_engaged_is_known_by_its_context() -> None:
-    """A flight whose caller is gone leaves no trace in other contexts."""
-    strategy = strategy_of(Endpoint(grant()))
-    assert isinstance(strategy.get_or_create_access_token(), AccessToken)
-    assert not Flight.is_engaged(strategy._identity.client)  # pyright: ignore[reportPrivateUsage]

@@ -14,10 +14,7 @@ import attrs
 import pytest
 
 from client_credentials import (
-    AccessToken,
-    ClientCredentialsStrategy,
     InMemoryCachingStrategy,
-    RenewalPolicy,
     TokenEndpointUnreachable,
     TokenError,
     TokenRefused,
@@ -98,17 +95,6 @@ class TestAGrant:
         late.go.set()
         until(strategy.get_access_token)
         assert "late" == outcome(strategy.get_or_create_access_token)
-
-    def test_comes_later_than_a_newer_one(self) -> None:
-        """Q3/user: a grant that comes after one that was asked for later is not used."""
-        late = Held(grant("older"))
-        strategy = strategy_of(Endpoint(late, grant("newer")), policy=HASTY, caching_strategy=Shelf())
-        outcome(strategy.get_or_create_access_token)
-        until(lambda: outcome(strategy.get_or_create_access_token) == "newer")
-        late.go.set()
-        until(lambda: late.is_over)
-        time.sleep(0.1)
-        assert "newer" == outcome(strategy.get_or_create_access_token) == outcome(strategy.get_access_token)
 
     def test_does_not_end_a_wait_ordered_later(self, clock: FakeClock) -> None:
         """Q3/user: a late grant is served, but a wait that the server ordered after it was asked for stands."""
@@ -281,18 +267,6 @@ class TestARemoval:
         assert ["new"] * 3 == [outcome(each.get_or_create_access_token) for each in (one, two, three)]
         assert 2 == len(endpoint.requests)
 
-    def test_a_late_writer(self) -> None:
-        """Q4/user: a token that is removed is not taken from a cache into which somebody wrote it later."""
-        shelf, endpoint = Shelf(), Endpoint(grant("one"), grant("two"))
-        strategy = strategy_of(endpoint, caching_strategy=shelf)
-        strategy.get_or_create_access_token()
-        settled(strategy)
-        written = dict(shelf.entries)
-        strategy.remove_access_token()
-        shelf.entries.update(written)
-        assert strategy.get_access_token() is None
-        assert "two" == outcome(strategy.get_or_create_access_token)
-
 
 class TestTime:
     """A token is served until its end by whichever clock says more, and no longer."""
@@ -370,20 +344,3 @@ class TestTime:
         strategy = strategy_of(endpoint, clock, policy=HASTY)
         assert isinstance(outcome(strategy.get_or_create_access_token), TokenError)
         assert len(endpoint.requests) <= 9
-
-
-def test_a_policy_is_kept(clock: FakeClock) -> None:
-    """The window of `renew_ahead` is where the policy says; of the next token too."""
-    endpoint = Endpoint(grant("one"), grant("two"), grant("three"))
-    strategy = strategy_of(endpoint, clock, policy=RenewalPolicy(jitter=0, renew_ahead=600.0))
-    for _ in range(2):
-        token = strategy.get_or_create_access_token()
-        clock.advance(3000)
-        assert token == strategy.get_or_create_access_token()
-        settled(strategy)
-        clock.advance(1)
-        strategy.get_or_create_access_token()
-        settled(strategy)
-    assert "three" == outcome(strategy.get_or_create_access_token)
-    assert isinstance(strategy, ClientCredentialsStrategy)
-    assert isinstance(strategy.get_access_token(), AccessToken)

@@ -13,7 +13,8 @@ from http.client import IncompleteRead
 import pytest
 
 from client_credentials.testing import Answer, TokenServer, refusal
-from tests.http.loopback import CLIENT, FORM, GRANT, ask, basic, dial, read_all, until, whole_request
+from tests.http.loopback import CLIENT, FORM, GRANT, ask, basic, dial, read_all, whole_request
+from tests.strategy.kit import until
 
 
 class TestScript:

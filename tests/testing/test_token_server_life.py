@@ -18,7 +18,8 @@ import pytest
 import trustme
 
 from client_credentials.testing import Answer, TokenServer
-from tests.http.loopback import CLIENT, ask, dial, read_all, until, whole_request
+from tests.http.loopback import CLIENT, ask, dial, read_all, whole_request
+from tests.strategy.kit import until
 
 
 @pytest.fixture(scope="module")
