@@ -45,7 +45,7 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
     async def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
         active = self._active
-        return active.in_hand() or (await threads.in_thread(active.in_cache) if active.cache else None)
+        return active.in_hand() or (await threads.in_thread(self._look_in_cache) if active.cache else None)
 
     async def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.

@@ -38,7 +38,7 @@ class ClientCredentialsStrategy(BaseStrategy):
 
     def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
-        return self._active.in_hand() or self._active.in_cache()
+        return self._active.in_hand() or self._look_in_cache()
 
     def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.

@@ -228,6 +228,10 @@ class BaseStrategy:
             raise error_of(got.failure, got.wait, self._identity.client) from (cause if got is ended else None)
         return got
 
+    def _look_in_cache(self) -> AccessToken | None:
+        """Give the good token in the cache, and remember it."""
+        return self._active.in_cache()
+
     def _running_loop(self) -> AbstractEventLoop | None:
         return None
 
