@@ -9,6 +9,7 @@ import json
 import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, TypeAlias, cast
@@ -31,16 +32,25 @@ def _vars(item: object) -> str:
 
 
 def _slots(item: object) -> Mapping[str, object]:
-    names = [name for kind in type(item).__mro__ for name in getattr(kind, "__slots__", ())]
-    return {name: getattr(item, name, None) for name in names}
+    return {name: getattr(item, name, None) for name in _slots_of(type(item))}
+
+
+@cache
+def _slots_of(kind: type) -> tuple[str, ...]:
+    return tuple(name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
 
 
 def _pickled(item: object) -> str:
     return pickle.dumps(item).decode(errors="replace")
 
 
-def _members(item: object) -> str:
-    return repr(inspect.getmembers(item))
+def _properties(item: object) -> str:
+    return repr([getattr(item, name) for name in _properties_of(type(item))])
+
+
+@cache
+def _properties_of(kind: type) -> tuple[str, ...]:
+    return tuple(name for name, value in inspect.getmembers_static(kind) if isinstance(value, property))
 
 
 def _copied(item: object) -> str:
@@ -49,7 +59,7 @@ def _copied(item: object) -> str:
 
 def _plain(item: Any) -> str:
     """Show what attrs makes of an object."""
-    return f"{attrs.asdict(item)} {attrs.astuple(item)} {item.__attrs_attrs__}"
+    return f"{attrs.asdict(item)} {attrs.astuple(item)}"
 
 
 VIEWS: Final[Mapping[str, Callable[[Any], str]]] = {
@@ -58,7 +68,7 @@ VIEWS: Final[Mapping[str, Callable[[Any], str]]] = {
     "format": format,
     "vars": _vars,
     "slots": lambda item: repr(_slots(item)),
-    "members": _members,
+    "properties": _properties,
     "asdict": _plain,
     "json": lambda item: json.dumps(item, default=str),
     "json of vars": lambda item: json.dumps(vars(item), default=str),
@@ -96,9 +106,8 @@ def _is_ours(configuration: SdkConfiguration) -> bool:
     )
 
 
-def leaves(item: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[str]:
-    """Give each text that a walk over attributes, slots and containers of our own objects comes to."""
-    seen = set() if seen is None else seen
+def leaves(item: object, seen: set[int], depth: int = 0) -> Iterator[str]:
+    """Give each text, seen for the first time, that a walk over attributes, slots and containers of ours comes to."""
     if isinstance(item, str | bytes | bytearray):
         yield item if isinstance(item, str) else item.decode(errors="replace")
         return
@@ -106,7 +115,7 @@ def leaves(item: object, depth: int = 0, seen: set[int] | None = None) -> Iterat
         return
     seen.add(id(item))
     for each in _parts(item):
-        yield from leaves(each, depth + 1, seen)
+        yield from leaves(each, seen, depth + 1)
 
 
 def _parts(item: object) -> Iterator[object]:

@@ -69,8 +69,9 @@ class Scenario:
 
     def hits(self) -> list[Hit]:
         """Look at all of it, and give what was found."""
+        seen = set[int]()
         for thing in self.things:
-            self._look_at(thing)
+            self._look_at(thing, seen)
         for server in self.servers:
             self._learn_from(server)
         for nth, error in enumerate(self.errors):
@@ -87,7 +88,7 @@ class Scenario:
         for where, text in texts:
             self.tell(where, text)
 
-    def _look_at(self, thing: object) -> None:
+    def _look_at(self, thing: object, seen: set[int]) -> None:
         match thing:
             case TokenRequest():
                 self.secrets.update(_credentials(thing))
@@ -102,7 +103,7 @@ class Scenario:
                 if isinstance(thing, FileCachingStrategy):
                     self._add(_file_names(thing))
                 self._add(views(thing))
-                self.values.update({text: f"attributes of a {type(thing).__name__}" for text in leaves(thing)})
+                self.values.update({text: f"attributes of a {type(thing).__name__}" for text in leaves(thing, seen)})
 
     def _learn_from(self, server: TokenServer) -> None:
         internals: Any = server
