@@ -111,7 +111,7 @@ def private_authority() -> Generator[ssl.SSLContext]:
                 del os.environ[name]
 
 
-def cold(scale: Scale, context: ssl.SSLContext | None = None) -> Runs:
+def cold(scale: Scale, context: ssl.SSLContext | None = None, libraries: Mapping[str, Library] = LIBRARIES) -> Runs:
     """Time the way from credentials to a first token."""
     with TokenServer(*CLIENT, ssl_context=context) as server:
 
@@ -127,11 +127,11 @@ def cold(scale: Scale, context: ssl.SSLContext | None = None) -> Runs:
         def first(library: Library) -> Callable[[], object]:
             return lambda: library.make(server.url).get()
 
-        calls = {LIMIT: by_hand, **{name: first(library) for name, library in LIBRARIES.items()}}
+        calls = {LIMIT: by_hand, **{name: first(library) for name, library in libraries.items()}}
         return interleaved({name: subject(call) for name, call in calls.items()}, 5 * scale.rounds)
 
 
-def processes(scale: Scale) -> Runs:
+def processes(scale: Scale, libraries: Mapping[str, Library] = LIBRARIES) -> Runs:
     """Time whole processes that want one token: their imports, the token, and their exit."""
     asking = "LIBRARIES[sys.argv[1]].make(sys.argv[2]).get()"
     by_hand = (
@@ -150,7 +150,7 @@ def processes(scale: Scale) -> Runs:
         return lambda: seconds(run, 1)
 
     with TokenServer(*CLIENT) as server:
-        subjects = {LIMIT: subject(LIMIT, by_hand), **{name: subject(name, asking) for name in LIBRARIES}}
+        subjects = {LIMIT: subject(LIMIT, by_hand), **{name: subject(name, asking) for name in libraries}}
         return interleaved(subjects, scale.imports)
 
 
@@ -242,7 +242,7 @@ def outage(scale: Scale) -> Mapping[str, Outage]:
     return found
 
 
-def imported(scale: Scale) -> tuple[Runs, Mapping[str, float]]:
+def imported(scale: Scale, libraries: Mapping[str, Library] = LIBRARIES) -> tuple[Runs, Mapping[str, float]]:
     """Time the imports, each in an interpreter of its own, and count the modules that they bring."""
     modules: dict[str, float] = {}
 
@@ -266,7 +266,7 @@ def imported(scale: Scale) -> tuple[Runs, Mapping[str, float]]:
         run()
         return run
 
-    programs = {LIMIT: DEPENDENCIES, **{name: library.modules for name, library in LIBRARIES.items()}}
+    programs = {LIMIT: DEPENDENCIES, **{name: library.modules for name, library in libraries.items()}}
     runs = interleaved({name: subject(name, program) for name, program in programs.items()}, scale.imports)
     return runs, modules
 
