@@ -5,10 +5,12 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 # The tests start hundreds of processes: the checkout is compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test mypy pyright bench bench-peers fuzz interrupts mutants simulate explore faults oidc readme test-lean test-all release clean
+.PHONY: help run test mypy pyright readme faults bench bench-peers simulate explore fuzz interrupts mutants oidc test-lean test-all release clean
+
+## For every change:
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
+	@awk -F ':.*## ' '/^## / {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 run: .venv/run/ready  ## show the main job at work, with the runtime dependencies alone
 	.venv/run/bin/python -m client_credentials demo
@@ -28,8 +30,20 @@ mypy: .venv/test/ready
 pyright: .venv/test/ready
 	.venv/test/bin/pyright --pythonpath .venv/test/bin/python
 
+faults: .venv/test/ready  ## list each known fault and rule with the tests that name it
+	.venv/test/bin/python -m tests.coverage_of_faults
+
+readme: .venv/test/ready  ## write the generated parts of the README and of other pages
+	.venv/test/bin/python -m tests.readme.pages
+
+clean:  ## remove what make has written
+	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+
+## What it costs, and how fleets fare:
+
 bench: .venv/test/ready  ## print the promised figures, each beside its limit
 	.venv/test/bin/python -W ignore -m tests.bench.figures 2>/dev/null
+	.venv/test/bin/python -m tests.bench.answers
 
 bench-peers: .venv/bench/ready  ## compare with other libraries; writes tests/bench/peers' table, plot and drills
 	.venv/bench/bin/python -m tests.bench.peers
@@ -38,11 +52,16 @@ bench-peers: .venv/bench/ready  ## compare with other libraries; writes tests/be
 simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and draw the plot; SEED=N replays one
 	.venv/test/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED))
 
+## Before a release:
+
+test-lean: .venv/test/ready  ## after `make test`: its core again with the lowest dependencies, and on the other Pythons
+	.venv/test/bin/python -m tests.repository.everywhere lean
+
+test-all: .venv/test/ready  ## run the tests on every Python found, with the newest and the lowest dependencies
+	.venv/test/bin/python -m tests.repository.everywhere
+
 explore: .venv/test/ready  ## walk the orders of events in small worlds, 5,000 states of each at the most, and hold each to the laws
 	.venv/test/bin/python -m tests.explorer
-
-faults: .venv/test/ready  ## list each known fault and rule with the tests that name it
-	.venv/test/bin/python -m tests.coverage_of_faults
 
 fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; says how many, takes half an hour
 	HYPOTHESIS_PROFILE=deep .venv/test/bin/python -m pytest --hypothesis-show-statistics \
@@ -57,20 +76,8 @@ mutants: .venv/test/ready  ## break the package in thousands of ways, list those
 oidc: .venv/test/ready  ## ask a real identity server, oidc-provider on Node; needs npm
 	.venv/test/bin/python -m pytest tests/oidc/check_oidc.py
 
-readme: .venv/test/ready  ## write the generated parts of the README and of other pages
-	.venv/test/bin/python -m tests.readme.pages
-
-test-lean: .venv/test/ready  ## after `make test`: its core again with the lowest dependencies, and on the other Pythons
-	.venv/test/bin/python -m tests.everywhere lean
-
-test-all: .venv/test/ready  ## run the tests on every Python found, with the newest and the lowest dependencies
-	.venv/test/bin/python -m tests.everywhere
-
 release: .venv/test/ready  ## build wheel and sdist twice, check them, test the sdist against the wheel
-	.venv/test/bin/python -m tests.release
-
-clean:  ## remove what make has written
-	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	.venv/test/bin/python -m tests.repository.release
 
 .venv/run/ready: package := .
 .venv/test/ready: package := .[dev]

@@ -6,9 +6,9 @@
   `servers`: popular token endpoints, emulated. `coverage_of_faults`: which test shows which known fault or rule.
 - `explorer`: all orders of events in small worlds. `simulation`: fleets of hosts on one clock. Both drive the product.
 - `leaks`: the watch over every test for secrets in sight. `mutation`: whether a test notices what is broken.
-- `test_house`, `test_wheel`, `typing`, `readme`, `consumer`: the repository, the wheel, the types, the documents, and
-  what an SDK's author writes.
-- `oidc` needs npm; `bench` measures; `everywhere` and `release` run the tests elsewhere.
+- `repository`: its own rules, the wheel, and how the tests run elsewhere: other Pythons, lowest dependencies, an sdist.
+- `typing`, `readme`, `consumer`: the types, the documents, and what an SDK's author writes.
+- `bench` measures; `oidc` needs npm.
 
 `strategies` draws what hypothesis tests share; a `kit` has what the tests of its folder share.
 """

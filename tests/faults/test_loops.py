@@ -20,7 +20,7 @@ from client_credentials import (
     TokenRequest,
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer
-from tests.heartbeat import LOOPS, Sluggish, heartbeat, live, make_slow
+from tests.faults.heartbeat import LOOPS, Sluggish, heartbeat, live, make_slow
 from tests.strategy.kit import EXACT, make_async, make_sync, until
 
 T = TypeVar("T")

@@ -32,7 +32,8 @@ def _vars(item: object) -> str:
 
 
 def _slots(item: object) -> Mapping[str, object]:
-    return {name: getattr(item, name, None) for name in _slots_of(type(item))}
+    kind: Any = type(item)  # mypy takes no class for hashable
+    return {name: getattr(item, name, None) for name in _slots_of(kind)}
 
 
 @cache
@@ -45,7 +46,8 @@ def _pickled(item: object) -> str:
 
 
 def _properties(item: object) -> str:
-    return repr([getattr(item, name) for name in _properties_of(type(item))])
+    kind: Any = type(item)
+    return repr([getattr(item, name) for name in _properties_of(kind)])
 
 
 @cache

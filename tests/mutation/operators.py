@@ -61,7 +61,8 @@ class Mutant:
 
     path: Path
     tree: ast.Module
-    function: str
+    place: str
+    """Its module and function."""
     lines: range
     text: str
     """The statement as it becomes."""
@@ -73,11 +74,6 @@ class Mutant:
     def name(self) -> str:
         """Name it in one line: module, function and what the statement becomes."""
         return f"{self.place}: {self.text}"
-
-    @property
-    def place(self) -> str:
-        """Name its module and function."""
-        return f"{self.path.stem}.{self.function}"
 
     def apply(self) -> ast.Module:
         """Make the change."""
@@ -93,7 +89,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
             text = _described(statement, owner, field, old, new)
             first = getattr(old, "lineno", statement.lineno)
             lines = range(first, getattr(old, "end_lineno", first) + 1)
-            yield Mutant(path, tree, f"{prefix}{function.name}", lines, text, owner, field, new)
+            yield Mutant(path, tree, f"{path.stem}.{prefix}{function.name}", lines, text, owner, field, new)
 
 
 def functions(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Function]]:

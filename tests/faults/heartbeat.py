@@ -94,7 +94,7 @@ async def measure(server: TokenServer) -> list[float]:
 
 def held_up(loop: str) -> tuple[str, str, str]:
     """Measure in processes of their own; gives a line of `make bench`: medians, and the worst, in milliseconds."""
-    command = [sys.executable, "-m", "tests.heartbeat", loop]
+    command = [sys.executable, "-m", "tests.faults.heartbeat", loop]
     runs = [subprocess.run(command, capture_output=True, check=True).stdout.split() for _ in range(7)]
     first, later, idle = (sorted(float(word) * 1e3 for word in words) for words in zip(*runs, strict=True))
     told = f"{later[3]:.1f} ms (to {later[-1]:.1f}), idle {idle[3]:.1f}, first use {first[3]:.1f}"

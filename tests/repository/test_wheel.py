@@ -20,7 +20,7 @@ import pytest
 import client_credentials
 from client_credentials._core.request import VERSION
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONSUMER = ROOT / "tests" / "consumer"
 MOST_BYTES = 215_000
 OPTIONAL = "aiohttp anyio cryptography httpx httpx2 hypothesis jwt pytest redis requests spotipy".split()
