@@ -6,10 +6,13 @@ HYPOTHESIS_PROFILE=deep looks at thousands of new ones instead, =mutants shrinks
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from client_credentials.testing import TokenServer
+from tests.http.loopback import CLIENT
 from tests.leaks.watch import Watch
 
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,3 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
         watch = Watch()
         watch.install()
         config.pluginmanager.register(watch, "leaks")
+
+
+@pytest.fixture
+def server() -> Generator[TokenServer]:
+    """Give a token server that knows one client."""
+    with TokenServer(*CLIENT) as running:
+        yield running

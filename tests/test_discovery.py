@@ -8,7 +8,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -28,10 +28,10 @@ from client_credentials import (
 from client_credentials._shell import threads
 from client_credentials.discovery import ServerMetadata, discover, discover_async
 from client_credentials.testing import Answer, TokenServer
+from tests.http.loopback import CLIENT
 from tests.http.peers import Peer, answers, authority, drips, server_context, silent
 from tests.integrations.fetches import ASYNC, SYNC, in_loop, opened
 
-CLIENT = ("my-client", "my-secret-5a7e")
 FIRST, SECOND = "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"
 MISSING = Answer(status=404, body=b"")
 
@@ -50,13 +50,6 @@ SEARCHES: Final[Mapping[str, Search]] = {"sync": discover, "async": discover_in_
 def search(request: pytest.FixtureRequest) -> Search:
     """Give each of the two."""
     return SEARCHES[request.param]
-
-
-@pytest.fixture
-def server() -> Generator[TokenServer]:
-    """Give a token server whose issuer is the root."""
-    with TokenServer(*CLIENT) as running:
-        yield running
 
 
 @pytest.fixture

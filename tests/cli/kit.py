@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
-CLIENT: Final = ("my-client", "my-secret-5a7e")  # nobody's
+UsageErrorOf: TypeAlias = Callable[..., str]
 COMMAND: Final = (sys.executable, "-m", "client_credentials")
 
 

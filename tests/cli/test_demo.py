@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import socket
+from functools import partial
 
 import pytest
 
@@ -11,7 +11,8 @@ from client_credentials import ClientCredentialsStrategy
 from client_credentials._cli import demo
 from client_credentials._cli.main import main
 from client_credentials.testing import TokenServer
-from tests.cli.kit import CLIENT
+from tests.cli.kit import UsageErrorOf
+from tests.http.peers import closed_port
 
 Captured = pytest.CaptureFixture[str]
 
@@ -38,11 +39,10 @@ def test_every_step_costs_what_it_must(capsys: Captured) -> None:
 
 
 def test_a_client_in_the_environment_gets_a_real_token(
-    server: TokenServer, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+    server: TokenServer, somebody: None, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """With a client in the environment there is one request, and the token is not shown."""
-    strategy = ClientCredentialsStrategy(*CLIENT, token_url=server.url)
-    monkeypatch.setattr(demo, "client_of_environment", lambda: strategy)
+    monkeypatch.setattr(demo, "ClientCredentialsStrategy", partial(ClientCredentialsStrategy, token_url=server.url))
     assert 0 == main(["demo"])
     assert "A token from Spotify: Bearer, 3600 s, ********** (24 characters)\n" == capsys.readouterr().out
     assert 1 == len(server.requests)
@@ -52,28 +52,26 @@ def test_a_client_in_the_environment_asks_spotify(
     somebody: None, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """It is Spotify that is asked, here behind a proxy that is not there; no option is advised that demo has not."""
-    with socket.socket() as unbound:
-        unbound.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{unbound.getsockname()[1]}")
-        assert 1 == main(["demo"])
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+    assert 1 == main(["demo"])
+    advice = "`client-credentials doctor` says more"
     assert re.fullmatch(
-        r"client-credentials: .*no answer .*; `client-credentials doctor` says more\n", capsys.readouterr().err
+        rf"client-credentials: accounts.spotify.com .*no answer .*; {advice}\n", capsys.readouterr().err
     )
 
 
-def test_a_client_that_cannot_be_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+def test_a_client_that_cannot_be_is_a_usage_error(
+    somebody: None, monkeypatch: pytest.MonkeyPatch, usage_error: UsageErrorOf
+) -> None:
     """What stands in the environment is checked like what is typed."""
-    monkeypatch.setenv("SPOTIFY_CLIENT_ID", "a")
     monkeypatch.setenv("SPOTIFY_CLIENT_SECRET", "a\x07b")
-    with pytest.raises(SystemExit) as exit_:
-        main(["demo"])
-    assert 2 == exit_.value.code
-    assert "client-credentials demo: error: the client secret must " in capsys.readouterr().err
+    assert "client-credentials demo: error: the client secret must " in usage_error("demo")
 
 
+@pytest.mark.usefixtures("somebody")
 def test_half_a_client_is_none(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     """With one of the variables alone the server in this process is asked."""
     monkeypatch.setattr(demo, "show", lambda: print("shown"))
-    monkeypatch.setenv("SPOTIFY_CLIENT_ID", CLIENT[0])
+    monkeypatch.delenv("SPOTIFY_CLIENT_SECRET")
     assert 0 == main(["demo"])
     assert "shown\n" == capsys.readouterr().out

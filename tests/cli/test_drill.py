@@ -9,6 +9,7 @@ import pytest
 
 from client_credentials._cli.main import main
 from client_credentials.testing import drills
+from tests.cli.kit import UsageErrorOf
 
 HOLDER = """
 def make(token_url, client_id, client_secret):
@@ -72,9 +73,7 @@ def test_the_object_is_printed(report: drills.Report, capsys: pytest.CaptureFixt
         ("", "my_holder_of_tokens"),
     ],
 )
-def test_what_is_no_holder_is_a_usage_error(reason: str, holder: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_holder_is_a_usage_error(reason: str, holder: str, usage_error: UsageErrorOf) -> None:
     """The form is told, and what went wrong, but not what was typed."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["drill", holder])
     said = f"client-credentials drill: error: HOLDER must name a callable as package.module:callable{reason}"
-    assert (2, said) == (exit_.value.code, capsys.readouterr().err.splitlines()[-1])
+    assert said == usage_error("drill", holder)

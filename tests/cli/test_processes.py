@@ -17,7 +17,8 @@ import pytest
 
 from client_credentials._cli.main import main
 from client_credentials.testing import Answer, TokenServer
-from tests.cli.kit import CLIENT, COMMAND, run
+from tests.cli.kit import COMMAND, run
+from tests.http.loopback import CLIENT
 from tests.strategy.kit import until
 
 Captured: TypeAlias = pytest.CaptureFixture[str]

@@ -10,6 +10,7 @@ import pytest
 from client_credentials import RenewalPolicy
 from client_credentials._cli.main import main
 from client_credentials.testing.simulation import simulate
+from tests.cli.kit import UsageErrorOf
 
 WORDS = "simulate --hosts 20 --lifetime 600 --outage 300 --renew-ahead 100 --leeway 5 --jitter 0.5 --timeout 3".split()
 POLICY = RenewalPolicy(renew_ahead=100, leeway=5, jitter=0.5, deadline=3)
@@ -35,9 +36,7 @@ def test_the_figures_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     ("option", "value"),
     [("--hosts", "0"), ("--lifetime", "0"), ("--outage", "inf"), ("--jitter", "2"), ("--timeout", "0")],
 )
-def test_a_bad_option_is_named(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_option_is_named(option: str, value: str, usage_error: UsageErrorOf) -> None:
     """A fleet or a policy that cannot be is wrong usage."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["simulate", "--hosts", "1", option, value])
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert (2, True) == (exit_.value.code, last.startswith(f"client-credentials simulate: error: {option} must be"))
+    line = usage_error("simulate", "--hosts", "1", option, value)
+    assert line.startswith(f"client-credentials simulate: error: {option} must be")

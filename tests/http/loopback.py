@@ -15,7 +15,7 @@ import attrs
 
 from client_credentials.testing import TokenServer
 
-CLIENT = ("my-client", "my-secret")
+CLIENT = ("my-client", "my-secret-5a7e")  # nobody's
 FORM = "application/x-www-form-urlencoded"
 GRANT = (("grant_type", "client_credentials"),)
 

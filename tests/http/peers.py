@@ -271,6 +271,7 @@ def relay(sock: socket.socket, port: int, slow: threading.Event) -> None:
             with contextlib.suppress(OSError):
                 while piece := sock.recv(65536):
                     upstream.sendall(piece)
+            with contextlib.suppress(OSError):  # after a reset, too
                 upstream.shutdown(socket.SHUT_RDWR)
 
         thread = threading.Thread(target=upwards, daemon=True)

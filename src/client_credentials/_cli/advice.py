@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from .._core.model import TokenResponse
 from ..errors import InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
-from .answer import Answer
 
 _CREDENTIALS: Final = "check the client id and the secret, or try another --auth"
 _NO_ENDPOINT: Final = "check --token-url: is it the token endpoint?"
@@ -23,8 +23,14 @@ _BY_CODE: Final[Mapping[str | None, str]] = {
 _BY_STATUS: Final = {401: _CREDENTIALS, 403: _CREDENTIALS, 404: _NO_ENDPOINT, 405: _NO_ENDPOINT, 410: _NO_ENDPOINT}
 
 
-def advice(error: TokenError, answer: Answer) -> str:
-    """Say what to do about an error; `answer` is what came from the server last."""
+UNSEEN: Final = TokenResponse(200, {}, b"{}")
+"""In place of a response that fetch refused."""
+
+
+def advice(error: TokenError, response: TokenResponse) -> str:
+    """Say what to do about an error; `response` is what came last."""
+    # A body may be a token endpoint's, even if it is no token response by RFC 6749.
+    is_dialect = response.body.lstrip().startswith((b"{", b"[")) or b"access_token" in response.body
     match error:
         case TokenEndpointUnreachable(retryable=False):
             return "check --token-url, its certificate, the proxy, and the clock of this machine"
@@ -38,7 +44,7 @@ def advice(error: TokenError, answer: Answer) -> str:
             return _BY_STATUS[status]
         case InvalidTokenResponse(status=int(status)) if 300 <= status < 400:
             return "set --token-url to the endpoint itself: redirects are not followed"
-        case InvalidTokenResponse() if answer.is_dialect:
+        case InvalidTokenResponse() if is_dialect:
             return "the endpoint answers in its own way: use the library with a deserializer or a fetch for it"
         case InvalidTokenResponse():
             return _NO_ENDPOINT

@@ -12,22 +12,71 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from .._core.model import AccessToken, TokenRequest, TokenResponse, without_query
-from .._core.secret import REDACTED, Secret
+from .._core.lifecycle import hold
+from .._core.model import AccessToken, RenewalPolicy, TokenRequest, TokenResponse, without_query
+from .._core.response import refresh_in
+from .._core.secret import NO_SECRET, REDACTED, Secret
+from .._core.state import Asked, Instant
 from .._http.fetch import Urllib3Fetch
 from ..caching.file import FileCachingStrategy
+from ..caching.memory import InMemoryCachingStrategy
 from ..configuration import SdkConfiguration
 from ..errors import TokenError
-from .advice import advice
-from .answer import Answer, shape_of
-from .arguments import MIN_LIFETIME, fetch_of, read_secret, strategy_of
-from .endpoint import find_endpoint
+from ..strategy import ClientCredentialsStrategy
+from .advice import UNSEEN, advice
+from .arguments import UsageError, client_of, read_secret, tls_context
+from .issuer import ISSUER_ADVICE, find_metadata, what_failed
 from .output import DONE, Remarks, complain, finish, say
 
-Shown: TypeAlias = tuple[Mapping[str, object], str]
-"""What a command prints: with --json, and without."""
-
+_LEEWAY: Final = RenewalPolicy().leeway
 _STARTING: Final = 1.0  # seconds within which a renewal that is due begins, unless the server refused one before
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Get a token and print what the command shows of it."""
+    fetch = Urllib3Fetch(ssl_context=tls_context(arguments))
+    if arguments.issuer and arguments.token_url:
+        raise UsageError("--issuer: must not be combined with --token-url")
+    try:
+        if arguments.issuer:
+            arguments.token_url = find_metadata(arguments, fetch, arguments.timeout).token_url
+    except TokenError as error:
+        return complain(f"{what_failed(error)}; {ISSUER_ADVICE}")
+    secret = read_secret(arguments)
+    request = _Request()
+    cache = FileCachingStrategy(arguments.cache) if arguments.cache else InMemoryCachingStrategy()
+    policy = _policy(arguments)
+    strategy = _strategy(arguments, secret, policy)
+    strategy.set_configuration(
+        SdkConfiguration(
+            fetch=fetch, before_request=request.before, after_request=request.after, caching_strategy=cache
+        )
+    )
+    with Remarks() as remarks:
+        try:
+            held = strategy.get_access_token()
+            token = strategy.get_or_create_access_token()
+        except TokenError as error:
+            return complain(f"{error}; {advice(error, request.response)}")
+        if arguments.cache:
+            # A renewal goes on behind its caller, and so does writing to the cache; this process ends with its command.
+            if is_ending(token, time.time(), policy):
+                request.is_sent.wait(_STARTING)
+            finish(arguments.timeout)
+            token = strategy.get_access_token() or token
+    for line in remarks:
+        complain(line)
+    is_cached = not request.is_sent.is_set() or (held and held.access_token == token.access_token)
+    document, text = _SHOWN[arguments.command](token, "the cache" if is_cached else without_query(request.url))
+    say(json.dumps(document) if arguments.json else text)
+    return DONE
+
+
+def is_ending(token: AccessToken, now: float, policy: RenewalPolicy) -> bool:
+    """Tell whether the token is in its renewal window; `now` is in seconds since the epoch."""
+    advised = refresh_in(token.extra.get("refresh_in"))
+    held = hold(token, Asked.here(Instant(0.0, 0.0)), policy, 0.0, refresh_in=advised)
+    return token.expires_in - (token.expires / 1000 - now) >= held.renewal
 
 
 def redacted(token: AccessToken) -> str:
@@ -35,91 +84,58 @@ def redacted(token: AccessToken) -> str:
     return f"{REDACTED} ({len(token.access_token)} characters)"
 
 
-def print_token(arguments: argparse.Namespace) -> int:
-    """Print the access token."""
-    return _print(arguments, _token)
-
-
-def print_header(arguments: argparse.Namespace) -> int:
-    """Print the header that carries the token."""
-    return _print(arguments, _header)
-
-
-def inspect(arguments: argparse.Namespace) -> int:
-    """Print type, lifetime, scope and source of the token, but not the token."""
-    return _print(arguments, _inspect)
-
-
-def _print(arguments: argparse.Namespace, shown: Callable[[AccessToken, str], Shown]) -> int:
-    if problem := find_endpoint(arguments, fetch_of(arguments), arguments.timeout):
-        return complain(problem)
-    secret = read_secret(arguments)
-    request = _Request(secret)
-    cache = None if arguments.cache is None else FileCachingStrategy(arguments.cache)
-    configuration = request.watched(fetch_of(arguments), cache)
-    strategy = strategy_of(arguments, secret, configuration, min_lifetime=arguments.min_lifetime)
-    with Remarks() as remarks:
-        try:
-            held = strategy.get_access_token()
-            token = strategy.get_or_create_access_token()
-        except TokenError as error:
-            return complain(f"{error}; {advice(error, request.answer)}")
-        if cache:
-            # A renewal goes on behind its caller, and so does writing to the cache; this process ends with its command.
-            if is_ending(token, time.time(), arguments.min_lifetime):
-                request.is_sent.wait(_STARTING)
-            finish(arguments.timeout)
-            token = strategy.get_access_token() or token
-    for line in (*remarks, *(said for said in request.answer.remarks if said not in str(remarks))):
-        complain(line)
-    is_cached = not request.is_sent.is_set() or (held and held.access_token == token.access_token)
-    source = "the cache" if is_cached else without_query(arguments.token_url)
-    document, text = shown(token, source)
-    say(json.dumps(document) if arguments.json else text)
-    return DONE
-
-
-def is_ending(token: AccessToken, now: float, min_lifetime: float = MIN_LIFETIME) -> bool:
-    """Tell whether the token is in its renewal window; `now` is in seconds since the epoch."""
-    window = min(min_lifetime, token.expires_in / 2)
-    advised = token.extra.get("refresh_in")
-    if isinstance(advised, str) and advised.isdecimal():
-        advised = int(advised[:9])
-    if isinstance(advised, int | float) and 0 < advised < token.expires_in:
-        window = token.expires_in - advised
-    return token.expires / 1000 - now <= window
-
-
 @attrs.define
 class _Request:
-    """What is seen of a token request: whether it was sent, and what came back."""
+    """What is seen of a token request: whether and where it was sent, and what came back."""
 
-    secret: Secret
+    url: str = ""
     is_sent: threading.Event = attrs.field(factory=threading.Event)
-    answer: Answer = attrs.field(factory=Answer)
+    response: TokenResponse = UNSEEN
 
-    def watched(self, fetch: Urllib3Fetch, cache: FileCachingStrategy | None) -> SdkConfiguration:
-        """Make the configuration that watches the request."""
-        configuration = SdkConfiguration(fetch=fetch, before_request=self._before, after_request=self._after)
-        return configuration if cache is None else attrs.evolve(configuration, caching_strategy=cache)
-
-    def _before(self, _: TokenRequest) -> None:
+    def before(self, request: TokenRequest) -> None:
+        """See a request."""
+        self.url = request.url
         self.is_sent.set()
 
-    def _after(self, _: TokenRequest, response: TokenResponse) -> None:
-        self.answer = shape_of(response, self.secret)
+    def after(self, _: TokenRequest, response: TokenResponse) -> None:
+        """See its response."""
+        self.response = response
 
 
-def _token(token: AccessToken, _: str) -> Shown:
+def _policy(arguments: argparse.Namespace) -> RenewalPolicy:
+    least: float = arguments.min_lifetime
+    try:
+        return RenewalPolicy(renew_ahead=least, leeway=min(_LEEWAY, least), jitter=0.0, deadline=arguments.timeout)
+    except ValueError as error:
+        raise UsageError.of(error) from None
+
+
+def _strategy(arguments: argparse.Namespace, secret: Secret, policy: RenewalPolicy) -> ClientCredentialsStrategy:
+    client = client_of(arguments)
+    return ClientCredentialsStrategy(
+        client.client_id,
+        None if secret is NO_SECRET else secret.reveal(),
+        token_url=client.token_url,
+        scopes=client.scopes,
+        audience=client.audience,
+        resources=client.resources,
+        extra_params=dict(client.extra_params),
+        headers=dict(client.headers),
+        client_authentication=client.authentication,
+        policy=policy,
+    )
+
+
+def _token(token: AccessToken, _: str) -> _Shown:
     names = ("access_token", "token_type", "expires_in", "expires", "scope")
     return {name: getattr(token, name) for name in names}, token.access_token
 
 
-def _header(token: AccessToken, _: str) -> Shown:
+def _header(token: AccessToken, _: str) -> _Shown:
     return {"Authorization": token.authorization}, f"Authorization: {token.authorization}"
 
 
-def _inspect(token: AccessToken, source: str) -> Shown:
+def _inspect(token: AccessToken, source: str) -> _Shown:
     document = {**_token(token, source)[0], "access_token": redacted(token), "source": source}
     end = datetime.fromtimestamp(token.expires / 1000, UTC)
     lines = (
@@ -130,3 +146,12 @@ def _inspect(token: AccessToken, source: str) -> Shown:
         f"source    {source}",
     )
     return document, "\n".join(lines)
+
+
+_Shown: TypeAlias = tuple[Mapping[str, object], str]
+"""What a command prints: with --json, and without."""
+_SHOWN: Final[Mapping[str, Callable[[AccessToken, str], _Shown]]] = {
+    "token": _token,
+    "header": _header,
+    "inspect": _inspect,
+}

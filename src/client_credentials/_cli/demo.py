@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -13,7 +14,7 @@ from ..caching.memory import InMemoryCachingStrategy
 from ..configuration import SdkConfiguration
 from ..errors import TokenError
 from ..strategy import ClientCredentialsStrategy
-from .arguments import client_of_environment
+from .arguments import SPOTIFY_ID, SPOTIFY_SECRET, UsageError
 from .commands import redacted
 from .output import DONE, PROGRAM, Remarks, complain
 
@@ -30,13 +31,15 @@ _PATIENCE: Final = 5.0  # seconds for what happens in the background
 
 def run(_: argparse.Namespace) -> int:
     """Get a token from Spotify if its client is in the environment; else show the library on a server in here."""
-    strategy = client_of_environment()
     with Remarks():
-        if strategy is None:
+        if not (os.environ.get(SPOTIFY_ID) and os.environ.get(SPOTIFY_SECRET)):
             show()
             return DONE
         try:
+            strategy = ClientCredentialsStrategy(os.environ[SPOTIFY_ID], os.environ[SPOTIFY_SECRET])
             token = strategy.get_or_create_access_token()
+        except ValueError as error:
+            raise UsageError.of(error) from None
         except TokenError as error:
             return complain(f"{error}; `{PROGRAM} doctor` says more")
     print(f"A token from Spotify: {token.token_type}, {token.expires_in} s, {redacted(token)}")

@@ -4,132 +4,126 @@ from __future__ import annotations
 
 import argparse
 import json
+import ssl
 import time
 from collections.abc import Generator
 from typing import Final
-from urllib.parse import urlsplit
 
 import attrs
 
-from .._core.model import AccessToken, ClientAuthentication, TokenRequest, TokenResponse, without_query
+from .._core.lifecycle import token_of
+from .._core.model import (
+    Client,
+    ClientAuthentication,
+    Granted,
+    RenewalPolicy,
+    TokenRequest,
+    TokenResponse,
+    without_query,
+)
 from .._core.secret import Secret
+from .._core.state import Instant
 from .._http.fetch import Urllib3Fetch
-from ..configuration import SdkConfiguration, accept_success, json_object
-from ..errors import InvalidTokenResponse, TokenError
-from ..strategy import ClientCredentialsStrategy
+from .._shell.driver import run as run_now
+from .._shell.request import attempt
+from ..configuration import SdkConfiguration, json_object
+from ..errors import InvalidTokenResponse, TokenError, error_of
 from . import checks
-from .advice import advice
-from .answer import Answer, shape_of
-from .arguments import fetch_of, read_secret, strategy_of, tls_context, way_of
-from .checks import Finding, Status, bad, ok, warn
-from .endpoint import find_endpoint, is_given
-from .observe import STEP_SECONDS, way_to
-from .output import DONE, FAILED, Remarks, say
+from .advice import UNSEEN, advice
+from .arguments import Parser, client_of, read_secret, tls_context, way_of
+from .checks import Finding, bad, ok, warn
+from .issuer import ISSUER_ADVICE, find_metadata, what_failed
+from .output import DONE, FAILED, say
+from .way import STEP_SECONDS, way_to
 
-_WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _BY_SECRET: Final = (ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW, ClientAuthentication.POST)
+
+
+def options(parser: Parser) -> None:
+    """Add the doctor's own option."""
+    text = "also send a request for each other --auth with a secret; up to two may count as failed logins"
+    parser.add_argument("--try-all", action="store_true", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each step; the exit status says whether there is a token in the end."""
-    doctor = Doctor(arguments, read_secret(arguments), fetch_of(arguments))
-    doctor.check_arguments()
+    context = tls_context(arguments)
+    doctor = _Doctor(arguments, read_secret(arguments), Urllib3Fetch(ssl_context=context), context)
+    client_of(arguments)  # raises UsageError before anything is sent
     found: list[Finding] = []
     for finding in doctor.findings():
         found.append(finding)
         if not arguments.json:
             rest = f"\n      -> {finding.advice}" if finding.advice else ""
-            say(f"{finding.status.value:<4}  {finding.step:<9} {finding.seen}{rest}")
-    is_well = all(finding.status is not Status.BAD for finding in found)
+            say(f"{finding.status:<4}  {finding.step:<9} {finding.seen}{rest}")
+    is_well = all(finding.status != "bad" for finding in found)
     if arguments.json:
-        lines = [{**attrs.asdict(finding), "status": finding.status.value} for finding in found]
-        say(json.dumps({"ok": is_well, "findings": lines}))
+        say(json.dumps({"ok": is_well, "findings": [attrs.asdict(finding) for finding in found]}))
     return DONE if is_well else FAILED
 
 
-@attrs.define
-class OneRequest:
-    """A fetch that sends one request and has nothing retried; keeps the shape of what came back."""
-
-    fetch: Urllib3Fetch
-    secret: Secret
-    answer: Answer = attrs.field(factory=Answer)
-
-    def __call__(self, request: TokenRequest) -> TokenResponse:
-        try:
-            response = self.fetch(request)
-            self.answer = shape_of(response, self.secret)
-            accept_success(response)
-        except TokenError as error:
-            error.retryable = False
-            raise
-        return response
-
-
 @attrs.frozen
-class Doctor:
+class _Doctor:
     """The steps of an examination, one after the other; the network is only touched as they are asked for."""
 
     arguments: argparse.Namespace
     secret: Secret
     fetch: Urllib3Fetch
-
-    def check_arguments(self) -> None:
-        """Raise UsageError for arguments that make no client."""
-        self._strategy(OneRequest(self.fetch, self.secret), None)
+    context: ssl.SSLContext | None
 
     def findings(self) -> Generator[Finding]:
         """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
-        arguments = self.arguments
-        is_compared = is_given(arguments)
-        if arguments.issuer and not is_compared:
-            if problem := find_endpoint(arguments, self.fetch, STEP_SECONDS):
-                yield bad("metadata", problem, "check --issuer, or give --token-url")
+        is_compared = self.arguments.token_url is not None
+        if not is_compared:
+            yield from (found := list(self._metadata()))
+            if any(each.status == "bad" for each in found):
                 return
-            yield ok("metadata", f"the token endpoint is {without_query(arguments.token_url)}")
-        is_passable = True
-        for finding in way_to(str(arguments.token_url), tls_context(arguments)):
-            is_passable = finding.status is not Status.BAD
+        for finding in way_to(client_of(self.arguments).token_url, self.context):
             yield finding
-        if not is_passable:
-            return
-        if arguments.issuer and is_compared:
-            yield from self._metadata(arguments.issuer)
+            if finding.status == "bad":
+                return
+        if is_compared:
+            yield from self._metadata()
         yield from self._answer()
-        if arguments.try_all:
+        if self.arguments.try_all:
             yield from self._other_ways()
 
-    def _metadata(self, issuer: str) -> Generator[Finding]:
-        parts = urlsplit(issuer)
-        if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
-            yield bad("metadata", "the issuer is no https URL without query and fragment", "check --issuer (RFC 8414)")
+    def _metadata(self) -> Generator[Finding]:
+        """Find the endpoint that the issuer names, if one is given, or compare it with the one that is given, too."""
+        if not self.arguments.issuer:
             return
-        url = f"https://{parts.netloc}{_WELL_KNOWN}{parts.path.rstrip('/')}"
+        given: str | None = self.arguments.token_url
         try:
-            response = self.fetch(TokenRequest("GET", url, {"Accept": "application/json"}, b"", STEP_SECONDS))
-            accept_success(response)
-            document = json_object(response)
+            named = find_metadata(self.arguments, self.fetch, STEP_SECONDS)
         except TokenError as error:
-            yield warn("metadata", f"none at {url}: {error}", "check --issuer; some servers publish none there")
+            # Some servers publish none, and grant tokens all the same.
+            is_none = given and not (isinstance(error, InvalidTokenResponse) and error.status == 200)
+            yield (warn if is_none else bad)("metadata", what_failed(error), ISSUER_ADVICE)
             return
-        yield from checks.metadata(document, issuer, self.arguments.token_url, way_of(self.arguments).value)
+        text = f"the token endpoint is {without_query(named.token_url)}"
+        if given in (None, named.token_url):
+            yield ok("metadata", text)
+        else:
+            yield bad("metadata", text, "check --token-url and --issuer")
+        self.arguments.token_url = given or named.token_url
+        yield from checks.authentication(way_of(self.arguments).value, named.token_endpoint_auth_methods)
 
     def _answer(self) -> Generator[Finding]:
-        answer, outcome = self._ask(None)
-        if answer.date is not None:
-            yield checks.clock(answer.date, time.time())
+        client = client_of(self.arguments)
+        response, outcome = self._ask(client)
+        yield from checks.clock(response.header("Date") or "", time.time())
         if isinstance(outcome, TokenError):
             is_redirect = isinstance(outcome, InvalidTokenResponse) and 300 <= (outcome.status or 0) < 400
-            yield bad("redirect" if is_redirect else "answer", str(outcome), _advice(outcome, answer))
+            yield bad("redirect" if is_redirect else "answer", str(outcome), advice(outcome, response))
             return
-        token = outcome.access_token
-        kind = "a JWT" if checks.jwt_claims(token) else "opaque"
-        yield ok("token", f"{outcome.token_type}, {len(token)} characters, {kind}")
-        for remark in answer.remarks:
+        token = token_of(outcome, Instant(time.time(), 0.0), RenewalPolicy(), client.scopes)
+        text = token.access_token
+        yield ok("token", f"Bearer, {len(text)} characters, {'a JWT' if checks.jwt_claims(text) else 'opaque'}")
+        for remark in outcome.remarks:
             yield warn("remark", remark, "nothing, if that is meant")
-        yield checks.scope(" ".join(self.arguments.scope).split(), outcome.scope)
-        yield checks.members(answer.members)
-        yield from checks.lifetime(answer.stated, outcome.expires_in, token, time.time())
+        yield checks.scope(client.scopes, token.scope)
+        yield checks.members(json_object(response), self.secret.reveal())
+        yield from checks.lifetime(outcome.expires_in, token.expires_in, text, time.time())
 
     def _other_ways(self) -> Generator[Finding]:
         if way_of(self.arguments) not in _BY_SECRET:
@@ -138,26 +132,20 @@ class Doctor:
         others = [way for way in _BY_SECRET if way is not way_of(self.arguments)]
         yield ok("try-all", f"{len(others)} more requests, each of which may count as a failed login")
         for way in others:
-            answer, outcome = self._ask(way)
+            response, outcome = self._ask(client_of(self.arguments, way))
             if isinstance(outcome, TokenError):
-                yield warn(way.value, str(outcome), _advice(outcome, answer))
+                yield warn(way.value, str(outcome), advice(outcome, response))
             else:
                 yield ok(way.value, "gets a token")
 
-    def _strategy(self, fetch: OneRequest, way: ClientAuthentication | None) -> ClientCredentialsStrategy:
-        return strategy_of(self.arguments, self.secret, SdkConfiguration(fetch=fetch), way)
+    def _ask(self, client: Client) -> tuple[TokenResponse, Granted | TokenError]:
+        """Make one token request."""
+        seen = [UNSEEN]
 
-    def _ask(self, way: ClientAuthentication | None) -> tuple[Answer, AccessToken | TokenError]:
-        fetch = OneRequest(self.fetch, self.secret)
-        strategy = self._strategy(fetch, way)
-        outcome: AccessToken | TokenError
-        with Remarks():
-            try:
-                outcome = strategy.get_or_create_access_token()
-            except TokenError as error:
-                outcome = error
-        return fetch.answer, outcome
+        def see(_: TokenRequest, response: TokenResponse) -> None:
+            seen.append(response)
 
-
-def _advice(error: TokenError, answer: Answer) -> str:
-    return advice(error, answer) if answer.retry_after is None else f"try again in {answer.retry_after} s"
+        configuration = SdkConfiguration(fetch=self.fetch, after_request=see)
+        seconds: float = self.arguments.timeout
+        outcome = run_now(attempt(client, self.secret, configuration, self.fetch, seconds, tuple[str, ...])).outcome
+        return seen[-1], outcome if isinstance(outcome, Granted) else error_of(outcome, outcome.retry_after, client)

@@ -6,17 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from .arguments import Parser, UsageError
+from .arguments import Parser, UsageError, json_option
 from .output import say
 
 
-def drill_options() -> Parser:
-    """The arguments of the drill, as a parent of its parser."""
-    parser = Parser(add_help=False)
+def options(parser: Parser) -> None:
+    """Add the arguments of the drill."""
     text = "what makes a holder, as package.module:callable; it is called with token URL, client id and secret"
     parser.add_argument("holder", metavar="HOLDER", help=text)
-    parser.add_argument("--json", action="store_true", help="print a JSON object")
-    return parser
+    json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

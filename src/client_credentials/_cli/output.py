@@ -74,5 +74,5 @@ class Remarks(logging.Handler):
         return self.lines
 
     def __exit__(self, *_: object) -> None:
-        finish(0.2)  # a request logs behind its caller
+        finish(0.5)  # a request logs behind its caller
         logging.getLogger("client_credentials").removeHandler(self)

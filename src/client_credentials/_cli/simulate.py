@@ -8,13 +8,12 @@ import json
 import attrs
 
 from .._core.model import RenewalPolicy
-from .arguments import Parser, usage_error
+from .arguments import Parser, UsageError, json_option
 from .output import DONE, say
 
 
-def simulate_options() -> Parser:
-    """The fleet and its policy, as a parent of the command's parser."""
-    parser = Parser(add_help=False)
+def options(parser: Parser) -> None:
+    """Add the fleet and its policy."""
     add = parser.add_argument
     add("--hosts", metavar="N", type=int, required=True, help="hosts, all of which start within a second")
     add("--lifetime", metavar="SECONDS", type=int, default=3600, help="of a token; default: %(default)d")
@@ -27,8 +26,7 @@ def simulate_options() -> Parser:
     add("--jitter", metavar="SHARE", type=float, default=policy.jitter, help="default: %(default)g")
     text = "retries included; default: %(default)g"
     add("--timeout", dest="deadline", metavar="SECONDS", type=float, default=policy.deadline, help=text)
-    add("--json", action="store_true", help="print a JSON object")
-    return parser
+    json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             policy=RenewalPolicy(**{name: given[name] for name in policy}), **{name: given[name] for name in fleet}
         )
     except ValueError as error:
-        raise usage_error(error) from None
+        raise UsageError.of(error) from None
     if arguments.json:
         say(json.dumps(attrs.asdict(report)))
         return DONE

@@ -100,7 +100,7 @@ def parse_document(
                 if name not in _NAMED
             ),
             remarks=(*_token_type(members, said), *_oddities(members, scope, asked)),
-            refresh_in=_refresh_in(members.get("refresh_in")),
+            refresh_in=refresh_in(members.get("refresh_in")),
         )
     except _Flaw as flaw:
         return Malformed(status=response.status, reason=str(flaw))
@@ -150,7 +150,7 @@ def _expires_in(value: object, hidden: Hidden) -> int | None:
     raise _Flaw(f"expires_in must be a number of seconds, not {_said(value, hidden)}; a deserializer can convert it")
 
 
-def _refresh_in(value: object) -> float | None:
+def refresh_in(value: object) -> float | None:
     """Seconds after which the server advises a renewal; odd values are no reason to refuse a token."""
     if isinstance(value, str) and DIGITS.fullmatch(value):
         value = int(value)

@@ -157,7 +157,7 @@ class Wire(io.RawIOBase):
             self._incoming.close()
         self._sock.close()
 
-    def start_tls(self, context: ssl.SSLContext) -> None:
+    def start_tls(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         """Shake hands with the endpoint; raises OSError. A handshake keeps the timeout that it begins with."""
         host = self._exchange.host.name
         self._sock.settimeout(self._exchange.left())
@@ -167,6 +167,7 @@ class Wire(io.RawIOBase):
             raise ConnectionResetError from None
         self._sock, self._incoming = context.wrap_socket(self._sock, server_hostname=host.rstrip(".")), None
         self._sock.getpeercert(binary_form=True)  # raises where there was no handshake after all
+        return self._sock
 
     def _flush(self) -> None:
         while self._outgoing:

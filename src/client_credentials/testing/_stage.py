@@ -52,24 +52,53 @@ class Stage:
         self.server = TokenServer("drill-client", self.secret)
         self.clock = FakeClock()
         self.calls: list[Call] = []
+        self.faults: list[str] = []
+        self.holder: Any = None
         self._caller = Caller(patience)
         self._patience = patience
         self._make = make_holder
-        self._with_clock = with_clock
-        self.holder: Any = None
-        self._made: Call
+        self._arguments = {"clock": self.clock} if with_clock else {}
 
     def __enter__(self) -> Self:
         self.server.start()
-        arguments: dict[str, FakeClock] = {"clock": self.clock} if self._with_clock else {}
-        make = self._caller.begin(lambda: self._make(self.server.url, "drill-client", self.secret, **arguments))
-        [self._made] = make()
-        self.holder = self._made.value
         return self
 
     def __exit__(self, *_: object) -> None:
         self._caller.close()
         self.server.close()
+
+    def play(self, play: Callable[[Stage], None]) -> None:
+        """Make the holder, play a drill, and look for the faults that no situation excuses."""
+        [made] = self._caller.begin(
+            lambda: self._make(self.server.url, "drill-client", self.secret, **self._arguments)
+        )()
+        self.holder = made.value
+        if made.error is not None or not made.returned:
+            self.faults.append(f"make_holder: {_outcome(made)}")
+            return
+        play(self)
+        hung = sum(not call.returned for call in self.calls)
+        self.fault_if(hung > 0, f"{hung} of {len(self.calls)} calls did not return within {self._patience:g} s")
+        crashes = {type(call.error).__name__ for call in self.calls if isinstance(call.error, _CRASHES)}
+        names = ", ".join(sorted(crashes))
+        self.fault_if(bool(crashes), f"raised {names}, which is an accident and tells a caller nothing")
+        tokens = {token_of(call.value) for call in self.calls if call.returned and call.error is None}
+        is_granted = tokens <= {*self.server.issued, self.told_token}
+        self.fault_if(not is_granted, "handed out what the endpoint did not grant")
+
+    def fault_if(self, is_fault: bool, text: str) -> None:
+        """Note a fault."""
+        if is_fault:
+            self.faults.append(text)
+
+    def at_most(self, requests: int, late: int = 0) -> None:
+        """Count the requests; on a busy machine some of a crowd come `late`, when the others have gone."""
+        self.fault_if(self.requests > requests + late, f"{self.requests} requests, where {requests} would do")
+
+    def no_errors(self, calls: list[Call], why: str) -> None:
+        """Count the calls that raised."""
+        errors = sum(call.error is not None for call in calls)
+        self.fault_if(errors > 0, f"{errors} of {len(calls)} calls raised, though {why}")
 
     def get(self) -> object:
         """Ask the holder for a token, as a program does; gives an awaitable if it is a coroutine function."""
@@ -125,22 +154,6 @@ class Stage:
         """Say what the calls gave."""
         counts = Counter(map(_outcome, self.calls))
         return ", ".join(f"{count} {what}{'s' * (what == 'token' and count > 1)}" for what, count in counts.items())
-
-    def faults(self, play: Callable[[Stage], Iterator[str]]) -> Iterator[str]:
-        """Play a drill, and say what was wrong, the faults that no situation excuses among it."""
-        if self._made.error is not None or not self._made.returned:
-            yield f"make_holder: {_outcome(self._made)}"
-            return
-        yield from play(self)
-        hung = sum(not call.returned for call in self.calls)
-        if hung:
-            yield f"{hung} of {len(self.calls)} calls did not return within {self._patience:g} s"
-        crashes = {type(call.error).__name__ for call in self.calls if isinstance(call.error, _CRASHES)}
-        if crashes:
-            yield f"raised {', '.join(sorted(crashes))}, which is an accident and tells a caller nothing"
-        tokens = {token_of(call.value) for call in self.calls if call.returned and call.error is None}
-        if not tokens <= {*self.server.issued, self.told_token}:
-            yield "handed out what the endpoint did not grant"
 
 
 def token_of(value: object) -> str | None:

@@ -118,12 +118,11 @@ def drill(name: str, make_holder: MakeHolder, *, patience: float = _PATIENCE) ->
     began = time.monotonic()
     takes_clock = "clock" in inspect.signature(make_holder).parameters
     with Stage(make_holder, patience, with_clock=chosen.needs_clock and takes_clock) as stage:
-        faults: tuple[str, ...] = ()
         try:
             if chosen.needs_clock and not takes_clock:
                 raise Skipped("make_holder has no parameter `clock`")
-            faults = tuple(stage.faults(chosen.play))
-            verdict: Verdict = "bad" if faults else "good"
+            stage.play(chosen.play)
+            verdict: Verdict = "bad" if stage.faults else "good"
             came = stage.came()
         except Skipped as reason:
             verdict, came = "skipped", str(reason)
@@ -134,7 +133,7 @@ def drill(name: str, make_holder: MakeHolder, *, patience: float = _PATIENCE) ->
             came=came,
             requests=stage.requests,
             good=chosen.good,
-            faults=faults,
+            faults=tuple(stage.faults),
             seconds=round(time.monotonic() - began, 3),
         )
 
@@ -148,6 +147,21 @@ def load(spec: str) -> MakeHolder:
     if ":" not in spec or not callable(found):
         raise ValueError(f"{spec!r} must name a callable as package.module:callable")
     return cast("MakeHolder", found)
+
+
+def _test(name: str) -> Callable[[TokenHolderDrills], None]:
+    """Make the test that runs a drill, and is skipped or fails as it came out."""
+
+    def test(self: TokenHolderDrills) -> None:
+        import pytest
+
+        result = drill(name, self.make_holder, patience=self.patience)
+        if result.verdict == "skipped":
+            pytest.skip(result.came)
+        if result.verdict == "bad":
+            pytest.fail(f"{name}\n{result.row()}", pytrace=False)
+
+    return test
 
 
 class TokenHolderDrills:
@@ -167,72 +181,23 @@ class TokenHolderDrills:
         """Make a holder that has no token yet; with a parameter `clock` too, the drills of the clock are run."""
         raise NotImplementedError
 
-    def _hold(self, name: str) -> None:
-        """Run one drill, and skip or fail as it came out."""
-        import pytest
-
-        result = drill(name, self.make_holder, patience=self.patience)
-        if result.verdict == "skipped":
-            pytest.skip(result.came)
-        if result.verdict == "bad":
-            pytest.fail(f"{name}\n{result.row()}", pytrace=False)
-
-    def test_cold_crowd(self) -> None:
-        self._hold("cold_crowd")
-
-    def test_cold_crowd_refused(self) -> None:
-        self._hold("cold_crowd_refused")
-
-    def test_cold_crowd_down(self) -> None:
-        self._hold("cold_crowd_down")
-
-    def test_slow_renewal(self) -> None:
-        self._hold("slow_renewal")
-
-    def test_failed_renewal(self) -> None:
-        self._hold("failed_renewal")
-
-    def test_retry_after(self) -> None:
-        self._hold("retry_after")
-
-    def test_short_lifetimes(self) -> None:
-        self._hold("short_lifetimes")
-
-    def test_expires_in_zero(self) -> None:
-        self._hold("expires_in_zero")
-
-    def test_expires_in_null(self) -> None:
-        self._hold("expires_in_null")
-
-    def test_expires_in_text(self) -> None:
-        self._hold("expires_in_text")
-
-    def test_expires_in_true(self) -> None:
-        self._hold("expires_in_true")
-
-    def test_expires_in_huge(self) -> None:
-        self._hold("expires_in_huge")
-
-    def test_redirect(self) -> None:
-        self._hold("redirect")
-
-    def test_drip(self) -> None:
-        self._hold("drip")
-
-    def test_cut_short(self) -> None:
-        self._hold("cut_short")
-
-    def test_fork_in_flight(self) -> None:
-        self._hold("fork_in_flight")
-
-    def test_clock_set_back(self) -> None:
-        self._hold("clock_set_back")
-
-    def test_clock_set_forward(self) -> None:
-        self._hold("clock_set_forward")
-
-    def test_secret_in_errors(self) -> None:
-        self._hold("secret_in_errors")
-
-    def test_removal_storm(self) -> None:
-        self._hold("removal_storm")
+    test_cold_crowd = _test("cold_crowd")
+    test_cold_crowd_refused = _test("cold_crowd_refused")
+    test_cold_crowd_down = _test("cold_crowd_down")
+    test_slow_renewal = _test("slow_renewal")
+    test_failed_renewal = _test("failed_renewal")
+    test_retry_after = _test("retry_after")
+    test_short_lifetimes = _test("short_lifetimes")
+    test_expires_in_zero = _test("expires_in_zero")
+    test_expires_in_null = _test("expires_in_null")
+    test_expires_in_text = _test("expires_in_text")
+    test_expires_in_true = _test("expires_in_true")
+    test_expires_in_huge = _test("expires_in_huge")
+    test_redirect = _test("redirect")
+    test_drip = _test("drip")
+    test_cut_short = _test("cut_short")
+    test_fork_in_flight = _test("fork_in_flight")
+    test_clock_set_back = _test("clock_set_back")
+    test_clock_set_forward = _test("clock_set_forward")
+    test_secret_in_errors = _test("secret_in_errors")
+    test_removal_storm = _test("removal_storm")

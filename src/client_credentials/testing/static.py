@@ -13,13 +13,8 @@ if TYPE_CHECKING:
 _LIFETIME: Final = 3600  # seconds
 
 
-class StaticStrategy:
-    """An AuthStrategy that always has the given token: no request, no clock, no cache.
-
-    `token` is an AccessToken, or the text of one, which then lives an hour (3600 s) by its own account. Nothing raises
-    TokenError; an empty text is a ValueError. The token is handed out past its end and after its removal, too: look at
-    `removed`, a list of what was passed to `remove_access_token`. AsyncStaticStrategy is the asynchronous twin.
-    """
+class _Static:
+    """What both strategies have: a given token, and a list of removals."""
 
     def __init__(self, token: AccessToken | str) -> None:
         self._token = _token(token)
@@ -27,6 +22,15 @@ class StaticStrategy:
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
         """Do nothing: no collaborator is used."""
+
+
+class StaticStrategy(_Static):
+    """An AuthStrategy that always has the given token: no request, no clock, no cache.
+
+    `token` is an AccessToken, or the text of one, which then lives an hour (3600 s) by its own account. Nothing raises
+    TokenError; an empty text is a ValueError. The token is handed out past its end and after its removal, too: look at
+    `removed`, a list of what was passed to `remove_access_token`. AsyncStaticStrategy is the asynchronous twin.
+    """
 
     def get_or_create_access_token(self) -> AccessToken:
         """Return the given token."""
@@ -41,15 +45,8 @@ class StaticStrategy:
         self.removed.append(token)
 
 
-class AsyncStaticStrategy:
+class AsyncStaticStrategy(_Static):
     """An AsyncAuthStrategy that always has the given token; StaticStrategy says the rest."""
-
-    def __init__(self, token: AccessToken | str) -> None:
-        self._token = _token(token)
-        self.removed: list[AccessToken | None] = []
-
-    def set_configuration(self, configuration: SdkConfiguration) -> None:
-        """Do nothing: no collaborator is used."""
 
     async def get_or_create_access_token(self) -> AccessToken:
         """Return the given token."""
