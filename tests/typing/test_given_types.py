@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import inspect
 import os
@@ -12,54 +11,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, assert_type
 
-import client_credentials
-import client_credentials.testing
-from client_credentials import (
-    AccessToken,
-    AsyncAuthStrategy,
-    AsyncClientCredentialsStrategy,
-    AuthStrategy,
-    CacheEntry,
-    CachingStrategy,
-    ClientAuthentication,
-    ClientCredentialsStrategy,
-    Clock,
-    FileCachingStrategy,
-    HookError,
-    InMemoryCachingStrategy,
-    InvalidTokenResponse,
-    LockingCachingStrategy,
-    RedisCachingStrategy,
-    RenewalPolicy,
-    SdkConfiguration,
-    SystemClock,
-    TokenEndpointUnreachable,
-    TokenError,
-    TokenRefused,
-    TokenRequest,
-    TokenResponse,
-    Urllib3Fetch,
-    accept_success,
-    json_object,
-)
-from client_credentials.testing import (
-    Answer,
-    AsyncStaticStrategy,
-    FakeClock,
-    ReceivedRequest,
-    StaticStrategy,
-    TokenServer,
-    refusal,
-)
+import client_credentials as cc
+from client_credentials.testing import FakeClock, TokenServer
 
-TOKEN = AccessToken("a-token", "Bearer", 3600, 1_700_000_000_000)
-REQUEST = TokenRequest("POST", "https://example.com/token", {}, b"", 1.0)
-RESPONSE = TokenResponse(200, {}, b"{}")
+TOKEN = cc.AccessToken("a-token", "Bearer", 3600, 1_700_000_000_000)
+REQUEST = cc.TokenRequest("POST", "https://example.com/token", {}, b"", 1.0)
+RESPONSE = cc.TokenResponse(200, {}, b"{}")
 
 
 def test_values() -> None:
     """The values have the types that RFC 6749 suggests; every optional one says so."""
-    assert_type(TOKEN, AccessToken)
+    assert_type(TOKEN, cc.AccessToken)
     assert_type(TOKEN.access_token, str)
     assert_type(TOKEN.token_type, str)
     assert_type(TOKEN.expires_in, int)
@@ -69,90 +31,94 @@ def test_values() -> None:
     assert_type(TOKEN.extra, Mapping[str, object])
     assert_type(TOKEN.authorization, str)
     assert_type(TOKEN.expires_at, datetime)
-    assert_type(REQUEST, TokenRequest)
+    assert_type(REQUEST, cc.TokenRequest)
     assert_type(REQUEST.method, str)
     assert_type(REQUEST.url, str)
     assert_type(REQUEST.headers, Mapping[str, str])
     assert_type(REQUEST.body, bytes)
     assert_type(REQUEST.timeout, float)
-    assert_type(RESPONSE, TokenResponse)
+    assert_type(RESPONSE, cc.TokenResponse)
     assert_type(RESPONSE.status, int)
     assert_type(RESPONSE.headers, Mapping[str, str])
     assert_type(RESPONSE.body, bytes)
     assert_type(RESPONSE.header("Content-Type"), str | None)
-    entry = CacheEntry("text", 1.0)
-    assert_type(entry, CacheEntry)
+    entry = cc.CacheEntry("text", 1.0)
+    assert_type(entry, cc.CacheEntry)
     assert_type(entry.value, str)
     assert_type(entry.ttl, float | None)
 
 
 def test_policy_and_authentication() -> None:
     """Times are numbers of seconds; the ways of authentication are an enumeration."""
-    policy = RenewalPolicy(renew_ahead=120, leeway=10, assumed_lifetime=300, max_lifetime=86400, jitter=0, deadline=10)
-    assert_type(policy, RenewalPolicy)
+    policy = cc.RenewalPolicy(
+        renew_ahead=120, leeway=10, assumed_lifetime=300, max_lifetime=86400, jitter=0, deadline=10
+    )
+    assert_type(policy, cc.RenewalPolicy)
     assert_type(policy.renew_ahead, float | None)
     assert_type(policy.leeway, float)
     assert_type(policy.assumed_lifetime, float)
     assert_type(policy.max_lifetime, float)
     assert_type(policy.jitter, float)
     assert_type(policy.deadline, float)
-    assert_type(ClientAuthentication("basic"), ClientAuthentication)
-    assert_type(ClientAuthentication.BASIC, Literal[ClientAuthentication.BASIC])
-    assert_type(ClientAuthentication.BASIC_RAW, Literal[ClientAuthentication.BASIC_RAW])
-    assert_type(ClientAuthentication.ASSERTION, Literal[ClientAuthentication.ASSERTION])
-    assert_type(ClientAuthentication.TLS, Literal[ClientAuthentication.TLS])
-    assert_type(ClientAuthentication.POST, Literal[ClientAuthentication.POST])
+    way = cc.ClientAuthentication("basic")
+    assert_type(way, cc.ClientAuthentication)
+    ways = (way.BASIC, way.BASIC_RAW, way.POST, way.ASSERTION, way.TLS)
+    assert [*cc.ClientAuthentication] == [*ways]
+    assert "basic basic-raw post assertion tls".split() == [each.value for each in ways]
+    assert_type(cc.ClientAuthentication.TLS, Literal[cc.ClientAuthentication.TLS])
 
 
 def test_errors() -> None:
     """An error says whether and when to ask again; each kind has what explains it."""
-    for error in (TokenError("why"), TokenRefused(400), InvalidTokenResponse(200, "why"), TokenEndpointUnreachable("")):
+    for error in (cc.TokenError("why"), cc.TokenRefused(400), cc.TokenEndpointUnreachable("")):
         assert_type(error.retryable, bool)
         assert_type(error.retry_after, float | None)
         assert_type(error.token_url, str | None)
         assert_type(error.client_id, str | None)
-    refused = TokenRefused(400, "invalid_scope", None, None, www_authenticate=None, retryable=False, retry_after=None)
-    assert_type(refused, TokenRefused)
+    refused = cc.TokenRefused(400, "invalid_scope", None, None, www_authenticate=None, retryable=False)
+    assert_type(refused, cc.TokenRefused)
     assert_type(refused.status, int)
     assert_type(refused.error, str | None)
     assert_type(refused.error_description, str | None)
     assert_type(refused.error_uri, str | None)
     assert_type(refused.www_authenticate, str | None)
-    invalid = InvalidTokenResponse(None, "why", retryable=False, retry_after=None)
-    assert_type(invalid, InvalidTokenResponse)
+    invalid = cc.InvalidTokenResponse(None, "why", retryable=False, retry_after=None)
+    assert_type(invalid, cc.InvalidTokenResponse)
     assert_type(invalid.status, int | None)
     assert_type(invalid.reason, str)
-    hook = HookError("fetch", "raised KeyError", retryable=False)
+    hook = cc.HookError("fetch", "raised KeyError", retryable=False)
     assert_type(hook.hook, str)
-    unreachable = TokenEndpointUnreachable("why", retryable=True, retry_after=1)
-    assert_type(unreachable, TokenEndpointUnreachable)
+    unreachable = cc.TokenEndpointUnreachable("why", retryable=True, retry_after=1)
+    assert_type(unreachable, cc.TokenEndpointUnreachable)
     assert_type(unreachable.reason, str)
+    leaves = {type(leaf) for leaf in (refused, invalid, hook, unreachable)}
+    assert leaves == {leaf for leaf in cc.TokenError.__subclasses__() if leaf.__module__ == cc.TokenError.__module__}
 
 
 def test_configuration() -> None:
     """What a hook gives back is its own affair; what it is given is not."""
-    configuration = SdkConfiguration()
-    assert_type(configuration, SdkConfiguration)
-    assert_type(configuration.fetch, Callable[[TokenRequest], TokenResponse | Awaitable[TokenResponse]])
-    assert_type(configuration.before_request, Callable[[TokenRequest], object])
-    assert_type(configuration.after_request, Callable[[TokenRequest, TokenResponse], object])
-    assert_type(configuration.deserializer, Callable[[TokenResponse], Mapping[str, object]])
-    assert_type(configuration.response_validator, Callable[[TokenResponse], object])
-    assert_type(configuration.error_handler, Callable[[TokenError], object])
-    assert_type(configuration.caching_strategy, CachingStrategy)
-    assert_type(configuration.clock, Clock)
-    defaults: list[Callable[[TokenResponse], object]] = [accept_success, json_object]
+    configuration = cc.SdkConfiguration()
+    assert_type(configuration, cc.SdkConfiguration)
+    assert_type(configuration.fetch, Callable[[cc.TokenRequest], cc.TokenResponse | Awaitable[cc.TokenResponse]])
+    assert_type(configuration.before_request, Callable[[cc.TokenRequest], object])
+    assert_type(configuration.after_request, Callable[[cc.TokenRequest, cc.TokenResponse], object])
+    assert_type(configuration.deserializer, Callable[[cc.TokenResponse], Mapping[str, object]])
+    assert_type(configuration.response_validator, Callable[[cc.TokenResponse], object])
+    assert_type(configuration.error_handler, Callable[[cc.TokenError], object])
+    assert_type(configuration.caching_strategy, cc.CachingStrategy)
+    assert_type(configuration.clock, cc.Clock)
+    defaults: list[Callable[[cc.TokenResponse], object]] = [cc.accept_success, cc.json_object]
     assert [configuration.response_validator, configuration.deserializer] == defaults
 
 
-def test_the_strategy(tmp_path: Path) -> None:
-    """The arguments are as general as can be, what comes back is as exact."""
+def test_the_strategies(tmp_path: Path) -> None:
+    """The arguments are as general as can be, what comes back is as exact; the twins have the same."""
     scopes: Collection[str] = frozenset({"read"})
     resources: Collection[str] = []
     extra: Mapping[str, str] = {}
     audience: str | None = None
     with TokenServer("an-id", "a-secret") as server:
-        strategy = ClientCredentialsStrategy(
+        strategy = cc.ClientCredentialsStrategy(
             "an-id",
             lambda: "a-secret",
             token_url=server.url,
@@ -160,39 +126,52 @@ def test_the_strategy(tmp_path: Path) -> None:
             audience=audience,
             resources=resources,
             extra_params=extra,
-            client_authentication=ClientAuthentication.POST,
-            policy=RenewalPolicy(),
+            headers=extra,
+            client_authentication=cc.ClientAuthentication.POST,
+            policy=cc.RenewalPolicy(),
         )
-        assert_type(strategy, ClientCredentialsStrategy)
-        strategy.set_configuration(SdkConfiguration(caching_strategy=FileCachingStrategy(tmp_path)))
-        assert_type(strategy.get_access_token(), AccessToken | None)
-        token = assert_type(strategy.get_or_create_access_token(), AccessToken)
-    configure: Callable[[SdkConfiguration], None] = strategy.set_configuration
-    forget_all: Callable[[], None] = strategy.remove_access_token
-    forget_one: Callable[[AccessToken | None], None] = strategy.remove_access_token
-    forget_one(token)
-    forget_all()
-    configure(SdkConfiguration())
-    assert strategy.get_access_token() is None
+        assert_type(strategy, cc.ClientCredentialsStrategy)
+        strategy.set_configuration(cc.SdkConfiguration(caching_strategy=cc.FileCachingStrategy(tmp_path)))
+        assert_type(strategy.get_access_token(), cc.AccessToken | None)
+        token = assert_type(strategy.get_or_create_access_token(), cc.AccessToken)
+        strategy.remove_access_token(token)
+        assert through_protocol(strategy) is not None
+        twin = cc.AsyncClientCredentialsStrategy("an-id", ["a-secret"], token_url=server.url)
+        assert_type(twin, cc.AsyncClientCredentialsStrategy)
+        assert asyncio.run(through_async_protocol(twin)) is not None
+        assert asyncio.run(awaited(twin)) is None
+    assert inspect.signature(cc.ClientCredentialsStrategy) == inspect.signature(cc.AsyncClientCredentialsStrategy)
 
 
-async def awaited(strategy: AsyncClientCredentialsStrategy) -> AccessToken | None:
+async def awaited(strategy: cc.AsyncClientCredentialsStrategy) -> cc.AccessToken | None:
     """Use the asynchronous strategy, as a checker sees it."""
-    assert_type(await strategy.get_access_token(), AccessToken | None)
-    token = assert_type(await strategy.get_or_create_access_token(), AccessToken)
+    assert_type(await strategy.get_access_token(), cc.AccessToken | None)
+    token = assert_type(await strategy.get_or_create_access_token(), cc.AccessToken)
     await strategy.remove_access_token(token)
     await strategy.remove_access_token()
     return await strategy.get_access_token()
 
 
-def test_the_asynchronous_strategy() -> None:
-    """The twin has the same arguments and the same types, to be awaited."""
-    with TokenServer("an-id", "a-secret") as server:
-        strategy = AsyncClientCredentialsStrategy("an-id", "a-secret", token_url=server.url)
-        assert_type(strategy, AsyncClientCredentialsStrategy)
-        assert asyncio.run(awaited(strategy)) is None
-    twins = (ClientCredentialsStrategy, AsyncClientCredentialsStrategy)
-    assert inspect.signature(twins[0]) == inspect.signature(twins[1])
+def through_protocol(strategy: cc.AuthStrategy) -> cc.AccessToken | None:
+    """Use the SDK's interface, as a checker sees it."""
+    configure: Callable[[cc.SdkConfiguration], None] = strategy.set_configuration
+    forget_all: Callable[[], None] = strategy.remove_access_token
+    forget_one: Callable[[cc.AccessToken | None], None] = strategy.remove_access_token
+    configure(cc.SdkConfiguration())
+    forget_all()
+    forget_one(TOKEN)
+    assert_type(strategy.get_or_create_access_token(), cc.AccessToken)
+    return assert_type(strategy.get_access_token(), cc.AccessToken | None)
+
+
+async def through_async_protocol(strategy: cc.AsyncAuthStrategy) -> cc.AccessToken | None:
+    """Use the SDK's interface for an event loop, as a checker sees it."""
+    configure: Callable[[cc.SdkConfiguration], None] = strategy.set_configuration
+    configure(cc.SdkConfiguration())
+    await strategy.remove_access_token()
+    await strategy.remove_access_token(TOKEN)
+    assert_type(await strategy.get_or_create_access_token(), cc.AccessToken)
+    return assert_type(await strategy.get_access_token(), cc.AccessToken | None)
 
 
 class NoRedis:
@@ -203,71 +182,58 @@ class NoRedis:
         return None
 
 
+class Unlocked:
+    """A cache of a user's that keeps nothing and has no lock."""
+
+    def get(self, key: str) -> None:
+        """Give nothing."""
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        """Keep nothing."""
+
+    def remove(self, key: str) -> None:
+        """Forget what was never kept."""
+
+
 def test_caches(tmp_path: Path) -> None:
-    """Every cache gives entries or nothing, and takes seconds as any number."""
-    clock: Clock | None = None
+    """Every cache gives entries or nothing, and takes seconds as any number; ours lock, a user's may do without."""
+    clock: cc.Clock | None = None
     directory: str | os.PathLike[str] = tmp_path
-    memory = assert_type(InMemoryCachingStrategy(clock=clock), InMemoryCachingStrategy)
-    file = assert_type(FileCachingStrategy(directory), FileCachingStrategy)
-    redis = assert_type(RedisCachingStrategy(NoRedis()), RedisCachingStrategy)
-    caches: tuple[LockingCachingStrategy, ...] = (memory, file, redis)
-    for cache in caches:
-        through_protocols(cache, cache)
+    memory = assert_type(cc.InMemoryCachingStrategy(clock=clock), cc.InMemoryCachingStrategy)
+    file = assert_type(cc.FileCachingStrategy(directory), cc.FileCachingStrategy)
+    redis = assert_type(cc.RedisCachingStrategy(NoRedis()), cc.RedisCachingStrategy)
     for cache in (memory, file, redis):
-        assert_type(cache.get("key"), CacheEntry | None)
+        through_caches(cache, cache)
+        assert_type(cache.get("key"), cc.CacheEntry | None)
         cache.set("key", "value", 1)
         cache.remove("key")
         with cache.lock("key", 1.0) as mine:
             assert_type(mine, bool)
         assert cache.get("key") is None
+    caches: tuple[cc.CachingStrategy, ...] = (memory, file, redis, Unlocked())
+    configured = [cc.SdkConfiguration(caching_strategy=each).caching_strategy for each in caches]
+    assert [True, True, True, False] == [isinstance(each, cc.LockingCachingStrategy) for each in configured]
 
 
-def through_protocols(cache: CachingStrategy, locking: LockingCachingStrategy) -> None:
+def through_caches(cache: cc.CachingStrategy, locking: cc.LockingCachingStrategy) -> None:
     """Use a cache that a user may have made, as a checker sees it."""
     keep: Callable[[str, str, float], None] = cache.set
     forget: Callable[[str], None] = cache.remove
     keep("key", "value", 1)
     forget("key")
-    assert_type(cache.get("key"), CacheEntry | None)
-    assert_type(locking.get("key"), CacheEntry | None)
+    assert_type(cache.get("key"), cc.CacheEntry | None)
+    assert_type(locking.get("key"), cc.CacheEntry | None)
     with assert_type(locking.lock("key", 1.0), AbstractContextManager[bool]) as mine:
         assert_type(mine, bool)
 
 
-def through_strategies(strategy: AuthStrategy) -> AccessToken | None:
-    """Use the SDK's interface, as a checker sees it."""
-    configure: Callable[[SdkConfiguration], None] = strategy.set_configuration
-    forget: Callable[[], None] = strategy.remove_access_token
-    configure(SdkConfiguration())
-    forget()
-    assert_type(strategy.get_or_create_access_token(), AccessToken)
-    return assert_type(strategy.get_access_token(), AccessToken | None)
-
-
-async def through_asynchronous_strategies(strategy: AsyncAuthStrategy) -> AccessToken | None:
-    """Use the SDK's interface for an event loop, as a checker sees it."""
-    configure: Callable[[SdkConfiguration], None] = strategy.set_configuration
-    configure(SdkConfiguration())
-    await strategy.remove_access_token()
-    assert_type(await strategy.get_or_create_access_token(), AccessToken)
-    return assert_type(await strategy.get_access_token(), AccessToken | None)
-
-
-def test_the_interfaces_of_the_sdk() -> None:
-    """Whoever is given one of the two interfaces has all four methods, typed."""
-    with TokenServer("an-id", "a-secret") as server:
-        strategy = ClientCredentialsStrategy("an-id", "a-secret", token_url=server.url)
-        twin = AsyncClientCredentialsStrategy("an-id", "a-secret", token_url=server.url)
-        assert through_strategies(strategy) is not None
-        assert asyncio.run(through_asynchronous_strategies(twin)) is not None
-
-
 def test_clocks() -> None:
     """Every clock gives seconds; the fake one is moved by seconds."""
-    anybodys: Clock = SystemClock()
-    for clock in (SystemClock(), FakeClock(wall=1, monotonic=2.5), anybodys):
+    anybodys: cc.Clock = cc.SystemClock()
+    for clock in (cc.SystemClock(), FakeClock(wall=1, monotonic=2.5), anybodys):
         assert_type(clock.wall(), float)
         assert_type(clock.monotonic(), float)
+        assert clock is cc.SdkConfiguration(clock=clock).clock
     fake = assert_type(FakeClock(), FakeClock)
     moves: list[Callable[[float], None]] = [fake.advance, fake.step_wall, fake.suspend]
     for move in moves:
@@ -276,76 +242,11 @@ def test_clocks() -> None:
 
 
 def test_the_fetch() -> None:
-    """A fetch is any function from a request to a response."""
-    fetch = assert_type(Urllib3Fetch(pool=None, max_body=1024, trust_env=False), Urllib3Fetch)
+    """Urllib3Fetch is a fetch, and so is any function from a request to a response."""
+    fetch = assert_type(cc.Urllib3Fetch(pool=None, ssl_context=None, max_body=1024, trust_env=False), cc.Urllib3Fetch)
+    fetches: tuple[Callable[[cc.TokenRequest], cc.TokenResponse], ...] = (fetch, lambda _: RESPONSE)
+    configured = [cc.SdkConfiguration(fetch=each).fetch for each in fetches]
     with TokenServer("an-id", "a-secret") as server:
-        request = TokenRequest("POST", server.url, {}, b"", 5)
-        assert 415 == assert_type(fetch(request), TokenResponse).status
-
-
-def test_the_test_kit() -> None:
-    """What users' own tests are given is typed like the rest."""
-    answer = Answer(status=200, headers={}, body=None, delay=0, drip=0, lifetime=None, raw=None)
-    assert_type(answer, Answer)
-    assert_type(answer.status, int)
-    assert_type(answer.headers, Mapping[str, str])
-    assert_type(answer.body, bytes | Mapping[str, object] | None)
-    assert_type(answer.delay, float)
-    assert_type(answer.drip, float)
-    assert_type(answer.lifetime, int | None)
-    assert_type(answer.raw, bytes | None)
-    assert_type(answer.encode(), bytes)
-    assert_type(refusal("invalid_scope", None, 400), Answer)
-    with TokenServer("an-id", "a-secret", 60, ssl_context=None) as server:
-        assert_type(server, TokenServer)
-        assert_type(server.url, str)
-        assert_type(server.issued, list[str])
-        assert_type(server.connections, int)
-        server.answer(answer, refusal("invalid_scope"))
-        server.always(answer)
-        server.always(None)
-        ClientCredentialsStrategy("an-id", "a-secret", token_url=server.url).get_or_create_access_token()
-        [received] = assert_type(server.requests, list[ReceivedRequest])
-    scripted: list[Callable[..., None]] = [server.start, server.close, server.answer, server.always]
-    assert 4 == len(scripted)
-    assert_type(received, ReceivedRequest)
-    assert_type(received.method, str)
-    assert_type(received.target, str)
-    assert_type(received.headers, dict[str, str])
-    assert_type(received.body, bytes)
-    assert_type(received.form, list[tuple[str, str]])
-    assert_type(received.client_id, str | None)
-    assert_type(received.problem, str | None)
-
-
-def public(owner: object) -> set[str]:
-    """The public names of a module or of a class, its own and those of the package that it inherits."""
-    if not inspect.isclass(owner):
-        return set(getattr(owner, "__all__", ()))
-    ours = [base for base in owner.__mro__ if base.__module__.startswith("client_credentials")]
-    return {name for base in ours for name in (*vars(base), *vars(base).get("__annotations__", ())) if name[0] != "_"}
-
-
-def test_static_strategies() -> None:
-    """The strategies for tests fulfil the protocols; what was removed from them is a list."""
-    static, asynchronous = StaticStrategy("a-token"), AsyncStaticStrategy(TOKEN)
-    strategies: tuple[AuthStrategy, AsyncAuthStrategy] = static, asynchronous
-    assert_type(static.removed, list[AccessToken | None])
-    assert_type(asynchronous.removed, list[AccessToken | None])
-    assert 2 == len(strategies)
-
-
-def test_no_name_is_left_out() -> None:
-    """Each public name, and each public member of a class, is used in this file."""
-    used: set[str] = set()
-    for node in ast.walk(ast.parse(Path(__file__).read_text("utf-8"))):
-        match node:
-            case ast.Name(id=name) | ast.Attribute(attr=name):
-                used.add(name)
-            case _:
-                pass
-    modules = (client_credentials, client_credentials.testing)
-    names = {name: getattr(module, name) for module in modules for name in public(module)}
-    missing = {name: public(owner) - used for name, owner in names.items() if inspect.isclass(owner)}
-    assert set() == set(names) - used
-    assert {} == {name: members for name, members in missing.items() if members}
+        request = cc.TokenRequest("POST", server.url, {}, b"", 5)
+        assert 415 == assert_type(fetch(request), cc.TokenResponse).status
+    assert [*fetches] == configured
