@@ -128,12 +128,18 @@ PAIRS: Final[Mapping[str, str]] = {
 
 @contextmanager
 def paired(
-    pair: str, url: str, ca: str, clock: FakeClock | None = None, *, deadline: float = 10.0, to_spare: float = 0.0
+    pair: str,
+    url: str,
+    ca: str,
+    clock: FakeClock | None = None,
+    *,
+    deadline: float = 10.0,
+    timeout: float | None = None,
 ) -> Generator[Strategy]:
-    """Give the strategy of a pair; of its deadline the fetch leaves so many seconds, to say itself what happened."""
+    """Give the strategy of a pair, with a deadline in seconds; `timeout` is what the fetch gets of it, if not all."""
     policy = RenewalPolicy(jitter=0, deadline=deadline)
     with opened(PAIRS[pair], ca) as fetch:
-        settings = configuration(clock, fetch=_sooner(fetch, to_spare) if to_spare else fetch)
+        settings = configuration(clock, fetch=fetch if timeout is None else _sooner(fetch, timeout))
         if pair.startswith("async"):
             strategy = AsyncClientCredentialsStrategy(*CLIENT, token_url=url, policy=policy)
             strategy.set_configuration(settings)
@@ -144,9 +150,9 @@ def paired(
             yield blocking
 
 
-def _sooner(fetch: Any, seconds: float) -> Any:
+def _sooner(fetch: Any, timeout: float) -> Any:
     def send(request: TokenRequest) -> Any:
-        return fetch(attrs.evolve(request, timeout=request.timeout - seconds))
+        return fetch(attrs.evolve(request, timeout=timeout))
 
     async def send_in_loop(request: TokenRequest) -> Any:
         return await send(request)

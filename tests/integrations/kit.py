@@ -6,7 +6,8 @@ import asyncio
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Protocol, Self
@@ -30,12 +31,65 @@ INVALID: Final = 'Bearer realm="api", error="invalid_token", error_description="
 
 @attrs.frozen
 class Hit:
-    """A request as the resource server had it; `token` is what it carried."""
+    """A request as a server had it; the names of its headers are in lower case."""
 
     method: str
     path: str
-    token: str | None
+    headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def token(self) -> str | None:
+        """What it carried (RFC 6750 section 2.1)."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token if scheme == "Bearer" else None
+
+
+@contextmanager
+def serving(
+    answer: Callable[[Hit], tuple[int, Mapping[str, str], bytes]], context: ssl.SSLContext | None = None
+) -> Generator[int]:
+    """Serve HTTP on loopback, each request in a thread; gives the port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            status, more, body = answer(Hit(self.command, self.path, headers, self.body()))
+            self.send_response(status)
+            for name, value in {**more, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = answer  # noqa: N815  # the names that http.server looks for
+
+        def body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            chunks: list[bytes] = []
+            while size := int(self.rfile.readline(), 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(chunks)
+
+        def log_message(self, *_: object, **__: object) -> None:
+            """Keep quiet."""
+
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 256
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Say nothing of a client that went away."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
 
 
 class Api:
@@ -55,84 +109,38 @@ class Api:
         self.hits: list[Hit] = []
         self.watcher: Callable[[Hit], object] = str
         self._granted = granted
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        if context is not None:
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._scheme = "http" if context is None else "https"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._serving = serving(self._answer, context)
+        self._port = 0
 
     def url(self, path: str = "/me", *, host: str = "127.0.0.1") -> str:
         """Give the URL of a path."""
-        return f"{self._scheme}://{host}:{self._server.server_port}{path}"
+        return f"{self._scheme}://{host}:{self._port}{path}"
 
     @property
     def tokens(self) -> list[str | None]:
         """What each request so far carried."""
         return [hit.token for hit in self.hits]
 
-    def judge(self, hit: Hit) -> tuple[int, Mapping[str, str]]:
-        """Answer as RFC 6750 section 3.1 asks: status and headers."""
+    def _answer(self, hit: Hit) -> tuple[int, Mapping[str, str], bytes]:
+        """Answer as RFC 6750 section 3.1 asks."""
         self.hits.append(hit)
         self.watcher(hit)
-        if hit.path in self.moved_for_all:
-            return _moved(*self.moved_for_all[hit.path])
+        is_good = not self.refuses_all and hit.token in {*self._granted()} - self.revoked
+        status, location = (self.moved if is_good else {}).get(hit.path) or self.moved_for_all.get(hit.path) or (0, "")
+        if location:
+            return status, {"Location": location}, hit.body
+        if is_good and hit.path != self.forbidden:
+            return 200, {}, hit.body
         challenge = {} if self.challenge is None else {"WWW-Authenticate": self.challenge}
-        if self.refuses_all or hit.token is None or hit.token not in {*self._granted()} - self.revoked:
-            return 401, challenge
-        if hit.path == self.forbidden:
-            return 403, challenge
-        return _moved(*self.moved[hit.path]) if hit.path in self.moved else (200, {})
+        return 403 if is_good else 401, challenge, hit.body
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._port = self._serving.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def _moved(status: int, location: str) -> tuple[int, Mapping[str, str]]:
-    return status, {"Location": location}
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 256
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that went away."""
-
-
-def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-            hit = Hit(self.command, self.path, token if scheme == "Bearer" else None, self.body())
-            status, headers = api.judge(hit)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(hit.body)))
-            self.end_headers()
-            self.wfile.write(hit.body)
-
-        do_GET = do_POST = answer  # noqa: N815  # the names that http.server looks for
-
-        def body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            chunks: list[bytes] = []
-            while size := int(self.rfile.readline(), 16):
-                chunks.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(chunks)
-
-        def log_message(self, *_: object, **__: object) -> None:
-            """Keep quiet."""
-
-    return Handler
+        self._serving.__exit__(None, None, None)
 
 
 @attrs.frozen

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import string
-from collections.abc import Coroutine, Generator
+import threading
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -13,7 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_credentials import AccessToken, AsyncClientCredentialsStrategy, ClientCredentialsStrategy
-from client_credentials.integrations._bearer import Bearer, asks_for_new_token, may_replace, origin_of
+from client_credentials._shell.driver import run
+from client_credentials.integrations._bearer import Bearer, asks_for_new_token, at_once, may_replace, origin_of
+
+TOKEN = AccessToken("a-token", "Bearer", 3600, 0)
+STRATEGY = ClientCredentialsStrategy("an-id", "a-secret")
 
 NAMES = st.text(string.ascii_letters + "_-", min_size=1).filter(lambda name: name.lower() != "error")
 QUOTED = st.text(string.printable.translate({ord(c): None for c in '"\\\r\n\x0b\x0c'})).map(lambda text: f'"{text}"')
@@ -112,6 +117,11 @@ def test_what_is_new_is_not_replaced(age: float, since_last: float | None) -> No
     assert not (replaced and since_last is not None and since_last < 10)
 
 
+def bearer(strategy: Any = STRATEGY, origin: str | None = None, *, allow_http: bool = False) -> Bearer:
+    """Make a bearer."""
+    return Bearer(strategy, origin, allow_http=allow_http)
+
+
 @pytest.mark.parametrize(
     ("url", "admitted"),
     [
@@ -129,42 +139,29 @@ def test_what_is_new_is_not_replaced(age: float, since_last: float | None) -> No
 )
 def test_a_token_goes_over_tls_or_to_loopback(url: str, *, admitted: bool) -> None:
     """RFC6750-5.3-1: the host is parsed, not searched for a name."""
-    bearer = Bearer(ClientCredentialsStrategy("an-id", "a-secret"), None, allow_http=False)
     if admitted:
-        assert bearer.admits(url)
+        assert bearer().admits(url)
     else:
         with pytest.raises(ValueError, match="over https or to a loopback host only"):
-            bearer.admits(url)
-    assert Bearer(ClientCredentialsStrategy("an-id", "a-secret"), None, allow_http=True).admits(url)
+            bearer().admits(url)
+    assert bearer(allow_http=True).admits(url)
 
 
 def test_a_named_origin_is_held_to_the_same() -> None:
     """A bearer for plain http is found out when it is made."""
     with pytest.raises(ValueError, match="over https or to a loopback host only"):
-        Bearer(ClientCredentialsStrategy("an-id", "a-secret"), "http://api.example", allow_http=False)
-    assert not Bearer(ClientCredentialsStrategy("an-id", "a-secret"), "https://a.example", allow_http=False).admits(
-        "http://b.example/"
-    )
+        bearer(origin="http://api.example")
+    assert not bearer(origin="https://a.example").admits("http://b.example/")
 
 
 @pytest.mark.parametrize(
     "origin",
-    [
-        "api.example",
-        "ftp://api.example",
-        "https://",
-        "https://api.example/v1",
-        "https://a:b@api.example",
-        "https://a:x",
-    ],
+    "api.example ftp://api.example https:// https://api.example/v1 https://a?b https://a:b@a https://a:x https://a:0".split(),
 )
 def test_an_origin_is_checked(origin: str) -> None:
     """A bad origin is found out when the bearer is made."""
-    with pytest.raises(ValueError, match=r"^origin must"):
-        Bearer(ClientCredentialsStrategy("an-id", "a-secret"), origin, allow_http=False)
-
-
-TOKEN = AccessToken("a-token", "Bearer", 3600, 0)
+    with pytest.raises(ValueError, match=r"^origin must be"):
+        bearer(origin=origin)
 
 
 class Mine:
@@ -172,9 +169,6 @@ class Mine:
 
     def __init__(self) -> None:
         self.token: AccessToken | None = TOKEN
-
-    def set_configuration(self, configuration: object) -> None:
-        """Need none."""
 
     def get_or_create_access_token(self) -> AccessToken:
         """Give the token."""
@@ -196,51 +190,33 @@ class Delegate:
     def __init__(self, inner: Mine) -> None:
         self.inner = inner
 
-    async def _later(self, value: Any) -> Any:
+    async def _later(self, method: Callable[[], Any]) -> Any:
         await asyncio.sleep(0)
-        return value
+        return method()
 
     def get_or_create_access_token(self) -> Coroutine[Any, Any, AccessToken]:
         """Give the token later."""
-        return self._later(self.inner.get_or_create_access_token())
+        return self._later(self.inner.get_or_create_access_token)
 
     def get_access_token(self) -> Coroutine[Any, Any, AccessToken | None]:
         """Give it later, if it is still here."""
-        return self._later(self.inner.get_access_token())
+        return self._later(self.inner.get_access_token)
 
     def remove_access_token(self) -> Coroutine[Any, Any, None]:
         """Remove it later."""
-        self.inner.remove_access_token()
-        return self._later(None)
+        return self._later(self.inner.remove_access_token)
 
 
-OTHER = AccessToken("another", "Bearer", 3600, 0)
-
-
-@pytest.mark.parametrize(("refused", "left"), [(TOKEN, None), (OTHER, TOKEN)])
+@pytest.mark.parametrize(("refused", "left"), [(TOKEN, None), (AccessToken("another", "Bearer", 3600, 0), TOKEN)])
 def test_a_removal_without_argument_is_given_the_right_token_only(
     refused: AccessToken, left: AccessToken | None
 ) -> None:
     """H22: a strategy that cannot be told which token is dead is asked first which one it holds."""
-    mine: Any = Mine()
-    assert Bearer(mine, None, allow_http=False).replacement(refused, can_send=False) is None
-    assert left == mine.token
-    mine = Mine()
-    asyncio.run(Bearer(mine, None, allow_http=False).replacement_async(refused, can_send=False))
-    assert left == mine.token
-    mine = Mine()
-    strategy: Any = Delegate(mine)
-    asyncio.run(Bearer(strategy, None, allow_http=False).replacement_async(refused, can_send=False))
-    assert left == mine.token
-
-
-def test_what_is_to_be_awaited_is_awaited() -> None:
-    """A delegate is asynchronous by what its methods give, however they are defined."""
-    strategy: Any = Delegate(Mine())
-    bearer = Bearer(strategy, None, allow_http=False)
-    assert TOKEN == asyncio.run(bearer.get_async())
-    with pytest.raises(ValueError, match="must be a synchronous one for a synchronous client"):
-        bearer.get()
+    threads, tasks, awaited = Mine(), Mine(), Mine()
+    assert run(bearer(threads).replacement(at_once, refused, can_send=False)) is None
+    for strategy in (tasks, Delegate(awaited)):
+        asyncio.run((held := bearer(strategy)).replacement(held.in_loop, refused, can_send=False))
+    assert [left] * 3 == [threads.token, tasks.token, awaited.token]
 
 
 class Awaitable:
@@ -251,14 +227,14 @@ class Awaitable:
         return TOKEN
 
 
-def test_any_awaitable_is_awaited() -> None:
-    """Futures and their like are no coroutines."""
+@pytest.mark.parametrize("method", [Delegate(Mine()).get_or_create_access_token, Awaitable])
+def test_what_is_to_be_awaited_is_awaited(method: Callable[[], object]) -> None:
+    """A strategy is asynchronous by what its methods give, coroutines or not, however they are defined."""
     mine: Any = Mine()
-    mine.get_or_create_access_token = Awaitable
-    bearer = Bearer(mine, None, allow_http=False)
-    assert TOKEN == asyncio.run(bearer.get_async())
-    with pytest.raises(ValueError, match="must be a synchronous one"):
-        bearer.get()
+    mine.get_or_create_access_token = method
+    assert TOKEN == asyncio.run((held := bearer(mine)).get(held.in_loop))
+    with pytest.raises(ValueError, match="must be a synchronous one for a synchronous client"):
+        run(bearer(mine).get(at_once))
 
 
 @pytest.mark.parametrize("kind", [ClientCredentialsStrategy, AsyncClientCredentialsStrategy])
@@ -266,13 +242,13 @@ def test_a_mock_is_what_it_mocks(kind: type[Any]) -> None:
     """`create_autospec` of a strategy works as that strategy does, though its methods look like coroutine functions."""
     mock = create_autospec(kind, instance=True)
     mock.get_or_create_access_token.return_value = TOKEN
-    bearer = Bearer(mock, None, allow_http=False)
-    assert TOKEN == asyncio.run(bearer.get_async())
-    asyncio.run(bearer.replacement_async(TOKEN, can_send=False))
+    held = bearer(mock)
+    assert TOKEN == asyncio.run(held.get(held.in_loop))
+    asyncio.run(held.replacement(held.in_loop, TOKEN, can_send=False))
     mock.remove_access_token.assert_called_once_with(TOKEN)
     if kind is ClientCredentialsStrategy:
-        assert TOKEN == bearer.get()
-        bearer.replacement(TOKEN, can_send=False)
+        assert TOKEN == run(held.get(at_once))
+        run(held.replacement(at_once, TOKEN, can_send=False))
         assert 2 == mock.remove_access_token.call_count
 
 
@@ -280,15 +256,28 @@ def test_a_mock_is_what_it_mocks(kind: type[Any]) -> None:
 def test_an_unfit_strategy_is_refused(strategy: Any) -> None:
     """What is no strategy is found out when the bearer is made, not at the first 401."""
     with pytest.raises(ValueError, match=r"^strategy must be an auth strategy"):
-        Bearer(strategy, None, allow_http=False)
+        bearer(strategy)
 
 
-def test_a_bearer_outlives_its_loops() -> None:
-    """One bearer serves loops one after the other, each with threads for a synchronous strategy."""
+def test_a_crowd_of_tasks_is_forty_threads() -> None:
+    """One bearer serves loops one after the other; each calls a synchronous strategy in forty threads, not in more."""
+    gate = threading.Barrier(40)
+    here: list[None] = []
+    counts: list[int] = []
+
+    def wait() -> AccessToken:
+        here.append(None)
+        counts.append(len(here))
+        gate.wait(10)
+        here.pop()
+        return TOKEN
+
     mine: Any = Mine()
-    bearer = Bearer(mine, None, allow_http=False)
+    mine.get_or_create_access_token = wait
+    held = bearer(mine)
 
-    async def twice() -> list[AccessToken]:
-        return [await bearer.get_async(), await bearer.get_async()]
+    async def crowd() -> list[AccessToken]:
+        return await asyncio.gather(*(held.get(held.in_loop) for _ in range(80)))
 
-    assert [TOKEN] * 4 == [*asyncio.run(twice()), *asyncio.run(twice())]
+    assert [TOKEN] * 160 == [*asyncio.run(crowd()), *asyncio.run(crowd())]
+    assert 40 == max(counts)

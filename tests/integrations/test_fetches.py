@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -87,29 +85,16 @@ def test_plain_http_stays_here(fetch: Fetch) -> None:
     assert (False, True) == (error.retryable, "plain http is for loopback only" in str(error))
 
 
-CLIENTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "requests": {
-        "auth": ("user", "password"),
-        "headers": {"X-Of": "the session"},
-        "cookies": cookiejar_from_dict({"a": "b"}),
-        "params": {"c": "d"},
-    },
-    **{
-        name: {
-            "auth": ("user", "password"),
-            "headers": {"X-Of": "the client"},
-            "cookies": {"a": "b"},
-            "params": {"c": "d"},
-            "follow_redirects": True,
-        }
-        for name in _HTTPX
-    },
-}
-
-
-@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("name", ["requests", *_HTTPX])
 def test_nothing_of_the_clients_is_added(name: str, ca: str) -> None:
     """Auth, headers, cookies and parameters are for the API; none goes to the token endpoint."""
+    options: dict[str, Any] = {
+        "auth": ("user", "password"),
+        "headers": {"X-Of": "the client"},
+        "cookies": cookiejar_from_dict({"a": "b"}),
+        "params": {"c": "d"},
+        **({} if name == "requests" else {"follow_redirects": True}),
+    }
     received: list[bytes] = []
 
     def script(sock: Any) -> None:
@@ -117,7 +102,7 @@ def test_nothing_of_the_clients_is_added(name: str, ca: str) -> None:
         sock.sendall(b"HTTP/1.1 307 Go\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
 
     with Peer(script) as peer:
-        assert 307 == fetch_of(name, ca, **CLIENTS[name])(token_request(peer.url)).status
+        assert 307 == fetch_of(name, ca, **options)(token_request(peer.url)).status
     (said,) = received
     assert [b"POST /token HTTP/1.1", 1, 0] == [
         said.split(b"\r\n")[0],
@@ -201,8 +186,8 @@ def test_an_interrupt_shows_nothing(ca: str) -> None:
     for fetch in fetches:
         with pytest.raises(KeyboardInterrupt) as raised:
             fetch(token_request("https://idp.example/token"))
-        files = [Path(entry.path).name for entry in raised.traceback]
-        assert ("test_fetches.py", 2) == (files[0], len(files))
+        frames = [entry.name for entry in raised.traceback]
+        assert ["test_an_interrupt_shows_nothing", "__call__", "run", "exchanged"] == frames
 
 
 @pytest.mark.parametrize("name", [*_HTTPX, "aiohttp"])
@@ -232,10 +217,8 @@ def test_what_nobody_knows_is_named(library: Any, module: Any) -> None:
     ("make", "message"),
     [
         (for_requests.RequestsFetch, "session must be an instance of requests.Session"),
-        (for_httpx.HttpxFetch, r"client must be an instance of httpx\.Client"),
-        (for_httpx.AsyncHttpxFetch, r"client must be an instance of httpx\.AsyncClient"),
-        (for_httpx2.HttpxFetch, r"client must be an instance of httpx2\.Client"),
-        (for_httpx2.AsyncHttpxFetch, r"client must be an instance of httpx2\.AsyncClient"),
+        (for_httpx.HttpxFetch, r"client must be an instance of httpx\.Client or httpx2\.Client"),
+        (for_httpx.AsyncHttpxFetch, r"client must be an instance of httpx\.AsyncClient or httpx2\.AsyncClient"),
         (for_aiohttp.AiohttpFetch, "session must be an instance of aiohttp.ClientSession"),
     ],
 )

@@ -11,20 +11,16 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import attrs
 
+from tests.integrations.kit import Hit
+
 GUID: Final = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 SITE: Final = "00000003-0000-0ff1-ce00-000000000000/contoso.sharepoint.com@realm"
 TOKEN: Final = "a-t0ken-of-the-emulated-server"
 REFUSED: Final = (401, {"error": "invalid_client"})
 
 
-@attrs.frozen
-class Asked:
-    """A request as it came in."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    body: bytes
+class Asked(Hit):
+    """A request, by what it says."""
 
     @property
     def form(self) -> dict[str, str]:
@@ -41,7 +37,7 @@ class Asked:
     @property
     def query(self) -> dict[str, str]:
         """The parameters in the target."""
-        return dict(parse_qsl(urlsplit(self.target).query))
+        return dict(parse_qsl(urlsplit(self.path).query))
 
     @property
     def basic(self) -> tuple[str, str]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Generator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 import attrs
 import pytest
 
 from client_credentials import ClientCredentialsStrategy, SdkConfiguration, TokenError
+from tests.integrations.kit import Hit, serving
 from tests.readme.pages import README
 from tests.servers.emulations import SERVERS, TOKEN, Asked, Server
 
@@ -51,28 +50,12 @@ def endpoint(request: pytest.FixtureRequest) -> Generator[tuple[str, Server, str
     """One of the servers on loopback: its name, itself, and its address."""
     server = SERVERS[request.param]
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            body = self.rfile.read(int(headers.get("content-length", 0)))
-            status, said = server(Asked(self.command, self.path, headers, body))
-            sent = said.encode() if isinstance(said, str) else json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
+    def answer(hit: Hit) -> tuple[int, Mapping[str, str], bytes]:
+        status, said = server(Asked(hit.method, hit.path, hit.headers, hit.body))
+        return status, {}, (said if isinstance(said, str) else json.dumps(said)).encode()
 
-        do_GET = do_POST  # noqa: N815  # the name is http.server's
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is http.server's
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
-        thread.start()
-        yield request.param, server, f"http://127.0.0.1:{http.server_address[1]}/token"
-        http.shutdown()
-        thread.join()
+    with serving(answer) as port:
+        yield request.param, server, f"http://127.0.0.1:{port}/token"
 
 
 def strategy_for(server: Server, url: str, recipe: str) -> ClientCredentialsStrategy:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from .._http.wire import is_loopback
+from .._shell.threads import in_thread
 
 if TYPE_CHECKING:
-    from anyio import CapacityLimiter
-    from anyio.lowlevel import RunVar
-
     from .._core.model import AccessToken
     from ..protocols import AsyncAuthStrategy, AuthStrategy
 
-T = TypeVar("T")
-
 Origin: TypeAlias = tuple[str, str | None, int | None]
 """Scheme, host and port (RFC 6454 section 4)."""
+Call: TypeAlias = Callable[..., Awaitable[object]]
+"""Calls a method of a strategy, in the way of one kind of client."""
 
 REFUSED_BODY: Final = 65536
 """How many bytes of a refused response are kept for the caller's history."""
@@ -93,7 +93,7 @@ class Bearer:
         if self._origin is not None:
             self._require_safe(self._origin)
         self._replaced: tuple[AccessToken, float] | None = None
-        self._limiter: RunVar[CapacityLimiter] | None = None
+        self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     def admits(self, url: str) -> bool:
         """Tell whether a request to a URL carries a token; raises ValueError where anyone could read it on the way."""
@@ -103,34 +103,37 @@ class Bearer:
         self._require_safe(here)
         return True
 
-    def get(self) -> AccessToken:
-        """Give a token that is good now; raises TokenError, and ValueError for an asynchronous strategy."""
-        return cast("AccessToken", _finished(self._strategy.get_or_create_access_token()))
+    async def get(self, call: Call) -> AccessToken:
+        """Give a token that is good now; raises TokenError."""
+        return cast("AccessToken", await call(self._strategy.get_or_create_access_token))
 
-    def replacement(self, token: AccessToken, *, can_send: bool) -> AccessToken | None:
+    async def replacement(self, call: Call, token: AccessToken, *, can_send: bool) -> AccessToken | None:
         """Remove a token that was refused, unless it is too new for that to help.
 
         Gives another one; None if there is no other, or the request cannot be sent again. Raises TokenError.
         """
         if self._is_to_be_replaced(token):
             if self._removal_is_told:
-                _finished(self._strategy.remove_access_token(token))
-            elif _finished(self._strategy.get_access_token()) == token:
-                _finished(self._strategy.remove_access_token())
-        return _other(token, self.get()) if can_send else None
+                await call(self._strategy.remove_access_token, token)
+            elif await call(self._strategy.get_access_token) == token:
+                await call(self._strategy.remove_access_token)
+        new = await self.get(call) if can_send else token
+        return None if new.access_token == token.access_token else new
 
-    async def get_async(self) -> AccessToken:
-        """Give a token that is good now; raises TokenError."""
-        return cast("AccessToken", await self._call(self._strategy.get_or_create_access_token))
+    async def in_loop(self, method: Callable[..., object], *arguments: object) -> object:
+        """Call a method of the strategy from a task, and await what it gives if that is to be awaited.
 
-    async def replacement_async(self, token: AccessToken, *, can_send: bool) -> AccessToken | None:
-        """Do as `replacement` does, in an event loop."""
-        if self._is_to_be_replaced(token):
-            if self._removal_is_told:
-                await self._call(self._strategy.remove_access_token, token)
-            elif await self._call(self._strategy.get_access_token) == token:
-                await self._call(self._strategy.remove_access_token)
-        return _other(token, await self.get_async()) if can_send else None
+        Anything but a coroutine function may block, so it is called in a thread, even where the token is in memory:
+        only the strategy knows whether it is. Of such threads there are at most 40 in each event loop.
+        """
+        call = partial(method, *arguments)
+        # A mock of a synchronous method passes for a coroutine function, and blocks as little.
+        if inspect.iscoroutinefunction(method):
+            given = call()
+        else:
+            async with self._limits.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_THREADS)):
+                given = await in_thread(call)
+        return await cast("Awaitable[object]", given) if inspect.isawaitable(given) else given
 
     def _require_safe(self, origin: Origin) -> None:
         scheme, host, _ = origin
@@ -152,31 +155,15 @@ class Bearer:
         self._replaced = token, now
         return True
 
-    async def _call(self, method: Callable[..., object], *arguments: object) -> object:
-        """Call a method of the strategy, and await what it gives if that is to be awaited.
 
-        Anything but a coroutine function may block, so it is called in a thread, even where the token is in memory:
-        only the strategy knows whether it is.
-        """
-        # A mock of a synchronous method passes for a coroutine function, and blocks as little.
-        call = partial(method, *arguments)
-        given = call() if inspect.iscoroutinefunction(method) else await self._in_thread(call)
-        return await cast("Awaitable[object]", given) if inspect.isawaitable(given) else given
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        # anyio, since httpx runs under trio too; only asynchronous clients pay for its import.
-        from anyio import CapacityLimiter, to_thread
-        from anyio.lowlevel import RunVar
-
-        # Threads of its own: with anyio's default limiter, the endpoints of a web framework that hold all of its
-        # threads and wait for an asynchronous client would wait for each other.
-        if self._limiter is None:
-            self._limiter = RunVar("client_credentials.limiter")
-        limiter = self._limiter.get(None)
-        if limiter is None:
-            limiter = CapacityLimiter(_THREADS)
-            self._limiter.set(limiter)
-        return await to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
+async def at_once(method: Callable[..., object], *arguments: object) -> object:
+    """Call a method for a client that cannot await; raises ValueError for what would have to be awaited."""
+    value = method(*arguments)
+    if inspect.iscoroutine(value):
+        value.close()
+    if inspect.isawaitable(value):
+        raise ValueError("strategy must be a synchronous one for a synchronous client, as ClientCredentialsStrategy is")
+    return value
 
 
 def _takes_token(remove: Callable[..., object]) -> bool:
@@ -188,27 +175,10 @@ def _takes_token(remove: Callable[..., object]) -> bool:
     return True
 
 
-def _other(token: AccessToken, new: AccessToken) -> AccessToken | None:
-    return None if new.access_token == token.access_token else new
-
-
-def _finished(value: object) -> object:
-    """Give back what a synchronous method returned; raises ValueError for what would have to be awaited."""
-    if inspect.iscoroutine(value):
-        value.close()
-    if inspect.isawaitable(value):
-        raise ValueError("strategy must be a synchronous one for a synchronous client, as ClientCredentialsStrategy is")
-    return value
-
-
 def _checked_origin(origin: str) -> Origin:
     parts = urlsplit(origin)
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if parts.scheme not in _PORTS or not parts.hostname or port == 0 or parts._replace(scheme="", netloc="").geturl():
-        raise ValueError("origin must be https://host[:port], without a path")
-    if "@" in parts.netloc:
-        raise ValueError("origin must not hold a user name or a password")
-    return origin_of(origin)
+    rest = parts._replace(scheme="", netloc="").geturl()
+    with suppress(ValueError):  # of its port
+        if parts.scheme in _PORTS and parts.hostname and parts.port != 0 and "@" not in parts.netloc and not rest:
+            return origin_of(origin)
+    raise ValueError("origin must be https://host[:port], without a path, a user name or a password")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from http.client import IncompleteRead
 from socket import gaierror
 from ssl import SSLError
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from .._core.model import Failure, Malformed, TokenResponse, Unreachable
 from .._http.response import token_response
@@ -19,64 +19,38 @@ from .._http.wire import Exchange, ExchangeFailed, addresses
 from ..errors import error_of
 
 if TYPE_CHECKING:
-    import urllib3
-
     from .._core.model import TokenRequest
 
 T = TypeVar("T")
+Send: TypeAlias = "Callable[[TokenRequest, Exchange], Awaitable[TokenResponse]]"
+"""Sends a request through a client, and reads the response."""
 
 MAX_BODY: Final = 1048576
 """How many bytes of a response are read."""
 
 
-class SyncFetch(ABC):
-    """A fetch over a synchronous client."""
+async def exchanged(
+    request: TokenRequest, send: Send, diagnose: Callable[[Exception, Exchange], Failure]
+) -> TokenResponse:
+    """Send a request through a client, and give whatever came back; raises the TokenError of a failure, with no cause.
 
-    def __call__(self, request: TokenRequest) -> TokenResponse:
-        """Send the request, and give whatever came back."""
-        try:
-            outcome = self._outcome(request)
-        except BaseException as interrupt:
-            # The frames below hold the request and the answer, and a traceback may be shown with its locals.
-            raise interrupt.with_traceback(None) from None
-        return _unwrapped(outcome)
-
-    def _outcome(self, request: TokenRequest) -> TokenResponse | Failure:
+    `send` of a synchronous client waits for nothing, so that all of it can be run without an event loop.
+    """
+    try:
         exchange = Exchange.begin(request.url, request.timeout)
         try:
-            _begin(exchange)
-            return self._send(request, exchange)
+            if exchange.is_plain:  # which must not leave this machine
+                addresses(exchange.host, exchange)
+            exchange.await_response()
+            outcome: TokenResponse | Failure = await send(request, exchange)
         except Exception as error:
-            return self._failure(error, exchange)
-
-    @abstractmethod
-    def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse: ...
-
-    def _failure(self, error: Exception, exchange: Exchange) -> Failure:
-        return diagnosed(error, exchange)
-
-
-class AsyncFetch(ABC):
-    """A fetch over an asynchronous client, under asyncio."""
-
-    async def __call__(self, request: TokenRequest) -> TokenResponse:
-        """Send the request, and give whatever came back."""
-        try:
-            outcome = await self._outcome(request)
-        except BaseException as interrupt:
-            raise interrupt.with_traceback(None) from None
-        return _unwrapped(outcome)
-
-    async def _outcome(self, request: TokenRequest) -> TokenResponse | Failure:
-        exchange = Exchange.begin(request.url, request.timeout)
-        try:
-            _begin(exchange)
-            return await self._send(request, exchange)
-        except Exception as error:
-            return diagnosed(error, exchange)
-
-    @abstractmethod
-    async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse: ...
+            outcome = diagnose(error, exchange)
+    except BaseException as interrupt:
+        # The frames below hold the request and the answer, and a traceback may be shown with its locals.
+        raise interrupt.with_traceback(None) from None
+    if isinstance(outcome, TokenResponse):
+        return outcome
+    raise error_of(outcome)
 
 
 def checked(name: str, value: T, kind: type) -> T:
@@ -86,23 +60,10 @@ def checked(name: str, value: T, kind: type) -> T:
     return value
 
 
-def _begin(exchange: Exchange) -> None:
-    """Note that the endpoint is asked; raises ExchangeFailed where plain http would leave this machine."""
-    if exchange.is_plain:
-        addresses(exchange.host, exchange)
-    exchange.await_response()
-
-
-def _unwrapped(outcome: TokenResponse | Failure) -> TokenResponse:
-    """Give the response; raises the TokenError of a failure, without a cause or a context."""
-    if isinstance(outcome, TokenResponse):
-        return outcome
-    raise error_of(outcome)
-
-
 def received(status: int, headers: Mapping[str, str], pieces: Iterator[bytes], exchange: Exchange) -> TokenResponse:
     """Read a response to its end; raises what `pieces` raises, and ExchangeFailed, for one that grants a token."""
-    return token_response(cast("urllib3.BaseHTTPResponse", _Recorded(status, headers, pieces)), exchange, MAX_BODY)
+    response: Any = SimpleNamespace(status=status, headers=headers, read1=lambda _: next(pieces, b""))
+    return token_response(response, exchange, MAX_BODY)
 
 
 async def received_async(
@@ -117,7 +78,6 @@ async def received_async(
                 pass
     except Exception as error:
         failure = error
-    body.seek(0)
     return received(status, headers, _replayed(body, failure), exchange)
 
 
@@ -163,18 +123,6 @@ _EVENTS: Final[tuple[tuple[str, str, Exception | str], ...]] = (
 )
 
 
-class _Recorded:
-    """The parts of urllib3's response that are read."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], pieces: Iterator[bytes]) -> None:
-        self.status = status
-        self.headers = headers
-        self._pieces = pieces
-
-    def read1(self, _: int) -> bytes:
-        return next(self._pieces, b"")
-
-
 def _replayed(body: io.BytesIO, failure: Exception | None) -> Iterator[bytes]:
     yield from filter(None, (body.getvalue(),))
     if failure is not None:
@@ -183,15 +131,7 @@ def _replayed(body: io.BytesIO, failure: Exception | None) -> Iterator[bytes]:
 
 def _root(error: BaseException) -> BaseException:
     """Unwrap what the libraries wrap. Not by `__context__`, which leads out to what our caller is handling."""
-    inner = (*_exceptions(error), error.__cause__, *error.args)
+    # In a group, which is anyio's, there is one for each address.
+    inner = (*getattr(error, "exceptions", ())[-1:], error.__cause__, *error.args)
     found = next((each for each in inner if isinstance(each, Exception)), None)
     return error if found is None else _root(found)
-
-
-def _exceptions(error: BaseException) -> Sequence[object]:
-    # anyio's, one for each address
-    return (
-        cast("BaseExceptionGroup[BaseException]", error).exceptions[-1:]
-        if isinstance(error, BaseExceptionGroup)
-        else ()
-    )

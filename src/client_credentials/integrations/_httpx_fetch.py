@@ -2,72 +2,92 @@
 
 from __future__ import annotations
 
+import sys
 from asyncio import timeout
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any
 
 from .._http.wire import Exchange, Host
-from ._exchange import AsyncFetch, SyncFetch, checked, received, received_async
+from .._shell.driver import run
+from ._exchange import diagnosed, exchanged, received, received_async
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from .._core.model import TokenRequest, TokenResponse
 
 
-class ClientFetch(SyncFetch):
-    """The fetch over a Client; `module` is httpx or httpx2."""
+class HttpxFetch:
+    """Sends token requests through the program's own Client: `SdkConfiguration(fetch=HttpxFetch(client))`.
 
-    module: ClassVar[Any]
+    The client decides on connections, TLS, proxies and event hooks; its auth, headers, cookies, parameters and
+    redirects do not count. `request.timeout`, in seconds, bounds the exchange, but for headers that drip. At most 1 MiB
+    of a body is read.
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401  # the library's
-        self._client = checked("client", client, self.module.Client)
+    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
+    what is no Client of httpx or httpx2.
+    """
 
-    def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
-        progress = _Progress(exchange)
-        outgoing = _outgoing(self.module, request, progress.timeouts, progress.note)
+    def __init__(self, client: Any) -> None:  # noqa: ANN401  # either library's
+        self._client = client
+        self._library = _library_of(client, "Client")
+
+    def __call__(self, request: TokenRequest) -> TokenResponse:
+        """Send the request, and give whatever came back."""
+        return run(exchanged(request, self._send, diagnosed))
+
+    async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
+        outgoing = _outgoing(self._library, request, exchange)
         try:
             with closing(self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)) as response:
                 return received(response.status_code, response.headers, response.iter_raw(), exchange)
-        except self.module.HTTPStatusError as error:
+        except self._library.HTTPStatusError as error:
             return _refused(error.response, exchange)
 
 
-class AsyncClientFetch(AsyncFetch):
-    """The fetch over an AsyncClient; `module` is httpx or httpx2."""
+class AsyncHttpxFetch:
+    """Sends token requests through the program's own AsyncClient, for AsyncClientCredentialsStrategy.
 
-    module: ClassVar[Any]
+    As HttpxFetch, but that `request.timeout` bounds the exchange whatever the endpoint does. It needs asyncio.
+    """
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401  # the library's
-        self._client = checked("client", client, self.module.AsyncClient)
+    def __init__(self, client: Any) -> None:  # noqa: ANN401  # either library's
+        self._client = client
+        self._library = _library_of(client, "AsyncClient")
+
+    async def __call__(self, request: TokenRequest) -> TokenResponse:
+        """Send the request, and give whatever came back."""
+        return await exchanged(request, self._send, diagnosed)
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
-        progress = _Progress(exchange)
-        outgoing = _outgoing(self.module, request, progress.timeouts, progress.note_async)
+        outgoing = _outgoing(self._library, request, exchange, is_async=True)
         try:
             # Each step has its own timeout, after which the library cleans up; this one ends what drips.
             async with timeout(exchange.left() + 0.05):
                 response = await self._client.send(outgoing, stream=True, auth=None, follow_redirects=False)
-                try:
+                async with aclosing(response):
                     pieces = response.aiter_raw()
                     return await received_async(response.status_code, response.headers, pieces, exchange)
-                finally:
-                    await response.aclose()
-        except self.module.HTTPStatusError as error:
+        except self._library.HTTPStatusError as error:
             return _refused(error.response, exchange)
 
 
-class _Progress:
-    """How far an exchange has come, by httpcore's trace of it; each step gets the time that is left."""
+def _library_of(client: object, kind: str) -> ModuleType:
+    """Find the library of a client; raises ValueError for one of another kind."""
+    for each in type(client).__mro__:
+        if each.__name__ == kind and each.__module__ in ("httpx", "httpx2"):
+            return sys.modules[each.__module__]
+    raise ValueError(f"client must be an instance of httpx.{kind} or httpx2.{kind}")
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self.timeouts = dict.fromkeys(("connect", "read", "write", "pool"), exchange.left())
 
-    def note(self, event: str, info: dict[str, Any]) -> None:
-        """Hear of a step."""
-        exchange = self._exchange
+def _outgoing(library: ModuleType, request: TokenRequest, exchange: Exchange, *, is_async: bool = False) -> object:
+    """Make the library's request, in which nothing is the client's; httpcore's trace tells how far the exchange is."""
+    timeouts = dict.fromkeys(("connect", "read", "write", "pool"), exchange.left())
+
+    def note(event: str, info: dict[str, Any]) -> None:
         if event.endswith(".started"):
-            left = exchange.left()
-            self.timeouts.update(dict.fromkeys(self.timeouts, left))
+            left = exchange.left()  # each step gets the time that is left
+            timeouts.update(dict.fromkeys(timeouts, left))
             if "timeout" in info:  # it was read before the step began
                 info["timeout"] = left
         if event == "connection.connect_tcp.started":
@@ -78,20 +98,12 @@ class _Progress:
         elif event == "connection.connect_tcp.complete":
             exchange.await_response()
 
-    async def note_async(self, event: str, info: dict[str, Any]) -> None:
-        """Hear of a step, in an event loop."""
-        self.note(event, info)
+    async def note_async(event: str, info: dict[str, Any]) -> None:
+        note(event, info)
 
-
-def _outgoing(library: Any, request: TokenRequest, timeouts: object, trace: object) -> Any:  # noqa: ANN401
-    """Make the library's request, in which nothing is the client's."""
-    return library.Request(
-        request.method,
-        request.url,
-        headers=dict(request.headers),
-        content=request.body,
-        extensions={"timeout": timeouts, "trace": trace},
-    )
+    extensions = {"timeout": timeouts, "trace": note_async if is_async else note}
+    headers = dict(request.headers)
+    return library.Request(request.method, request.url, headers=headers, content=request.body, extensions=extensions)
 
 
 def _refused(response: Any, exchange: Exchange) -> TokenResponse:  # noqa: ANN401  # the library's

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ._bearer import REFUSED_BODY, Bearer, asks_for_new_token, head_of, origin_of
+from .._shell.driver import run
+from ._bearer import REFUSED_BODY, Bearer, asks_for_new_token, at_once, head_of, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -28,56 +29,49 @@ _HOME: Final = "client_credentials.origin"
 class BearerFlows:
     """What the BearerAuth of httpx and that of httpx2 do."""
 
-    def __new__(
-        cls, strategy: AuthStrategy | AsyncAuthStrategy, *, origin: str | None = None, allow_http: bool = False
-    ) -> Self:
-        """Make one that the clients of both libraries take, if both are here: they tell an Auth by its class."""
-        auths = tuple(sys.modules[name].Auth for name in ("httpx", "httpx2") if name in sys.modules)
-        return cast("Self", object.__new__(_serving(cast("type", cls), auths)))
-
     def __init__(
         self, strategy: AuthStrategy | AsyncAuthStrategy, *, origin: str | None = None, allow_http: bool = False
     ) -> None:
         self._bearer = Bearer(strategy, origin, allow_http=allow_http)
+        # A client tells an Auth by its class; the clients of both libraries are to take this one, if both are here.
+        auths = (sys.modules[name].Auth for name in ("httpx", "httpx2") if name in sys.modules)
+        self.__class__ = _derived(type(self), *auths)
 
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """Send with a token and, if it is refused, once more with another."""
         if not self._takes_token(request):
             yield request
             return
-        token = self._bearer.get()
+        token = run(self._bearer.get(at_once))
         response = yield _with(token, request)
-        if not _refuses(response, token):
-            return
-        new = self._bearer.replacement(token, can_send=_in_memory(response.request))
-        if new is not None:
-            if not response.is_closed:
+        if _refuses(response, token):
+            new = run(self._bearer.replacement(at_once, token, can_send=_in_memory(response.request)))
+            if new is not None:
                 _keep_head(response)
-            yield _with(new, response.request)
+                yield _with(new, response.request)
 
     async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
         """Send with a token and, if it is refused, once more with another."""
         if not self._takes_token(request):
             yield request
             return
-        token = await self._bearer.get_async()
+        call = self._bearer.in_loop
+        token = await self._bearer.get(call)
         response = yield _with(token, request)
-        if not _refuses(response, token):
-            return
-        new = await self._bearer.replacement_async(token, can_send=_in_memory(response.request))
-        if new is not None:
-            if not response.is_closed:
+        if _refuses(response, token):
+            new = await self._bearer.replacement(call, token, can_send=_in_memory(response.request))
+            if new is not None:
                 await _keep_head_async(response)
-            yield _with(new, response.request)
+                yield _with(new, response.request)
 
     def _takes_token(self, request: Request) -> bool:
         return _is_home(request) and self._bearer.admits(str(request.url))
 
 
 @cache
-def _serving(kind: type, auths: tuple[type, ...]) -> type:
+def _derived(kind: type, *auths: type) -> type:
     """Derive a kind of bearer from these classes too."""
-    missing = tuple(auth for auth in auths if not issubclass(kind, auth))
+    missing = [auth for auth in auths if not issubclass(kind, auth)]
     return type(kind.__name__, (kind, *missing), {}) if missing else kind
 
 
@@ -110,21 +104,23 @@ def _in_memory(request: Request) -> bool:
 
 
 def _keep_head(response: Response) -> None:
-    library = _library(response)
-    head = head_of(response.stream, library.TransportError)
-    response.stream.close()
-    response.stream = library.ByteStream(head)
+    if not response.is_closed:
+        library = _library(response)
+        head = head_of(response.stream, library.TransportError)
+        response.stream.close()
+        response.stream = library.ByteStream(head)
 
 
 async def _keep_head_async(response: Response) -> None:
-    library, head = _library(response), bytearray()
-    with suppress(library.TransportError):
-        async for piece in response.stream:
-            head += piece
-            if len(head) >= REFUSED_BODY:
-                break
-    await response.stream.aclose()
-    response.stream = library.ByteStream(bytes(head[:REFUSED_BODY]))
+    if not response.is_closed:
+        library, head = _library(response), bytearray()
+        with suppress(library.TransportError):
+            async for piece in response.stream:
+                head += piece
+                if len(head) >= REFUSED_BODY:
+                    break
+        await response.stream.aclose()
+        response.stream = library.ByteStream(bytes(head[:REFUSED_BODY]))
 
 
 def _library(message: Request | Response) -> ModuleType:

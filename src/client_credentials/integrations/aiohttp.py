@@ -7,36 +7,25 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
-import attrs
 from aiohttp import ClientSession, ClientTimeout, hdrs
 from aiohttp.payload import BytesPayload
 from yarl import URL
 
 from ._bearer import Bearer, Origin, asks_for_new_token, origin_of
-from ._exchange import AsyncFetch, checked, received_async
+from ._exchange import checked, diagnosed, exchanged, received_async
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 
-    from .._core.model import AccessToken, TokenRequest, TokenResponse
+    from .._core.model import TokenRequest, TokenResponse
     from .._http.wire import Exchange
     from ..protocols import AsyncAuthStrategy, AuthStrategy
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
-@attrs.frozen
-class _Redirect:
-    """The redirect that a task was answered with last, as aiohttp does not say what led to a request.
-
-    `home` is the origin of the first request; None once the redirects have left it.
-    """
-
-    home: Origin | None
-    targets: frozenset[Origin]
-
-
-_REDIRECT: ContextVar[_Redirect | None] = ContextVar("client_credentials.redirect", default=None)
+_AWAY: ContextVar[frozenset[Origin]] = ContextVar("client_credentials.away", default=frozenset())
+"""Where the next request of a task carries no token: a redirect may have led there, which aiohttp does not tell."""
 
 
 def bearer(
@@ -56,63 +45,51 @@ def bearer(
     tokens = Bearer(strategy, origin, allow_http=allow_http)
 
     async def send(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        home = _home(_origin(request.url))
-        if home is not None and tokens.admits(str(request.url)):
+        url, away = str(request.url), _AWAY.get()
+        _AWAY.set(frozenset())
+        here = origin_of(url)
+        if here not in away and tokens.admits(url):
             response = await _authorized(tokens, request, handler)
         else:
             response = await handler(request)
         if response.status in _REDIRECTS:
-            _REDIRECT.set(_Redirect(home, _targets(response)))
+            # Who has left the origin of the first request does not bring the token back there.
+            _AWAY.set(_targets(response) - ({here} - away))
         return response
 
     return send
-
-
-def _home(here: Origin) -> Origin | None:
-    """Give the origin that a call's token may go to, as of its next request; None: to none."""
-    redirect = _REDIRECT.get()
-    _REDIRECT.set(None)
-    if redirect is None or here not in redirect.targets:
-        return here
-    return here if here == redirect.home else None
 
 
 def _targets(response: ClientResponse) -> frozenset[Origin]:
     """Give where a redirect may lead: a Location that is read as a relative one stays at the origin."""
     location = response.headers.get(hdrs.LOCATION) or response.headers.get(hdrs.URI) or ""
     with suppress(ValueError):
-        return frozenset({_origin(response.url), _origin(response.url.join(URL(location)))})
+        return frozenset(origin_of(str(url)) for url in (response.url, response.url.join(URL(location))))
     return frozenset()  # aiohttp does not follow it
-
-
-def _origin(url: URL) -> Origin:
-    return origin_of(str(url))
 
 
 async def _authorized(tokens: Bearer, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     """Send with a token and, if it is refused, once more with another."""
-    token = await tokens.get_async()
-    response = await _sent(token, request, handler)
+    token = await tokens.get(tokens.in_loop)
+    request.headers[hdrs.AUTHORIZATION] = token.authorization
+    response = await handler(request)
     challenge = ", ".join(response.headers.getall(hdrs.WWW_AUTHENTICATE, ()))
     if not asks_for_new_token(response.status, challenge):
         return response
+    can_send = isinstance(request.body, bytes | BytesPayload)
     try:
-        new = await tokens.replacement_async(token, can_send=isinstance(request.body, bytes | BytesPayload))
+        new = await tokens.replacement(tokens.in_loop, token, can_send=can_send)
     except BaseException:
         response.close()
         raise
     if new is None:
         return response
     response.release()
-    return await _sent(new, request, handler)
-
-
-async def _sent(token: AccessToken, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    request.headers[hdrs.AUTHORIZATION] = token.authorization
+    request.headers[hdrs.AUTHORIZATION] = new.authorization
     return await handler(request)
 
 
-class AiohttpFetch(AsyncFetch):
+class AiohttpFetch:
     """Sends token requests through the program's own session, for AsyncClientCredentialsStrategy.
 
     The session decides on connections, TLS and proxies; its middlewares and redirects do not count, but aiohttp adds
@@ -127,6 +104,10 @@ class AiohttpFetch(AsyncFetch):
         self._session = checked("session", session, ClientSession)
         if getattr(session, "auth", None) is not None or hdrs.AUTHORIZATION in session.headers:
             raise ValueError("session must have no auth, which would be sent with the token request")
+
+    async def __call__(self, request: TokenRequest) -> TokenResponse:
+        """Send the request, and give whatever came back."""
+        return await exchanged(request, self._send, diagnosed)
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
         outgoing = self._session.request(

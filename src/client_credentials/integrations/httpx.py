@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import httpx
 
-from ._httpx_fetch import AsyncClientFetch, ClientFetch
+from ._httpx_fetch import AsyncHttpxFetch, HttpxFetch
 from ._httpx_flows import BearerFlows
+
+__all__ = ["AsyncHttpxFetch", "BearerAuth", "HttpxFetch"]
 
 
 class BearerAuth(BearerFlows, httpx.Auth):
@@ -21,26 +21,3 @@ class BearerAuth(BearerFlows, httpx.Auth):
     Raises ValueError for a strategy or an origin that cannot be used; a request raises TokenError where there is no
     token, and ValueError where it would go in the clear, or the strategy would have to be awaited and cannot be.
     """
-
-
-class HttpxFetch(ClientFetch):
-    """Sends token requests through the program's own client: `SdkConfiguration(fetch=HttpxFetch(client))`.
-
-    The client decides on connections, TLS, proxies and event hooks; its auth, headers, cookies, parameters and
-    redirects do not count. `request.timeout`, in seconds, bounds the exchange, but for headers that drip. At most 1 MiB
-    of a body is read.
-
-    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
-    what is no httpx.Client.
-    """
-
-    module: ClassVar[Any] = httpx
-
-
-class AsyncHttpxFetch(AsyncClientFetch):
-    """Sends token requests through the program's own AsyncClient, for AsyncClientCredentialsStrategy.
-
-    As HttpxFetch, but that `request.timeout` bounds the exchange whatever the endpoint does. It needs asyncio.
-    """
-
-    module: ClassVar[Any] = httpx

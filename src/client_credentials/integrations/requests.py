@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import attrs
 from requests import PreparedRequest, Session
 from requests.auth import AuthBase
 from requests.exceptions import UnrewindableBodyError
@@ -17,15 +18,14 @@ from urllib3.exceptions import HTTPError
 from .._http.response import token_response
 from .._http.verdict import pool_failure_of
 from .._http.wire import Host
-from ._bearer import REFUSED_BODY, Bearer, Origin, asks_for_new_token, head_of, origin_of
-from ._exchange import MAX_BODY, SyncFetch, checked
+from .._shell.driver import run
+from ._bearer import REFUSED_BODY, Bearer, Origin, asks_for_new_token, at_once, head_of, origin_of
+from ._exchange import MAX_BODY, checked, exchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from requests import Response
 
-    from .._core.model import AccessToken, Failure, TokenRequest, TokenResponse
+    from .._core.model import AccessToken, TokenRequest, TokenResponse
     from .._http.wire import Exchange
     from ..protocols import AuthStrategy
 
@@ -52,19 +52,19 @@ class BearerAuth(AuthBase):
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         """Give a request its token, and the hook that looks at its answer; raises TokenError."""
         if self._bearer.admits(r.url or ""):
-            token = self._bearer.get()
+            token = run(self._bearer.get(at_once))
             r.headers["Authorization"] = token.authorization
             r.register_hook("response", _Replay(self._bearer, token, origin_of(r.url or "")))
         return r
 
 
+@attrs.frozen(eq=False, repr=False)
 class _Replay:
     """The response hook of one request: it sends the request again if its token was refused."""
 
-    def __init__(self, bearer: Bearer, token: AccessToken, home: Origin) -> None:
-        self._bearer = bearer
-        self._token = token
-        self._home = home
+    bearer: Bearer
+    token: AccessToken
+    home: Origin
 
     def __reduce__(self) -> tuple[type, tuple[object]]:
         # A response pickles with its request and the request's hooks. What was answered is not sent again.
@@ -76,25 +76,22 @@ class _Replay:
         **sending: Any,  # noqa: ANN401  # what the adapter takes
     ) -> Response:
         """See to the answer of this request, or of one that a redirect made of it."""
-        request, token = response.request, self._token
-        carried = request.headers.get("Authorization") == token.authorization
-        if not (carried and origin_of(request.url or "") == self._home):
+        request = response.request
+        carried = request.headers.get("Authorization") == self.token.authorization
+        if not (carried and origin_of(request.url or "") == self.home):
             return response
         if not asks_for_new_token(response.status_code, response.headers.get("WWW-Authenticate")):
             return response
+        request = request.copy()
         try:
-            return self._repeated(response, sending)
+            new = run(self.bearer.replacement(at_once, self.token, can_send=_rewound(request)))
+            if new is None:
+                return response
+            _keep_head(response)
         except BaseException:
             response.close()
             raise
-
-    def _repeated(self, response: Response, sending: Mapping[str, Any]) -> Response:
-        request = response.request.copy()
-        new = self._bearer.replacement(self._token, can_send=_rewound(request))
-        if new is None:
-            return response
         request.headers["Authorization"] = new.authorization
-        _keep_head(response)
         # The adapter calls no hooks: there is no third time.
         answer = response.connection.send(request, **sending)
         answer.history.append(response)
@@ -126,7 +123,7 @@ def _keep_head(response: Response) -> None:
     _ = response.content
 
 
-class RequestsFetch(SyncFetch):
+class RequestsFetch:
     """Sends token requests through the program's own session: `SdkConfiguration(fetch=RequestsFetch(session))`.
 
     The session decides on TLS, proxies and adapters; its auth, netrc, headers, cookies, hooks and redirects do not
@@ -140,7 +137,11 @@ class RequestsFetch(SyncFetch):
     def __init__(self, session: Session) -> None:
         self._session = checked("session", session, Session)
 
-    def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
+    def __call__(self, request: TokenRequest) -> TokenResponse:
+        """Send the request, and give whatever came back."""
+        return run(exchanged(request, self._send, pool_failure_of))
+
+    async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
         settings = self._session.merge_environment_settings(request.url, {}, True, None, None)
         exchange.proxy = _proxy(request.url, settings["proxies"])
         exchange.await_response()
@@ -150,9 +151,6 @@ class RequestsFetch(SyncFetch):
         response = self._session.get_adapter(request.url).send(prepared, timeout=(left, left), **settings)
         with response:
             return token_response(response.raw, exchange, MAX_BODY)
-
-    def _failure(self, error: Exception, exchange: Exchange) -> Failure:
-        return pool_failure_of(error, exchange)
 
 
 def _proxy(url: str, proxies: dict[str, str]) -> Host | None:
