@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import ssl
+import time
 from typing import Any, Final
 
 import aiohttp
@@ -159,11 +162,25 @@ def test_a_proxy_is_named(name: str, ca: str) -> None:
     assert (f"connect to proxy 127.0.0.1:{port}: ECONNREFUSED", True) == (error.reason, error.retryable)
 
 
+@pytest.mark.parametrize("is_in_handshake", [False, True])
 @pytest.mark.parametrize("name", ASYNC)
-def test_cancellation_ends_the_exchange(name: str, ca: str) -> None:
-    """A task that is cancelled lets go of the endpoint at once, and shows nothing of the request."""
-    with Peer(silent) as peer, opened(name, ca) as fetch, within(0.3), pytest.raises(TimeoutError):
-        in_loop(asyncio.wait_for(fetch(token_request(peer.url)), 0.3))
+def test_cancellation_ends_the_exchange(name: str, ca: str, *, is_in_handshake: bool) -> None:
+    """A task that is cancelled lets go of the endpoint at once, and leaves no socket open."""
+    with Peer(silent) as peer, opened(name, ca) as fetch:
+        request = token_request(peer.secure_url if is_in_handshake else peer.url)
+        with within(0.3), pytest.raises(TimeoutError):
+            in_loop(asyncio.wait_for(fetch(request), 0.3))
+    gc.collect()
+
+
+@pytest.mark.parametrize("name", _HTTPX)
+def test_no_time_for_tls_leaves_no_socket(name: str, ca: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the time is over once there is a connection, the failure is a timeout and the connection is closed."""
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", lambda *_: time.sleep(0.2))
+    with Peer(silent) as peer:
+        error = failure(fetch_of(name, ca), token_request(peer.secure_url, timeout=0.1))
+        assert "response of localhost: timed out" in str(error)
+        gc.collect()
 
 
 def _raises(error: BaseException) -> Any:

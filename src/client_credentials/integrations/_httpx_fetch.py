@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from asyncio import timeout
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
@@ -83,10 +84,12 @@ def _library_of(client: object, kind: str) -> ModuleType:
 def _outgoing(library: ModuleType, request: TokenRequest, exchange: Exchange, *, is_async: bool = False) -> object:
     """Make the library's request, in which nothing is the client's; httpcore's trace tells how far the exchange is."""
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), exchange.left())
+    connected: list[Any] = []
 
     def note(event: str, info: dict[str, Any]) -> None:
         if event.endswith(".started"):
-            left = exchange.left()  # each step gets the time that is left
+            # Each step gets the time that is left; without any it still begins, as the library cleans up after a step.
+            left = max(exchange.ends - time.monotonic(), 0.001)
             timeouts.update(dict.fromkeys(timeouts, left))
             if "timeout" in info:  # it was read before the step began
                 info["timeout"] = left
@@ -96,10 +99,13 @@ def _outgoing(library: ModuleType, request: TokenRequest, exchange: Exchange, *,
                 exchange.proxy = peer
             exchange.stage = f"connect to {exchange.proxy or exchange.host}"
         elif event == "connection.connect_tcp.complete":
+            connected.append(info["return_value"])
             exchange.await_response()
 
     async def note_async(event: str, info: dict[str, Any]) -> None:
         note(event, info)
+        if event.endswith("start_tls.failed"):  # by a cancellation, too, after which httpcore leaves it open
+            await connected[-1].aclose()
 
     extensions = {"timeout": timeouts, "trace": note_async if is_async else note}
     headers = dict(request.headers)
