@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
+from itertools import repeat
 from typing import Final
 
 import attrs
@@ -66,7 +67,7 @@ def seen(name: str, ca: str) -> tuple[str, Mapping[str, Verdict]]:
         route = stack.enter_context(stage(event, OWN))
         # So long a wait before a second attempt fits into no deadline.
         stack.enter_context(pytest.MonkeyPatch.context()).setattr(driver, "dice", lambda: 60.0)
-        strategies = []
+        strategies: list[Strategy] = []
         for pair in PAIRS:
             deadline = 1.0 if OTHERWISE.get((name, pair)) == UNANSWERED else 10.0
             opening = paired(pair, route.url, ca, deadline=deadline, timeout=1.0 if lasts else None)
@@ -191,9 +192,10 @@ def test_a_hundred_refusals_cost_one_token(ask: Caller, api: Api, server: TokenS
 
     api.watcher = wait_for_all
 
+    bodies = [b"%d" % number for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda number: ask("POST", api.url(), b"%d" % number), range(8)))
-    assert [Reply(200, b"%d" % number, [401]) for number in range(8)] == replies
+        replies = list(pool.map(ask, repeat("POST"), repeat(api.url()), bodies))
+    assert [Reply(200, body, [401]) for body in bodies] == replies
     assert 2 == len(server.requests)
 
 

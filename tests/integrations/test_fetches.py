@@ -176,7 +176,11 @@ def test_cancellation_ends_the_exchange(name: str, ca: str, *, is_in_handshake: 
 @pytest.mark.parametrize("name", _HTTPX)
 def test_no_time_for_tls_leaves_no_socket(name: str, ca: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the time is over once there is a connection, the failure is a timeout and the connection is closed."""
-    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", lambda *_: time.sleep(0.2))
+
+    def linger(*_: object) -> None:
+        time.sleep(0.2)
+
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", linger)  # called between the two
     with Peer(silent) as peer:
         error = failure(fetch_of(name, ca), token_request(peer.secure_url, timeout=0.1))
         assert "response of localhost: timed out" in str(error)

@@ -193,7 +193,11 @@ class Closed:
 
 def hello(library: Any) -> Any:
     """Make a transport that says what a request is authorized with."""
-    return library.MockTransport(lambda request: library.Response(200, text=request.headers["Authorization"]))
+
+    def answer(request: Any) -> Any:
+        return library.Response(200, text=request.headers["Authorization"])
+
+    return library.MockTransport(answer)
 
 
 def test_a_synchronous_strategy_never_blocks_the_loop(library: Any, bearer: Any) -> None:

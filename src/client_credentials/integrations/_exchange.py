@@ -62,7 +62,11 @@ def checked(name: str, value: T, kind: type) -> T:
 
 def received(status: int, headers: Mapping[str, str], pieces: Iterator[bytes], exchange: Exchange) -> TokenResponse:
     """Read a response to its end; raises what `pieces` raises, and ExchangeFailed, for one that grants a token."""
-    response: Any = SimpleNamespace(status=status, headers=headers, read1=lambda _: next(pieces, b""))
+
+    def read1(_: int) -> bytes:
+        return next(pieces, b"")
+
+    response: Any = SimpleNamespace(status=status, headers=headers, read1=read1)
     return token_response(response, exchange, MAX_BODY)
 
 

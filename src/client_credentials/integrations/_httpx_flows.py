@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from .._shell.driver import run
 from ._bearer import REFUSED_BODY, Bearer, asks_for_new_token, at_once, head_of, origin_of
@@ -34,8 +34,8 @@ class BearerFlows:
     ) -> None:
         self._bearer = Bearer(strategy, origin, allow_http=allow_http)
         # A client tells an Auth by its class; the clients of both libraries are to take this one, if both are here.
-        auths = (sys.modules[name].Auth for name in ("httpx", "httpx2") if name in sys.modules)
-        self.__class__ = _derived(type(self), *auths)
+        auths = tuple(sys.modules[name].Auth for name in ("httpx", "httpx2") if name in sys.modules)
+        self.__class__ = _derived(cast("type", self.__class__), auths)
 
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """Send with a token and, if it is refused, once more with another."""
@@ -69,9 +69,9 @@ class BearerFlows:
 
 
 @cache
-def _derived(kind: type, *auths: type) -> type:
+def _derived(kind: type, auths: tuple[type, ...]) -> type:
     """Derive a kind of bearer from these classes too."""
-    missing = [auth for auth in auths if not issubclass(kind, auth)]
+    missing = tuple(auth for auth in auths if not issubclass(kind, auth))
     return type(kind.__name__, (kind, *missing), {}) if missing else kind
 
 
