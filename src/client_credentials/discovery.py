@@ -15,7 +15,6 @@ from ._core.metadata import (
     check_issuer,
     discovery,
     metadata_request,
-    undiscovered,
     well_known_urls,
 )
 from ._core.model import Failure, HookFailed, TokenRequest, TokenResponse, Unreachable
@@ -124,7 +123,7 @@ async def _answer(
 
 
 def _unwrapped(found: list[_Found], issuer: str) -> ServerMetadata:
-    late = undiscovered(Unreachable(reason="timed out"), " or ".join(well_known_urls(issuer))), None
+    late = Undiscovered(Unreachable(reason="timed out"), " or ".join(well_known_urls(issuer))), None
     outcome, cause = found[0] if found else late
     if isinstance(outcome, ServerMetadata):
         return outcome

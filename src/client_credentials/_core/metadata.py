@@ -10,21 +10,26 @@ from urllib.parse import urlsplit
 import attrs
 
 from .client import check_endpoint
-from .model import Failure, HookFailed, Malformed, Refused, TokenRequest, TokenResponse, Unreachable, without_query
+from .model import (
+    Failure,
+    HookFailed,
+    Malformed,
+    Refused,
+    TokenRequest,
+    TokenResponse,
+    Unreachable,
+    shown_url,
+    without_query,
+)
 from .redaction import NOTHING
 from .refusal import redacted_failure, with_retry_after
-from .request import VERSION
+from .request import OUR_HEADERS
 from .response import decode, status_failure
 
 _DEFAULT_METHODS: Final = ("client_secret_basic",)
 _MOST_METHODS: Final = 256
 _METHOD = re.compile(r"[\x21-\x7E]{1,256}")
 _LONGEST_WORDS: Final = 256
-_ADVICE: Final = "check the issuer, or give token_url yourself"
-
-
-def _shown_url(value: str) -> str:
-    return repr(without_query(value))
 
 
 @attrs.frozen
@@ -36,7 +41,7 @@ class ServerMetadata:
     a server that names none.
     """
 
-    token_url: str = attrs.field(repr=_shown_url)
+    token_url: str = attrs.field(repr=shown_url)
     token_endpoint_auth_methods: tuple[str, ...]
     issuer: str
 
@@ -57,16 +62,33 @@ def well_known_urls(issuer: str) -> tuple[str, str]:
 
 def metadata_request(url: str, timeout: float) -> TokenRequest:
     """Build the request of RFC 8414 section 3.1; `timeout` is in seconds, for the whole exchange."""
-    headers = {"Accept": "application/json", "User-Agent": f"client-credentials/{VERSION}"}
-    return TokenRequest("GET", url, headers, b"", timeout)
+    return TokenRequest("GET", url, OUR_HEADERS, b"", timeout)
 
 
 @attrs.frozen
 class Undiscovered:
-    """Why there is no metadata; `text` says at which URL, and what to change."""
+    """Why there is no metadata, and at which URL it was looked for."""
 
     failure: Failure
-    text: str
+    where: str
+
+    @property
+    def text(self) -> str:
+        """What failed, where, and what to change: a failure by itself speaks of the token endpoint."""
+        no = "no server metadata at"
+        match self.failure:
+            case Refused(status=status, error=error, error_description=words):
+                said = ": ".join(text[:_LONGEST_WORDS] for text in (error, words) if text)
+                reason = f"status {status}{f' ({said})' if said else ''}"
+            case Malformed(reason=reason):
+                pass
+            case Unreachable(reason=reason):
+                no = "no answer from"
+            case HookFailed(hook=hook, kind=kind):
+                return f"{hook} {kind}"
+            case _:
+                assert_never(self.failure)
+        return f"{no} {self.where}: {reason}; check the issuer, or give token_url yourself"
 
 
 def discovery(issuer: str) -> Generator[str, tuple[TokenResponse | Failure, float], ServerMetadata | Undiscovered]:
@@ -79,28 +101,11 @@ def discovery(issuer: str) -> Generator[str, tuple[TokenResponse | Failure, floa
     if isinstance(answer, TokenResponse) and answer.status == 404:
         where, (answer, wall) = f"{first} or {second}", (yield second)
     if not isinstance(answer, TokenResponse):
-        return undiscovered(redacted_failure(answer, NOTHING), where)
+        return Undiscovered(redacted_failure(answer, NOTHING), where)
     outcome = _outcome(answer, issuer)
     if isinstance(outcome, ServerMetadata):
         return outcome
-    return undiscovered(with_retry_after(outcome, answer, wall), where)
-
-
-def undiscovered(failure: Failure, where: str) -> Undiscovered:
-    """Say what failed, where, and what to change: a failure by itself speaks of the token endpoint."""
-    match failure:
-        case Refused(status=status, error=error, error_description=words):
-            said = ": ".join(text[:_LONGEST_WORDS] for text in (error, words) if text)
-            text = f"no server metadata at {where}: status {status}{f' ({said})' if said else ''}"
-        case Malformed(reason=reason):
-            text = f"no server metadata at {where}: {reason}"
-        case Unreachable(reason=reason):
-            text = f"no answer from {where}: {reason}"
-        case HookFailed(hook=hook, kind=kind):
-            return Undiscovered(failure, f"{hook} {kind}")
-        case _:
-            assert_never(failure)
-    return Undiscovered(failure, f"{text}; check the issuer, or give token_url yourself")
+    return Undiscovered(with_retry_after(outcome, answer, wall), where)
 
 
 def _outcome(response: TokenResponse, issuer: str) -> ServerMetadata | Failure:

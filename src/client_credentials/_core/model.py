@@ -37,83 +37,13 @@ def without_query(url: str) -> str:
     return url.partition("?")[0]
 
 
-def _shown_url(value: str) -> str:
+def shown_url(value: str) -> str:
+    """The repr of a URL."""
     return repr(without_query(value))
 
 
 def _frozen_headers(value: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(value))
-
-
-class ClientAuthentication(Enum):
-    """How the client authenticates at the token endpoint (RFC 6749 section 2.3).
-
-    - `BASIC`: HTTP Basic, with only `%`, `+` and a colon in the id percent-encoded. Servers that form-decode id and
-      secret (RFC 6749 section 2.3.1) and servers that do not mostly read the same.
-    - `BASIC_RAW`: HTTP Basic without any encoding, for servers that do not decode.
-    - `POST`: id and secret in the body; the RFC advises against it.
-    - `ASSERTION`: the secret is an assertion, usually a JWT, sent as `client_assertion` (RFC 7523 section 2.2).
-    - `TLS`: the TLS client certificate is the proof, and there is no secret (RFC 8705 section 2).
-    """
-
-    BASIC = "basic"
-    BASIC_RAW = "basic-raw"
-    POST = "post"
-    ASSERTION = "assertion"
-    TLS = "tls"
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class Client(Value):
-    """Everything but the secret that makes one client's token differ from another's."""
-
-    client_id: str
-    token_url: str = attrs.field(repr=_shown_url)
-    authentication: ClientAuthentication
-    scopes: tuple[str, ...]
-    audience: str | None
-    resources: tuple[str, ...]
-    extra_params: tuple[tuple[str, str], ...] = attrs.field(repr=False)
-    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
-
-
-@attrs.frozen(repr=False)
-class TokenRequest(Value):
-    """A token request (RFC 6749 section 4.4.2), ready to be sent by any HTTP client.
-
-    `timeout`, in seconds, bounds the whole exchange, from name lookup to last byte. `headers` is a read-only copy; use
-    `attrs.evolve` to make a request with other headers. The repr shows no secret: no body, no header value, no query.
-    """
-
-    method: str
-    url: str = attrs.field(repr=_shown_url)
-    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False, converter=_frozen_headers)
-    body: bytes = attrs.field(repr=_sizes)
-    timeout: float
-
-    def __reduce__(self) -> tuple[type[TokenRequest], tuple[object, ...]]:
-        # A mapping proxy does not pickle.
-        return TokenRequest, (self.method, self.url, dict(self.headers), self.body, self.timeout)
-
-
-@attrs.frozen(repr=False)
-class TokenResponse(Value):
-    """The HTTP response of the token endpoint: status, a read-only copy of the headers, and the body as bytes.
-
-    Header names may be in any case; `header(name)` looks one up. The repr shows no header and no byte of the body.
-    """
-
-    status: int
-    # Header names are the server's words too, so the repr counts them.
-    headers: Mapping[str, str] = attrs.field(repr=_count, hash=False, converter=_frozen_headers)
-    body: bytes = attrs.field(repr=_sizes)
-
-    def __reduce__(self) -> tuple[type[TokenResponse], tuple[object, ...]]:
-        return TokenResponse, (self.status, dict(self.headers), self.body)
-
-    def header(self, name: str) -> str | None:
-        """Look a header up by name, in any case."""
-        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
 
 
 def _frozen_mapping(value: Mapping[str, object]) -> Mapping[str, object]:
@@ -141,8 +71,81 @@ def thawed(value: object) -> object:
             return value
 
 
+class _Record(Value):
+    """A value with mappings in it, read-only ones, which do not pickle as they are."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[_Record], tuple[object, ...]]:
+        return type(self), tuple(thawed(getattr(self, field.name)) for field in self.__attrs_attrs__)
+
+
+class ClientAuthentication(Enum):
+    """How the client authenticates at the token endpoint (RFC 6749 section 2.3).
+
+    - `BASIC`: HTTP Basic, with only `%`, `+` and a colon in the id percent-encoded. Servers that form-decode id and
+      secret (RFC 6749 section 2.3.1) and servers that do not mostly read the same.
+    - `BASIC_RAW`: HTTP Basic without any encoding, for servers that do not decode.
+    - `POST`: id and secret in the body; the RFC advises against it.
+    - `ASSERTION`: the secret is an assertion, usually a JWT, sent as `client_assertion` (RFC 7523 section 2.2).
+    - `TLS`: the TLS client certificate is the proof, and there is no secret (RFC 8705 section 2).
+    """
+
+    BASIC = "basic"
+    BASIC_RAW = "basic-raw"
+    POST = "post"
+    ASSERTION = "assertion"
+    TLS = "tls"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Client(Value):
+    """Everything but the secret that makes one client's token differ from another's."""
+
+    client_id: str
+    token_url: str = attrs.field(repr=shown_url)
+    authentication: ClientAuthentication
+    scopes: tuple[str, ...]
+    audience: str | None
+    resources: tuple[str, ...]
+    extra_params: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+
+
 @attrs.frozen(repr=False)
-class AccessToken(Value):
+class TokenRequest(_Record):
+    """A token request (RFC 6749 section 4.4.2), ready to be sent by any HTTP client.
+
+    `timeout`, in seconds, bounds the whole exchange, from name lookup to last byte. `headers` is a read-only copy; use
+    `attrs.evolve` to make a request with other headers. The repr shows no secret: no body, no header value, no query.
+    """
+
+    method: str
+    url: str = attrs.field(repr=shown_url)
+    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False, converter=_frozen_headers)
+    body: bytes = attrs.field(repr=_sizes)
+    timeout: float
+
+
+@attrs.frozen(repr=False)
+class TokenResponse(_Record):
+    """The HTTP response of the token endpoint: status, a read-only copy of the headers, and the body as bytes.
+
+    Header names may be in any case; `header(name)` looks one up. The repr shows no header and no byte of the body.
+    """
+
+    status: int
+    # Header names are the server's words too, so the repr counts them.
+    headers: Mapping[str, str] = attrs.field(repr=_count, hash=False, converter=_frozen_headers)
+    body: bytes = attrs.field(repr=_sizes)
+
+    def header(self, name: str) -> str | None:
+        """Look a header up by name, in any case."""
+        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
+
+
+@attrs.frozen(repr=False)
+class AccessToken(_Record):
     """An access token (RFC 6749 section 5.1) with its end; the repr does not show it.
 
     `expires_in` is the lifetime in seconds, counted from the request; `expires` is the end in milliseconds since the
@@ -170,11 +173,6 @@ class AccessToken(Value):
     def expires_at(self) -> datetime:
         """The end as an aware datetime, in UTC."""
         return datetime.fromtimestamp(self.expires / 1000, UTC)
-
-    def __reduce__(self) -> tuple[type[AccessToken], tuple[object, ...]]:
-        # A mapping proxy does not pickle.
-        head = (self.access_token, self.token_type, self.expires_in, self.expires, self.scope, self.refresh_token)
-        return AccessToken, (*head, thawed(self.extra))
 
 
 @attrs.frozen(kw_only=True, repr=False)

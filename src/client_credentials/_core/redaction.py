@@ -8,9 +8,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from html import unescape
 from itertools import islice
-from math import isfinite
 from typing import Final, cast, final
 from urllib.parse import quote_plus, unquote
 
@@ -25,7 +25,6 @@ _LONGEST_MEMBERS: Final = 16384
 """So many characters all of them may have."""
 _PIECE: Final = 10
 """So many characters in a row give a secret away."""
-_BLOCK: Final = _PIECE // 2
 _SHORTEST: Final = 6
 """Shorter forms stand in texts by chance; only the client secret itself is looked for at any length."""
 LONGEST_TOKEN: Final = 65536
@@ -78,28 +77,19 @@ def readings(text: str) -> Iterable[str]:
 
 @attrs.frozen(eq=False, repr=False)
 class Needles:
-    """What is looked for: secret values, forms that count as a whole, and pieces of longer ones."""
+    """What is looked for: forms of secrets as a whole, and pieces of the longer ones."""
 
-    values: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
     pieces: frozenset[str] = frozenset()
-    blocks: frozenset[str] = frozenset()
-    """Every half of a piece. A text that holds a piece holds one of them at a multiple of its length."""
 
     def __or__(self, other: Needles) -> Needles:
-        return Needles(
-            self.values | other.values,
-            self.whole | other.whole,
-            self.pieces | other.pieces,
-            self.blocks | other.blocks,
-        )
+        return Needles(self.whole | other.whole, self.pieces | other.pieces)
 
-    def in_reading(self, reading: str, shortest: int) -> bool:
+    def are_in(self, reading: str, shortest: int) -> bool:
         """Whether one reading of a text holds any of them."""
         if any(form in reading for form in self.whole if len(form) >= shortest):
             return True
-        halves = (reading[at : at + _BLOCK] for at in range(0, len(reading), _BLOCK))
-        return not self.blocks.isdisjoint(halves) and not self.pieces.isdisjoint(_windows(reading))
+        return not self.pieces.isdisjoint(_windows(reading))
 
 
 def needles(
@@ -110,31 +100,23 @@ def needles(
     Pieces that `public` texts have in common with a secret are no secret.
     """
     values = [value for value in (secret, *others) if value == secret != "" or len(value) >= _SHORTEST]
+    whole = {_normal(form) for value in values for form in (value, value.replace(" ", "+"))}  # a plus is a form's space
+    forms = {form for text in (*values, *messages) for form in encoded_forms(text)}
+    forms.update(_normal(printable(value)) for value in values)
+    whole.update(form for form in forms if len(form) >= _SHORTEST)
     known = {piece for text in public for reading in readings(text) for piece in _windows(reading)}
-    whole, pieces = set(map(_normal, values)), set[str]()
-    for form in _forms(values, messages):
-        if len(form) < _PIECE:
-            whole.add(form)
-        pieces.update(_windows(form, _STRIDE if len(form) > _LONG else 1))
-    pieces -= known
-    blocks = {piece[at : at + _BLOCK] for piece in pieces for at in range(_BLOCK + 1)}
-    return Needles(frozenset(values), frozenset(whole), frozenset(pieces), frozenset(blocks))
+    pieces = {piece for form in whole for piece in _windows(form, _STRIDE if len(form) > _LONG else 1)}
+    return Needles(frozenset(whole), frozenset(pieces - known))
 
 
 @final
 class Hidden:
     """What must not be shown. Its needles are made when there is a text to look at, and it shows none of them."""
 
-    __slots__ = ("_made", "_make")
+    __slots__ = ("_needles",)
 
     def __init__(self, make: Callable[[], Needles] = Needles) -> None:
-        self._make = make
-        self._made: Needles | None = None
-
-    def _needles(self) -> Needles:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
+        self._needles = cache(make)
 
     def beside(self, tokens: Iterable[object]) -> Hidden:
         """The same, and these tokens of an answer, where they are any."""
@@ -144,9 +126,7 @@ class Hidden:
     def holds(self, text: str, shortest: int = 1) -> bool:
         """Whether a text holds one of the secrets, or ten characters of one, in any reading."""
         known = self._needles()
-        if not (known.whole or known.pieces):
-            return False
-        return any(known.in_reading(reading, shortest) for reading in readings(text))
+        return bool(known.whole) and any(known.are_in(reading, shortest) for reading in readings(text))
 
     def shown(self, text: str, longest: int = LONGEST_TEXT) -> str:
         """A text as it may be shown."""
@@ -159,7 +139,7 @@ class Hidden:
     def shown_code(self, code: str) -> str:
         """An error code as it may be shown: it is a word of some standard, if it looks like one."""
         if is_code(code):
-            return REDACTED if code in self._needles().values else code
+            return REDACTED if code in self._needles().whole else code
         return self.shown(code, 256)
 
     def shown_members(self, members: Iterable[tuple[object, object]]) -> dict[str, object]:
@@ -175,8 +155,7 @@ class Hidden:
 
     def shown_scope(self, scope: str | None) -> str | None:
         """A scope, unless it holds a secret."""
-        fits = scope is not None and len(scope) <= _LONGEST_MEMBERS
-        return scope if fits and not self.holds(scope or "", _SHORTEST) else None
+        return scope if scope and len(scope) <= _LONGEST_MEMBERS and not self.holds(scope, _SHORTEST) else None
 
     def _cut(self, unfit: re.Pattern[str], text: str, longest: int) -> str:
         # What is cut off is looked at for as far as a piece may reach.
@@ -186,16 +165,6 @@ class Hidden:
 
 NOTHING: Final = Hidden()
 """No secret is known, as in a text from a cache, which was clean when it was written."""
-
-
-def _forms(values: Sequence[str], messages: Iterable[str]) -> Iterator[str]:
-    for value in values:
-        yield from (_normal(value), _normal(value.replace(" ", "+")))  # a plus is a form's space
-        bare = _normal(printable(value))
-        if len(bare) >= _SHORTEST:
-            yield bare
-    for text in (*values, *messages):
-        yield from (form for form in encoded_forms(text) if len(form) >= _SHORTEST)
 
 
 def _normal(text: str) -> str:
@@ -223,31 +192,21 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _text_of(value: object, room: int) -> str | None:
-    """Everything that a member says, or None if that has no end, or none within the room there is."""
+    """Everything that a member says; None: more than there is room for, or what cannot be looked at."""
     said: list[str] = []
     waiting = [value]
-    while waiting:
+    while waiting and room >= 0:
         found = waiting.pop()
-        text = ""
-        if isinstance(found, str):
-            text = found
-        elif isinstance(found, Mapping):
-            items = cast("Mapping[object, object]", found).items()
-            room -= 2 * len(items)
-            waiting += [part for item in islice(items, max(room, 0)) for part in item]
-        elif isinstance(found, list | tuple):
+        if isinstance(found, Mapping):
+            found = list(cast("Mapping[object, object]", found).items())
+        if isinstance(found, list | tuple):
             parts = cast("Sequence[object]", found)
             room -= len(parts)
-            waiting += parts[: max(room, 0)]
-        elif isinstance(found, float) and not isfinite(found):  # JSON could not carry it into a cache
+            waiting += parts if room >= 0 else ()
+            continue
+        try:
+            said.append(found if isinstance(found, str) else repr(found))
+        except Exception:  # a user's deserializer may have made it
             return None
-        else:
-            try:
-                text = repr(found)
-            except Exception:  # a user's deserializer may have made it
-                return None
-        room -= len(text) + 1
-        if room < 0:
-            return None
-        said.append(text)
-    return "\n".join(said)
+        room -= len(said[-1])
+    return "\n".join(said) if room >= 0 else None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import email.utils
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
-from typing import Final, assert_never, cast
+from typing import Final, TypeVar, cast
 
 import attrs
 
 from .model import Failure, HookFailed, Malformed, Refused, TokenResponse, Unreachable
 from .redaction import Hidden, is_code
+
+F = TypeVar("F", Refused, Malformed, Unreachable, HookFailed, Failure)
 
 SECRET_MEMBERS: Final = ("access_token", "refresh_token", "id_token")
 DIGITS: Final = re.compile(r"[0-9]{1,40}")
@@ -26,6 +28,11 @@ _TRANSIENT_STATUSES: Final = frozenset((408, 421, 425, 429))
 # WeChat, Apigee.
 _CODES: Final = ("error", "errorcode", "errcode", "code")
 _WORDS: Final = tuple("errordescription errorsummary message detail title description msg errmsg faultstring".split())
+_SHOWN: Final = dict.fromkeys(("error_description", "error_uri", "note", "reason", "hook", "kind"), Hidden.shown) | {
+    "error": Hidden.shown_code,
+    "www_authenticate": Hidden.shown_header,
+}
+"""How each text of a failure is made fit to be shown."""
 _RESETS: Final = ("X-RateLimit-Reset", "X-Rate-Limit-Reset", "RateLimit-Reset")
 
 
@@ -43,7 +50,7 @@ def refusal(response: TokenResponse, said: Mapping[str, object], hidden: Hidden)
         retryable=response.status >= 500 or response.status in _TRANSIENT_STATUSES or code in _TRANSIENT_CODES,
     )
     note = None if code or words else f"the body is {kind_of(response, hidden)}"
-    return attrs.evolve(_redacted(refused, hidden), note=note)
+    return attrs.evolve(redacted_failure(refused, hidden), note=note)
 
 
 def words_of(said: Mapping[str, object]) -> tuple[str | None, str | None]:
@@ -88,31 +95,11 @@ def with_retry_after(failure: Failure, response: TokenResponse, wall: float) -> 
     return failure if wait is None else attrs.evolve(failure, retryable=True, retry_after=max(wait, 0.0))
 
 
-def redacted_failure(failure: Failure, hidden: Hidden) -> Failure:
+def redacted_failure(failure: F, hidden: Hidden) -> F:
     """A failure that a hook described, or that a cache kept, with every text fit to be shown."""
-    match failure:
-        case Refused():
-            return _redacted(failure, hidden)
-        case Malformed() | Unreachable():
-            return attrs.evolve(failure, reason=hidden.shown(failure.reason))
-        case HookFailed():
-            return attrs.evolve(failure, hook=hidden.shown(failure.hook), kind=hidden.shown(failure.kind))
-        case _:
-            assert_never(failure)
-
-
-def _redacted(refused: Refused, hidden: Hidden) -> Refused:
-    def fit(text: str | None, show: Callable[[str], str]) -> str | None:
-        return show(text) or None if text else None
-
-    return attrs.evolve(
-        refused,
-        error=fit(refused.error, hidden.shown_code),
-        error_description=fit(refused.error_description, hidden.shown),
-        error_uri=fit(refused.error_uri, hidden.shown),
-        www_authenticate=fit(refused.www_authenticate, hidden.shown_header),
-        note=fit(refused.note, hidden.shown),
-    )
+    blank = None if isinstance(failure, Refused) else ""
+    said = {name: text for name in _SHOWN if (text := getattr(failure, name, None)) is not None}
+    return attrs.evolve(failure, **{name: _SHOWN[name](hidden, text) or blank for name, text in said.items()})
 
 
 def _retry_after(response: TokenResponse, wall: float) -> float | None:

@@ -16,6 +16,7 @@ from .redaction import Hidden, Needles, needles
 from .secret import Secret
 
 VERSION: Final = "0.1.0"
+OUR_HEADERS: Final = {"Accept": "application/json", "User-Agent": f"client-credentials/{VERSION}"}
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _OTHER_WAYS: Final = {  # of those that send a header
@@ -29,9 +30,8 @@ def token_request(client: Client, secret: str, timeout: float) -> TokenRequest:
 
     `secret` is the client secret, the assertion with ClientAuthentication.ASSERTION, and empty with TLS.
     """
-    ours = {"Accept": "application/json", "User-Agent": f"client-credentials/{VERSION}"}
     given = {name.lower() for name, _ in client.headers}
-    headers = {name: value for name, value in ours.items() if name.lower() not in given} | dict(client.headers)
+    headers = {name: value for name, value in OUR_HEADERS.items() if name.lower() not in given} | dict(client.headers)
     headers["Content-Type"] = "application/x-www-form-urlencoded"
     if client.authentication in _OTHER_WAYS:
         headers["Authorization"] = f"Basic {_credential(client, secret)}"
@@ -95,19 +95,12 @@ def cache_key(client: Client, secret: str) -> str:
 
 def _body(client: Client, secret: str) -> bytes:
     form = [("grant_type", "client_credentials")]
-    match client.authentication:
-        case ClientAuthentication.POST:
-            form += [("client_id", client.client_id), ("client_secret", secret)]
-        case ClientAuthentication.ASSERTION:
-            form += [
-                ("client_id", client.client_id),
-                ("client_assertion_type", _ASSERTION_TYPE),
-                ("client_assertion", secret),
-            ]
-        case ClientAuthentication.TLS:
-            form.append(("client_id", client.client_id))
-        case _:
-            pass
+    if client.authentication not in _OTHER_WAYS:
+        form.append(("client_id", client.client_id))
+    if client.authentication is ClientAuthentication.POST:
+        form.append(("client_secret", secret))
+    if client.authentication is ClientAuthentication.ASSERTION:
+        form += [("client_assertion_type", _ASSERTION_TYPE), ("client_assertion", secret)]
     if client.scopes:
         form.append(("scope", " ".join(client.scopes)))
     if client.audience:

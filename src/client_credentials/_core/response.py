@@ -52,25 +52,25 @@ def status_failure(response: TokenResponse, hidden: Hidden = NOTHING) -> Failure
 
 def decode(response: TokenResponse, hidden: Hidden = NOTHING) -> Mapping[str, object] | Malformed:
     """Read a body as one JSON object; duplicate members, NaN and infinity are refused (RFC 8259)."""
-    body = response.body
-    if not body or body.isspace():
-        return Malformed(status=response.status, reason="the body is empty")
-    if body.count(b"{") > _MOST_OBJECTS:
-        return Malformed(status=response.status, reason=f"more than {_MOST_OBJECTS} objects in one document")
     try:
-        document: object = json.loads(
-            body.decode("utf-8-sig"),
-            object_pairs_hook=_unique,
-            parse_constant=_not_json,
-        )
+        return _decoded(response.body)
     except _Flaw as flaw:
-        return Malformed(status=response.status, reason=str(flaw))
+        reason = str(flaw)
     except (ValueError, RecursionError):
         # The first bytes would tell more, but they may be a token.
-        digest = hashlib.sha256(body).hexdigest()[:8]
-        return Malformed(status=response.status, reason=f"not JSON: {kind_of(response, hidden)}, sha256 {digest}")
+        digest = hashlib.sha256(response.body).hexdigest()[:8]
+        reason = f"not JSON: {kind_of(response, hidden)}, sha256 {digest}"
+    return Malformed(status=response.status, reason=reason)
+
+
+def _decoded(body: bytes) -> Mapping[str, object]:
+    if not body or body.isspace():
+        raise _Flaw("the body is empty")
+    if body.count(b"{") > _MOST_OBJECTS:
+        raise _Flaw(f"more than {_MOST_OBJECTS} objects in one document")
+    document: object = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_not_json)
     if not isinstance(document, dict):
-        return Malformed(status=response.status, reason="the body is not a JSON object")
+        raise _Flaw("the body is not a JSON object")
     return cast("dict[str, object]", document)
 
 
@@ -139,15 +139,13 @@ def _expires_in(value: object, hidden: Hidden) -> int | None:
     match value:
         case None | "":
             return None
-        case bool():
-            pass
-        case int() | float() if 0 <= value < math.inf:
+        case int() | float() if not isinstance(value, bool) and 0 <= value < math.inf:
             return math.floor(value)
         case str() if DIGITS.fullmatch(value):
             return int(value)
         case _:
-            pass
-    raise _Flaw(f"expires_in must be a number of seconds, not {_said(value, hidden)}; a deserializer can convert it")
+            said = _said(value, hidden)
+            raise _Flaw(f"expires_in must be a number of seconds, not {said}; a deserializer can convert it")
 
 
 def refresh_in(value: object) -> float | None:
