@@ -229,7 +229,7 @@ class TestThroughAStrategy:
         assert token.access_token == value(strategy_on(server.url, make()).get_access_token())
         assert 1 == len(server.requests)
 
-    @pytest.mark.parametrize("garbage", ["", "garbage", "{}", "null", '{"version": 2}', "\N{BOMB}" * 1000])
+    @pytest.mark.parametrize("garbage", ["", "garbage", "{}", "null", '{"version": 3}', "\N{BOMB}" * 1000])
     def test_garbage_is_a_miss(
         self, server: TokenServer, cache: CachingStrategy, garbage: str, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -249,7 +249,7 @@ class TestThroughAStrategy:
         entry = cache.get(key)
         assert entry
         assert key.startswith("client-credentials-1-")
-        cache.set(key, entry.value.replace('"version": 2', '"version": 3'), 60)
+        cache.set(key, entry.value.replace('"version": 3', '"version": 4'), 60)
         assert strategy_on(server.url, cache).get_or_create_access_token() != token
         assert 2 == len(server.requests)
 

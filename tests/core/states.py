@@ -9,9 +9,9 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from client_credentials import AccessToken, RenewalPolicy
+from client_credentials import RenewalPolicy
 from client_credentials._core.lifecycle import failed, hold
-from client_credentials._core.model import Failure
+from client_credentials._core.model import Failure, Granted
 from client_credentials._core.state import EMPTY, Asked, Gate, Held, Instant, State, merge
 from tests.strategies import NOW, draws, failures, seconds
 
@@ -48,8 +48,11 @@ def helds(most: float = LONG) -> SearchStrategy[Held]:
         refresh_in: float | None,
         assumed: bool,
     ) -> Held:
-        token = AccessToken(text, "Bearer", lifetime, int((NOW.wall - age + lifetime) * 1000))
-        return hold(token, Asked.here(ago(age)), policy, dice, assumed=assumed, refresh_in=refresh_in)
+        grant = Granted(access_token=text, expires_in=lifetime, scope=None, refresh_in=refresh_in)
+        if assumed:
+            grant = attrs.evolve(grant, expires_in=None)
+            policy = attrs.evolve(policy, assumed_lifetime=min(lifetime, policy.max_lifetime))
+        return hold(grant, Asked.here(ago(age)), policy, dice)
 
     return st.builds(
         made,
@@ -111,10 +114,10 @@ def put_together(events: list[State]) -> State:
     return reduce(lambda state, fact: merge(state, fact, NOW), events, EMPTY)
 
 
-TOKEN: Final = AccessToken("a", "Bearer", 3600, int((NOW.wall + 3600) * 1000))
+HOUR: Final = Granted(access_token="a", expires_in=3600, scope=None)
 
 
 def an_hour(age: float = 0.0, text: str = "a", *, assumed: bool = False) -> Held:
     """A token of an hour that was asked for so many seconds before NOW."""
-    token = attrs.evolve(TOKEN, access_token=text, expires=TOKEN.expires - int(age * 1000))
-    return hold(token, Asked.here(ago(age)), EXACT, 0.0, assumed=assumed)
+    grant = attrs.evolve(HOUR, access_token=text, expires_in=None if assumed else 3600)
+    return hold(grant, Asked.here(ago(age)), attrs.evolve(EXACT, assumed_lifetime=3600.0), 0.0)

@@ -89,7 +89,7 @@ def test_the_next_secret() -> None:
     assert [ONE, OTHER] == [each.secret for each in commands if isinstance(each, Send)]
     assert [KEY, cache_key(make(), "other")] == [each.name for each in commands if isinstance(each, TryLock)]
     told = commands[-1]
-    assert (((refusal, 0.0),), 1) == (told.failures, len(told.remarks))
+    assert (((refusal, 5.0),), 1) == (told.failures, len(told.remarks))
 
 
 def test_only_the_failure_at_the_end_is_logged() -> None:

@@ -17,17 +17,12 @@ from client_credentials._core.entry import dump, load
 from client_credentials._core.lifecycle import Ask, Fail, decide, failed, hold
 from client_credentials._core.model import HookFailed, Refused, thawed
 from client_credentials._core.state import EMPTY, Asked, Instant, State, elapsed, merge, publishable
-from tests.core.states import TOKEN, ago, an_hour, granted, later, states
+from tests.core.states import HOUR, ago, an_hour, granted, later, states
 from tests.strategies import NOW, draws, json_values, policies, seconds
 
 POLICY: Final = RenewalPolicy()
-HELD: Final = hold(
-    attrs.evolve(an_hour(60).token, scope="read", extra={"tenant": ["b", 1, None]}),
-    Asked.here(ago(60)),
-    POLICY,
-    0.5,
-    refresh_in=900.0,
-)
+GRANT: Final = attrs.evolve(HOUR, scope="read", extra={"tenant": ["b", 1, None]}, refresh_in=900.0)
+HELD: Final = hold(GRANT, Asked.here(ago(60)), POLICY, 0.5)
 GATE: Final = failed(EMPTY, Refused(status=503, retryable=True, retry_after=30.0), ago(2), ago(1), 0.5)
 STATE: Final = State(held=HELD, granted=HELD.asked, gates=(GATE,), removed=Asked.here(ago(100)))
 
@@ -110,9 +105,9 @@ class TestRoundTrip:
             back = load(entry, "my-key", NOW, policy, dice)
             assert back is not None
             assert back.held is not None
-            expected = hold(
-                held.token, back.held.asked, policy, dice, assumed=held.is_assumed, refresh_in=held.refresh_in
-            )
+            stated = None if held.is_assumed else held.token.expires_in
+            grant = attrs.evolve(HOUR, expires_in=stated, refresh_in=held.refresh_in)
+            expected = hold(grant, back.held.asked, policy, dice)
             assert (expected.renewal, expected.end, expected.last) == (back.held.renewal, back.held.end, back.held.last)
             assert expected.token.expires_in == back.held.token.expires_in <= max(policy.max_lifetime, 1)
 
@@ -158,7 +153,7 @@ class TestRoundTrip:
             {"x": b"x"},
             {"x": {1}},
             {"x": 10**5000},
-            {"x": TOKEN},
+            {"x": HELD},
             {b"x": 1},
             {"x": math.nan},
             {"x": "y" * 262144},
@@ -255,20 +250,21 @@ class TestAnythingElse:
     @pytest.mark.parametrize(
         ("path", "value"),
         [
-            (("version",), 1),
+            (("version",), 2),
             (("owner",), "0123456789abcdef"),
             (("written",), math.nan),
-            (("held", "access_token"), "with space"),
-            (("held", "access_token"), ""),
-            (("held", "expires_in"), 0),
-            (("held", "expires_in"), -5),
-            (("held", "expires_in"), 10**20),
-            (("held", "expires_in"), True),
-            (("held", "expires_in"), 60.0),
-            (("held", "scope"), "a\x1bb"),
-            (("held", "token_type"), "mac"),
-            (("held", "extra"), {"refresh_token": "r"}),
-            (("held", "extra"), {"error": "x"}),
+            (("held", "grant", "access_token"), "with space"),
+            (("held", "grant", "access_token"), ""),
+            (("held", "grant", "expires_in"), 0),
+            (("held", "grant", "expires_in"), -5),
+            (("held", "grant", "expires_in"), 10**20),
+            (("held", "grant", "expires_in"), True),
+            (("held", "grant", "expires_in"), 60.0),
+            (("held", "grant", "scope"), "a\x1bb"),
+            (("held", "grant", "token_type"), "mac"),
+            (("held", "grant", "extra"), {"refresh_token": "r"}),
+            (("held", "grant", "extra"), {"error": "x"}),
+            (("held", "grant", "remarks"), ["x"]),
             (("held", "asked", "at"), -5.0),
             (("granted", "at"), -5.0),
             (("removed", "at"), -5.0),
@@ -295,4 +291,4 @@ class TestAnythingElse:
         """Text that says the same in other words was not written by us."""
         entry = written()
         assert None is read(CacheEntry(json.dumps(json.loads(entry.value), indent=1), entry.ttl))
-        assert None is read(CacheEntry(entry.value.replace("{", '{"version": 2, ', 1), entry.ttl))
+        assert None is read(CacheEntry(entry.value.replace("{", '{"version": 3, ', 1), entry.ttl))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_credentials import TokenResponse
-from client_credentials._core.lifecycle import hold, token_of
+from client_credentials import AccessToken, TokenResponse
+from client_credentials._core.lifecycle import hold
 from client_credentials._core.model import Granted, Malformed, Outcome, Refused, RenewalPolicy
 from client_credentials._core.redaction import LONGEST_TOKEN, Hidden, needles, printable
 from client_credentials._core.response import parse_document
@@ -39,7 +39,12 @@ OTHER_TYPES: Final[tuple[object, ...]] = (7, 0, 1.5, True, False, [], ["x"], {},
 def lifetime(expires_in: object, policy: RenewalPolicy | None = None) -> int:
     """The seconds for which a token is good whose answer says so."""
     grant = granted(answer(members(expires_in=expires_in)))
-    return token_of(grant, START, policy or RenewalPolicy(), ()).expires_in
+    return token_of(grant, policy).expires_in
+
+
+def token_of(grant: Granted, policy: RenewalPolicy | None = None, *scopes: str) -> AccessToken:
+    """The token of a grant, asked for at the start."""
+    return hold(grant, Asked.here(START), policy or RenewalPolicy(), 0.5, scopes).token
 
 
 def assert_invalid(outcome: Outcome) -> None:
@@ -68,7 +73,7 @@ class TestWellFormed:
         assert isinstance(grant, Granted)
         stated = document.get("expires_in")
         seconds = policy.assumed_lifetime if stated is None else float(stated)
-        token = token_of(grant, NOW, policy, ())
+        token = hold(grant, Asked.here(NOW), policy, 0.5).token
         assert int(max(1, min(seconds, policy.max_lifetime))) == token.expires_in
         assert int((NOW.wall + token.expires_in) * 1000) == token.expires
 
@@ -212,8 +217,8 @@ class TestTypeAndScope:
     def test_scope_absent(self, scope: str | None) -> None:
         """F5, RFC6749-3.3-3: no scope in the answer means the one that was asked for."""
         grant = granted(answer(members(scope=scope)))
-        assert "read write" == token_of(grant, START, RenewalPolicy(), ("read", "write")).scope
-        assert token_of(grant, START, RenewalPolicy(), ()).scope is None
+        assert "read write" == token_of(grant, None, "read", "write").scope
+        assert token_of(grant).scope is None
 
     @pytest.mark.parametrize("scope", ["read", "read write admin", "admin", "READ WRITE", 'lire "l\'été"'])
     def test_scope_differs(self, scope: str) -> None:
@@ -222,7 +227,7 @@ class TestTypeAndScope:
         grant = parse_document(response, members(scope=scope), ("read", "write"))
         assert isinstance(grant, Granted)
         assert ("the scope granted is not the one asked for",) == grant.remarks
-        assert scope == token_of(grant, START, RenewalPolicy(), ("read", "write")).scope
+        assert scope == token_of(grant, None, "read", "write").scope
 
     @pytest.mark.parametrize("asked", [(), ("read", "write"), ("write", "read")])
     def test_scope_as_asked(self, asked: tuple[str, ...]) -> None:
@@ -248,7 +253,7 @@ class TestTypeAndScope:
     def test_a_refresh_token_is_dropped(self) -> None:
         """F9, F10, RFC6749-4.4.3-1: neither refresh_token nor id_token is kept anywhere (section 4.4.3)."""
         grant = granted(answer(members(refresh_token="r3fresh", id_token="1d", extra="kept")))
-        token = token_of(grant, START, RenewalPolicy(), ())
+        token = token_of(grant)
         assert (None, {"extra": "kept"}) == (token.refresh_token, dict(token.extra))
         assert {"extra": "kept"} == grant.extra
 
@@ -292,7 +297,7 @@ class TestLifetime:
     def test_huge(self, value: object) -> None:
         """G8: a longer life is cut to max_lifetime, and `expires` agrees."""
         policy = RenewalPolicy(max_lifetime=86400)
-        token = token_of(granted(answer(members(expires_in=value))), START, policy, ())
+        token = token_of(granted(answer(members(expires_in=value))), policy)
         assert (86400, int((NOON + 86400) * 1000)) == (token.expires_in, token.expires)
 
     @pytest.mark.parametrize("literal", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
@@ -307,7 +312,7 @@ class TestLifetime:
         """G10, G11, RFC6749-5.1-3: missing or null, the lifetime is the one that is assumed, never infinite."""
         policy = RenewalPolicy(assumed_lifetime=77)
         assert 77 == lifetime(None, policy)
-        assert 77 == token_of(granted(answer(without("expires_in"))), START, policy, ()).expires_in
+        assert 77 == token_of(granted(answer(without("expires_in"))), policy).expires_in
 
     def test_empty(self) -> None:
         """G12: an empty string counts as missing, with a remark."""
@@ -327,9 +332,8 @@ class TestLifetime:
 
     def test_counted_from_before_sending(self) -> None:
         """G16: a lifetime counts from before the request was sent, however long the answer took."""
-        token = token_of(granted(answer(members(expires_in=60))), START, RenewalPolicy(), ())
-        held = hold(token, Asked.here(START), RenewalPolicy(), 0.5)
-        assert (START, int((NOON + 60) * 1000)) == (held.asked.at, token.expires)
+        held = hold(granted(answer(members(expires_in=60))), Asked.here(START), RenewalPolicy(), 0.5)
+        assert (START, int((NOON + 60) * 1000)) == (held.asked.at, held.token.expires)
 
     def test_others_are_ignored(self) -> None:
         """G17, I10: ext_expires_in, expires_on and expires are members like any other."""

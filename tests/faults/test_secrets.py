@@ -255,8 +255,8 @@ def test_a_constructor_that_refuses(kind: Any, wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "kept",
     [
-        '{"version": 2, "held": {"token": "%s"}}',
-        '{"version": 2, "written": 0, "ttl": 1, "gates": [], "held": {"token": {"access_token": "%s"}}}',
+        '{"version": 3, "held": {"token": "%s"}}',
+        '{"version": 3, "written": 0, "ttl": 1, "gates": [], "held": {"token": {"access_token": "%s"}}}',
         "%s",
     ],
 )

@@ -23,7 +23,6 @@ from .lifecycle import (
     decide,
     failed,
     granted,
-    is_overdue,
     lost_time,
     poll_wait,
     retry_wait,
@@ -40,19 +39,19 @@ T = TypeVar("T")
 
 @attrs.frozen(repr=False)
 class Done(Value, Generic[T]):
-    """What came of a command: its value, and the time, randomness and company in which the next step is decided."""
+    """What came of a command: its value, and the time, randomness and company in which the next step is decided.
+
+    It was done `now`, by the two clocks; `left` are the seconds until the flight's deadline, in real time, less than 0
+    once that has passed; `dice` is a random number from 0 to 1; `waited` says whether any caller waits, and `current`
+    whether no newer flight has read other secrets since.
+    """
 
     value: T
     now: Instant
-    """When it was done, by the two clocks."""
     left: float
-    """The seconds until the flight's deadline, in real time; less than 0 once it has passed."""
     dice: float
-    """A random number from 0 to 1."""
     waited: bool
-    """Whether any caller waits."""
     current: bool
-    """Whether no newer flight has read other secrets since."""
 
 
 class _Command(Value, Generic[T]):
@@ -160,38 +159,33 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
     read = await ReadSecrets()
     secrets = read.value
     if not isinstance(secrets, tuple):
-        await _give_up(secrets, _Sent(read, begin(EMPTY, read.now), EMPTY), None, ())
+        gate = failed(EMPTY, secrets, read.now, read.now, read.dice)
+        await _give_up(State(gates=(gate,)), read, None, ((gate.failure, gate.wait),))
         return
     told: _Told = ()
-    spare = iter(secrets[1:])
-    secret: Secret | None = secrets[0]
-    while secret is not None:
+    for secret in secrets:
         key = cache_key(client, secret.reveal())
         look = await _look_and_lock(key, policy)
         if look is None:
             return
-        if is_overdue(look.left):  # this thread did not run for so long that no caller waits any more
+        if look.left <= 0:  # this thread did not run for so long that no caller waits any more
             await Settle(Fail(timed_out(policy.deadline), 0.0))
             await Unlock()
             return
-        sent, tried = await _send(secret, look)
-        told += tried
-        outcome = sent.done.value
-        if isinstance(outcome, Granted):
-            fact = granted(outcome, sent.asked, policy, client.scopes, sent.done.dice)
+        fact, done, failures = await _ask(client, policy, secret, look)
+        told += failures
+        if isinstance(done.value, Granted):
             await Record(fact)
             await Settle()
             await Publish(key, fact)
             await Unlock()
-            remarks = outcome.remarks if secret is secrets[0] else (*outcome.remarks, _SECOND_CHOICE)
+            remarks = done.value.remarks if secret is secrets[0] else (*done.value.remarks, _SECOND_CHOICE)
             await Tell(remarks, told)
             return
-        secret = next(spare, None) if _is_refused_secret(outcome) else None
-        if secret is None:
-            await _give_up(outcome, sent, key, told)
-        else:
-            told += ((outcome, 0.0),)
-            await Unlock()
+        if secret is secrets[-1] or not _is_refused_secret(done.value):
+            await _give_up(fact, done, key, told)
+            return
+        await Unlock()
 
 
 async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:
@@ -233,52 +227,42 @@ async def _is_served(look: Done[State]) -> bool:
     return True
 
 
-@attrs.frozen(repr=False)
-class _Sent(Value, Generic[T]):
-    """What a request came to, the moment that it counts from, and what was known before it."""
-
-    done: Done[T]
-    asked: Instant
-    known: State
-
-
-async def _send(secret: Secret, look: Done[State]) -> tuple[_Sent[Outcome], _Told]:
-    """Make the request, and retry it while a caller waits; gives the failures that were retried, too."""
+async def _ask(
+    client: Client, policy: RenewalPolicy, secret: Secret, look: Done[State]
+) -> tuple[State, Done[Outcome], _Told]:
+    """Make the request, and retry it while a caller waits; gives what is known by it, and each failure."""
     known, now = look.value, look.now
     told: _Told = ()
     while True:
         asked = begin(known, now)
         done = await Send(secret, asked)
-        sent = _Sent(done, asked, known)
-        outcome = done.value
-        if isinstance(outcome, Granted):
-            return sent, told
-        gate = failed(known, outcome, asked, done.now, done.dice)
-        wait = retry_wait(gate, len(told) + 1, done.left) if done.waited else None
+        if isinstance(done.value, Granted):
+            return granted(done.value, asked, policy, client.scopes, done.dice), done, told
+        gate = failed(known, done.value, asked, done.now, done.dice)
+        fact = State(gates=(gate,))
+        told = (*told, (gate.failure, gate.wait))
+        wait = retry_wait(gate, len(told), done.left) if done.waited else None
         if wait is None:
-            return sent, told
-        known = merge(known, State(gates=(gate,)), done.now)
-        told = (*told, (outcome, gate.wait))
+            return fact, done, told
+        known = merge(known, fact, done.now)
         now = (await Sleep(wait)).now
 
 
-async def _give_up(failure: Failure, sent: _Sent[Any], key: str | None, told: _Told) -> None:
+async def _give_up(fact: State, done: Done[Any], key: str | None, told: _Told) -> None:
     """Shut the gate for all who come now, here and, where the server said no, for all who share the cache."""
-    done = sent.done
+    failure, wait = told[-1]
     if lost_time(done.left):
         await Settle(Fail(failure, 0.0))
         await Unlock()
         return
-    gate = failed(sent.known, failure, sent.asked, done.now, done.dice)
     # The refusal of a secret that is no longer in use says nothing of the one that is.
     counts = done.current or not _is_refused_secret(failure)
-    fact = State(gates=(gate,) if counts else ())
-    await Record(fact)
-    await Settle(Fail(gate.failure, gate.wait))
-    if key is not None and counts and is_shared(gate.failure):
+    await Record(fact if counts else EMPTY)
+    await Settle(Fail(failure, wait))
+    if key is not None and counts and is_shared(failure):
         await Publish(key, fact)
     await Unlock()
-    await Tell((), (*told, (gate.failure, gate.wait)), ends_failed=True)
+    await Tell((), told, ends_failed=True)
 
 
 def _is_refused_secret(failure: Failure) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 
-from .lifecycle import LONGEST_WAIT, hold, token_of
+from .lifecycle import LONGEST_WAIT, hold
 from .model import CacheEntry, Failure, Granted, RenewalPolicy, TokenResponse, thawed
 from .redaction import NOTHING
 from .refusal import redacted_failure
@@ -21,7 +21,7 @@ from .value import Value
 if TYPE_CHECKING:
     from cattrs import Converter
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _LONGEST_TEXT: Final = 262144  # characters; a token has at most a quarter of that
 _WRITTEN: Final = Instant(0.0, 0.0)  # when an entry is written, by the clocks that its ages are counted on
 _ROUNDED_UP: Final = 1.0  # seconds that a cache may add to what is left
@@ -29,15 +29,10 @@ _ROUNDED_UP: Final = 1.0  # seconds that a cache may add to what is left
 
 @attrs.frozen(kw_only=True, repr=False)
 class _Held(Value):
-    """What a grant said, and when it was asked for; the rest follows from it and the reader's policy."""
+    """A grant, and when it was asked for; the rest follows from it and the reader's policy."""
 
-    access_token: str
-    expires_in: int
-    scope: str | None
-    extra: dict[str, object]
+    grant: Granted
     asked: Asked
-    assumed: bool
-    refresh_in: float | None
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -133,22 +128,18 @@ def _moved(state: State, since: Instant, to: Instant) -> State:
 
 def _kept(held: Held) -> _Held:
     token = held.token
-    return _Held(
+    grant = Granted(
         access_token=token.access_token,
-        expires_in=token.expires_in,
+        expires_in=None if held.is_assumed else token.expires_in,
         scope=token.scope,
         extra=cast("dict[str, object]", thawed(token.extra)),
-        asked=held.asked,
-        assumed=held.is_assumed,
         refresh_in=held.refresh_in,
     )
+    return _Held(grant=grant, asked=held.asked)
 
 
 def _held(kept: _Held, policy: RenewalPolicy, dice: float, lateness: float) -> Held:
-    grant = Granted(access_token=kept.access_token, expires_in=kept.expires_in, scope=kept.scope, extra=kept.extra)
-    # By the clock of the host that asked, so that all who share the entry have an equal token.
-    made = token_of(grant, Instant(kept.asked.stamp, 0.0), attrs.evolve(policy, max_lifetime=1e9), ())
-    held = hold(made, kept.asked, policy, dice, assumed=kept.assumed, refresh_in=kept.refresh_in)
+    held = hold(kept.grant, kept.asked, policy, dice)
     return attrs.evolve(held, renewal=held.renewal - lateness, end=held.end - lateness, last=held.last - lateness)
 
 
@@ -159,7 +150,7 @@ def _is_plausible(entry: _Entry, key: str) -> bool:
     return (
         entry.version == _VERSION
         and entry.owner == _owner(key)
-        and (entry.held is None or _is_granted(entry.held))
+        and (entry.held is None or _is_granted(entry.held.grant))
         and all(elapsed(moment, _WRITTEN) >= -_ROUNDED_UP for moment in moments)
         and all(
             is_shared(gate.failure)
@@ -171,20 +162,13 @@ def _is_plausible(entry: _Entry, key: str) -> bool:
     )
 
 
-def _is_granted(held: _Held) -> bool:
-    members = {
-        **held.extra,
-        "access_token": held.access_token,
-        "token_type": "Bearer",
-        "expires_in": held.expires_in,
-        "scope": held.scope,
-    }
-    read = parse_document(TokenResponse(200, {}, b""), members)
-    return (
-        isinstance(read, Granted)
-        and held.expires_in > 0
-        and (read.scope, thawed(read.extra)) == (held.scope, held.extra)
-    )
+def _is_granted(grant: Granted) -> bool:
+    said = attrs.asdict(grant, recurse=False)
+    members = {**grant.extra, **{name: said[name] for name in ("access_token", "expires_in", "scope")}}
+    read = parse_document(TokenResponse(200, {}, b""), {**members, "token_type": "Bearer"})
+    # The advice on renewal is among the extra members too, where there was room for it.
+    is_same = isinstance(read, Granted) and attrs.evolve(read, refresh_in=grant.refresh_in) == grant
+    return is_same and grant.expires_in != 0
 
 
 def _owner(key: str) -> str:
@@ -201,10 +185,11 @@ def _text(entry: _Entry) -> str | None:
             return text
     except (TypeError, ValueError, RecursionError):
         pass
-    if entry.held is None or not entry.held.extra:
+    if entry.held is None or not entry.held.grant.extra:
         return None
     # JSON cannot carry what the server, or a user's deserializer, put in there; the token goes without.
-    return _text(attrs.evolve(entry, held=attrs.evolve(entry.held, extra={})))
+    bare = attrs.evolve(entry.held.grant, extra={})
+    return _text(attrs.evolve(entry, held=attrs.evolve(entry.held, grant=bare)))
 
 
 @cache

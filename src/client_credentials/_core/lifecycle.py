@@ -52,7 +52,7 @@ _LONGEST_BACKOFF: Final = 60.0
 _RENEWAL_SHARE: Final = 3  # renewal begins at a third of the life, but no later than the SDK's two minutes before
 _SDK_RENEWAL: Final = 120.0
 _LOST: Final = 1.0  # seconds by which a flight outlasts its deadline where this machine or process stood still
-_LONGEST_UNREAD: Final = 1.0  # seconds
+LONGEST_UNREAD: Final = 1.0  # seconds for which a decision is kept before the clocks are read again
 _TICK: Final = 1e-6  # seconds; the least by which one request is asked for later than another
 
 
@@ -122,37 +122,19 @@ def answer(
     failure, and so does an overdue one.
     """
     token = token_in_hand(state, now)
-    if token is None and ended is None and (left <= 0 or flights > _MOST_IN_VAIN):
-        dead = Unreachable(reason="each token had expired before it arrived")
-        ended = Fail(timed_out(deadline) if left <= 0 else dead, 0.0)
+    if token is None and ended is None:
+        if left <= 0:
+            ended = Fail(timed_out(deadline), 0.0)
+        elif flights > _MOST_IN_VAIN:
+            ended = Fail(Unreachable(reason="each token had expired before it arrived"), 0.0)
     if token is None and ended is not None and state.held and elapsed(state.held.asked.at, now) < state.held.last:
-        token = state.held.token
+        return state.held.token
     return token or ended
 
 
 def timed_out(deadline: float) -> Failure:
     """Describe a request that gave nothing within its deadline, in seconds."""
     return Unreachable(reason=f"nothing came within {deadline:g} s")
-
-
-def pause(*seconds: float) -> float:
-    """Give the seconds until the first of these deadlines, for a wait that takes no less than 0."""
-    return max(min(seconds), 0.0)
-
-
-def unread(lasts: float) -> float:
-    """Give the seconds for which a decision may be kept before the clocks are read again."""
-    return min(lasts, _LONGEST_UNREAD)
-
-
-def is_overdue(left: float) -> bool:
-    """Tell whether a flight has passed its deadline; `left` are the seconds until then."""
-    return left <= 0
-
-
-def too_many_hang(count: int) -> bool:
-    """Tell whether so many flights hang past their deadline that no other is begun."""
-    return count >= MOST_HUNG
 
 
 def given_up(
@@ -187,42 +169,27 @@ def begin(state: State, now: Instant) -> Instant:
     return moment
 
 
-def token_of(granted: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple[str, ...]) -> AccessToken:
-    """Make a token of a grant; its lifetime counts from the moment before the request was sent."""
-    stated = policy.assumed_lifetime if granted.expires_in is None else granted.expires_in
+def hold(grant: Granted, asked: Asked, policy: RenewalPolicy, dice: float, scopes: tuple[str, ...] = ()) -> Held:
+    """Make a token of a grant, and fix when it is renewed and when it ends; `dice`, from 0 to 1, spreads a fleet.
+
+    Its lifetime counts from the moment before the request was sent; `scopes` are those that were asked for. The
+    server's own advice, `refresh_in`, is obeyed where it lies within the life. No request follows within a second of
+    the last, however short the life: a renewal has nothing to gain from it.
+    """
+    stated = policy.assumed_lifetime if grant.expires_in is None else grant.expires_in
     lifetime = int(max(min(stated, policy.max_lifetime), SHORTEST_LIFETIME))
-    return AccessToken(
-        access_token=granted.access_token,
+    token = AccessToken(
+        access_token=grant.access_token,
         token_type="Bearer",
         expires_in=lifetime,
-        expires=int((asked.wall + lifetime) * 1000) if asked.wall == asked.wall else 0,  # NaN
+        # By the clock of the host that asked, so that all who share a cache have an equal token.
+        expires=int((asked.stamp + lifetime) * 1000) if asked.stamp == asked.stamp else 0,  # NaN
         # RFC 6749 section 5.1: left out where it is what was asked for.
-        scope=granted.scope or " ".join(scopes) or None,
-        extra=granted.extra,
+        scope=grant.scope or " ".join(scopes) or None,
+        extra=grant.extra,
     )
-
-
-def hold(
-    token: AccessToken,
-    asked: Asked,
-    policy: RenewalPolicy,
-    dice: float,
-    *,
-    assumed: bool = False,
-    refresh_in: float | None = None,
-) -> Held:
-    """Fix when a token is renewed and when it ends; `dice`, from 0 to 1, keeps a fleet out of step.
-
-    `refresh_in` is the server's own advice, in seconds, and obeyed where it lies within the life. No request follows
-    within a second of the last, however short the life: a renewal has nothing to gain from it.
-    """
-    # Clamped here too: another strategy, whose policy allows more, may have put the token into the cache.
-    lifetime = min(token.expires_in, max(int(policy.max_lifetime), 1))
-    if lifetime < token.expires_in:
-        expires = token.expires - (token.expires_in - lifetime) * 1000
-        token = attrs.evolve(token, expires_in=lifetime, expires=expires)
-    if refresh_in is not None and 0 < refresh_in < lifetime:
-        window = lifetime - refresh_in
+    if grant.refresh_in is not None and 0 < grant.refresh_in < lifetime:
+        window = lifetime - grant.refresh_in
     elif policy.renew_ahead is None:
         window = max(lifetime / _RENEWAL_SHARE, min(_SDK_RENEWAL, lifetime / 2))
     else:
@@ -233,18 +200,15 @@ def hold(
         asked=asked,
         renewal=min(max(lifetime - window * (1 - policy.jitter * dice), SHORTEST_LIFETIME), end),
         end=end,
-        last=max(policy.max_lifetime, end) if assumed else end,
-        refresh_in=refresh_in,
+        last=max(policy.max_lifetime, end) if grant.expires_in is None else end,
+        refresh_in=grant.refresh_in,
     )
 
 
-def granted(granted: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple[str, ...], dice: float) -> State:
+def granted(grant: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple[str, ...], dice: float) -> State:
     """Take down a grant, for `merge`."""
-    token = token_of(granted, asked, policy, scopes)
-    assumed = granted.expires_in is None
-    moment = Asked.here(asked)
-    held = hold(token, moment, policy, dice, assumed=assumed, refresh_in=granted.refresh_in)
-    return State(held=held, granted=moment)
+    held = hold(grant, Asked.here(asked), policy, dice, scopes)
+    return State(held=held, granted=held.asked)
 
 
 def failed(state: State, failure: Failure, asked: Instant, now: Instant, dice: float) -> Gate:

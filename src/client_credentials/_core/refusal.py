@@ -6,14 +6,14 @@ import email.utils
 import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-from .model import Failure, HookFailed, Malformed, Refused, TokenResponse, Unreachable
+from .model import Failure, Refused, TokenResponse
 from .redaction import Hidden, is_code
 
-F = TypeVar("F", Refused, Malformed, Unreachable, HookFailed, Failure)
+F = TypeVar("F", bound=Failure)
 
 SECRET_MEMBERS: Final = ("access_token", "refresh_token", "id_token")
 DIGITS: Final = re.compile(r"[0-9]{1,40}")
@@ -98,8 +98,12 @@ def with_retry_after(failure: Failure, response: TokenResponse, wall: float) -> 
 def redacted_failure(failure: F, hidden: Hidden) -> F:
     """A failure that a hook described, or that a cache kept, with every text fit to be shown."""
     blank = None if isinstance(failure, Refused) else ""
-    said = {name: text for name in _SHOWN if (text := getattr(failure, name, None)) is not None}
-    return attrs.evolve(failure, **{name: _SHOWN[name](hidden, text) or blank for name, text in said.items()})
+    fit: dict[str, Any] = {
+        name: show(hidden, text) or blank
+        for name, show in _SHOWN.items()
+        if (text := getattr(failure, name, None)) is not None
+    }
+    return attrs.evolve(failure, **fit)
 
 
 def _retry_after(response: TokenResponse, wall: float) -> float | None:

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from .._core.lifecycle import hold
-from .._core.model import AccessToken, CacheEntry, Granted, Outcome, RenewalPolicy, Unreachable
+from .._core.model import CacheEntry, Granted, Outcome, RenewalPolicy, Unreachable
 from .._core.state import Asked, Instant
 
 _EPOCH: Final = 1_700_000_000.0
@@ -23,8 +23,8 @@ _LATENCY: Final = (0.05, 0.4)  # seconds that a token request takes, from and to
 
 def first_renewal(policy: RenewalPolicy, lifetime: float) -> float:
     """Say how old a token is, in seconds, when its renewal may begin."""
-    token = AccessToken("token", "Bearer", int(lifetime), 0)
-    return hold(token, Asked.here(Instant(0.0, 0.0)), policy, 0.0).renewal
+    grant = Granted(access_token="token", expires_in=int(lifetime), scope=None)
+    return hold(grant, Asked.here(Instant(0.0, 0.0)), policy, 0.0).renewal
 
 
 class Scheduler:

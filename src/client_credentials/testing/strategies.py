@@ -19,6 +19,7 @@ from .._core.model import (
     CacheEntry,
     ClientAuthentication,
     Failure,
+    Granted,
     Malformed,
     RenewalPolicy,
     TokenRequest,
@@ -214,7 +215,8 @@ def cache_entries(draw: DrawFn) -> CacheEntry:
     asked = Instant(token.expires / 1000 - token.expires_in, 0.0)
     age = draw(st.floats(0, 0.9)) * token.expires_in
     now = Instant(asked.wall + age, age)
-    held = hold(token, Asked.here(asked), RenewalPolicy(), draw(st.floats(0, 1)))
+    grant = Granted(access_token=token.access_token, expires_in=token.expires_in, scope=token.scope, extra=token.extra)
+    held = hold(grant, Asked.here(asked), RenewalPolicy(), draw(st.floats(0, 1)))
     gates = (
         failed(
             EMPTY, failure_of(draw(token_refusals() | invalid_token_responses())), now, now, draw(st.floats(0.125, 1))
