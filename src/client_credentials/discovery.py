@@ -13,8 +13,8 @@ from ._core.metadata import (
     ServerMetadata,
     Undiscovered,
     check_issuer,
-    discovery,
     metadata_request,
+    search,
     well_known_urls,
 )
 from ._core.model import Failure, HookFailed, TokenRequest, TokenResponse, Unreachable
@@ -94,37 +94,31 @@ def _callable(fetch: T | None) -> T | Urllib3Fetch:
 
 
 async def _find(issuer: str, send: _Send, caught: type[BaseException]) -> _Found:
-    """Ask what the core wants to have asked; of what the program's own code raises, `caught` is a failure."""
+    """Make the requests of a search; of what the program's own code raises, `caught` is a failure."""
     ends = time.monotonic() + _SECONDS
-    search = discovery(issuer)
-    url = next(search)
     cause: BaseException | None = None
-    try:
-        while True:
-            left = max(ends - time.monotonic(), _SHORTEST_TIMEOUT)
-            answer, cause = await _answer(send, metadata_request(url, left), caught)
-            url = search.send((answer, time.time()))
-    except StopIteration as stop:
-        return cast("_Found", (stop.value, cause))
 
+    async def ask(url: str) -> tuple[TokenResponse | Failure, float]:
+        nonlocal cause
+        request = metadata_request(url, max(ends - time.monotonic(), _SHORTEST_TIMEOUT))
+        answer: TokenResponse | Failure
+        try:
+            fetched = await send(request)
+        except TokenError as error:
+            answer = failure_of(error)
+        except caught as error:  # the program's code
+            answer, cause = HookFailed(hook="fetch", kind=f"raised {type(error).__name__}"), error
+        else:
+            wrong = f"returned {type(fetched).__name__}, expected TokenResponse"
+            answer = fetched if isinstance(fetched, TokenResponse) else HookFailed(hook="fetch", kind=wrong)
+        return answer, time.time()
 
-async def _answer(
-    send: _Send, request: TokenRequest, caught: type[BaseException]
-) -> tuple[TokenResponse | Failure, BaseException | None]:
-    try:
-        fetched = await send(request)
-    except TokenError as error:
-        return failure_of(error), None
-    except caught as error:  # the program's code
-        return HookFailed(hook="fetch", kind=f"raised {type(error).__name__}"), error
-    if isinstance(fetched, TokenResponse):
-        return fetched, None
-    return HookFailed(hook="fetch", kind=f"returned {type(fetched).__name__}, expected TokenResponse"), None
+    return await search(issuer, ask), cause
 
 
 def _unwrapped(found: list[_Found], issuer: str) -> ServerMetadata:
-    late = Undiscovered(Unreachable(reason="timed out"), " or ".join(well_known_urls(issuer))), None
-    outcome, cause = found[0] if found else late
+    late = Undiscovered(Unreachable(reason="timed out"), " or ".join(well_known_urls(issuer)))
+    outcome, cause = found[0] if found else (late, None)
     if isinstance(outcome, ServerMetadata):
         return outcome
     error = error_of(outcome.failure, outcome.failure.retry_after)

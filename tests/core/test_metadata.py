@@ -14,11 +14,12 @@ from client_credentials._core.metadata import (
     ServerMetadata,
     Undiscovered,
     check_issuer,
-    discovery,
     metadata_request,
+    search,
     well_known_urls,
 )
 from client_credentials._core.model import Failure, HookFailed, Malformed, Refused, TokenResponse, Unreachable
+from client_credentials._shell.driver import run
 from tests.core.kit import NOON, answer
 from tests.strategies import failures, json_values
 
@@ -33,14 +34,13 @@ MISSING: Final = answer({"error": "not_found"}, 404)
 
 def found(*answers: TokenResponse | Failure, issuer: str = ISSUER) -> tuple[list[str], ServerMetadata | Undiscovered]:
     """Answer a search; give the URLs that it asked, and its outcome."""
-    search = discovery(issuer)
-    asked = [next(search)]
-    for each in answers:
-        try:
-            asked.append(search.send((each, NOON)))
-        except StopIteration as stop:
-            return asked, stop.value
-    raise AssertionError(asked)
+    asked: list[str] = []
+
+    async def ask(url: str) -> tuple[TokenResponse | Failure, float]:
+        asked.append(url)
+        return answers[len(asked) - 1], NOON
+
+    return asked, run(search(issuer, ask))
 
 
 def failed(*answers: TokenResponse | Failure) -> tuple[Failure, str]:

@@ -8,7 +8,7 @@ the commands, and so do the simulated fleet and the explorer of interleavings in
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Final, Generic, TypeAlias, TypeVar, assert_never
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
@@ -18,7 +18,6 @@ from .lifecycle import (
     Ask,
     Fail,
     Renew,
-    Serve,
     begin,
     decide,
     failed,
@@ -212,18 +211,11 @@ async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:
 async def _is_served(look: Done[State]) -> bool:
     """Tell whether what is known leaves nothing to ask for; a token to be renewed goes to those who wait at once."""
     decision = decide(look.value, look.now)
-    match decision:
-        case Ask():
-            return False
-        case Renew():
-            await Wake()
-            return False
-        case Serve():
-            await Settle()
-        case Fail():
-            await Settle(decision)
-        case _:
-            assert_never(decision)
+    if isinstance(decision, Renew):
+        await Wake()
+    if isinstance(decision, Ask | Renew):
+        return False
+    await Settle(decision if isinstance(decision, Fail) else None)
     return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, cast
 from urllib.parse import unquote_plus, urlsplit
@@ -69,9 +69,9 @@ def make_client(
         client_id=client_id,
         token_url=check_endpoint(token_url),
         authentication=authentication,
-        scopes=tuple(dict.fromkeys(_scope(scope) for scope in _several("scopes", scopes))),
+        scopes=_distinct("scopes", scopes, _scope),
         audience=None if audience in (None, "") else _text("audience", audience),
-        resources=tuple(dict.fromkeys(_resource(each) for each in _several("resources", resources))),
+        resources=_distinct("resources", resources, _resource),
         extra_params=tuple(_params(extra_params)),
         headers=tuple(_headers(headers)),
     )
@@ -144,10 +144,10 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _several(name: str, values: object) -> Collection[object]:
+def _distinct(name: str, values: object, check: Callable[[object], str]) -> tuple[str, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Collection):
         raise ValueError(f"{name} must be a collection of strings, not one string")
-    return cast("Collection[object]", values)
+    return tuple(dict.fromkeys(map(check, cast("Collection[object]", values))))
 
 
 def _pairs(name: str, values: object) -> Iterable[tuple[object, object]]:

@@ -90,7 +90,7 @@ def load(
     if len(kept.value) > _LONGEST_TEXT:
         return None
     try:
-        entry = _strict().structure(json.loads(kept.value), _Entry)
+        entry = strict_converter().structure(json.loads(kept.value), _Entry)
         text = _text(entry)
     except Exception:  # whatever text from outside makes cattrs raise, it is a miss
         return None
@@ -178,7 +178,7 @@ def _owner(key: str) -> str:
 
 def _text(entry: _Entry) -> str | None:
     """Write an entry; None: it holds what JSON cannot carry (a clock that gave no time, say)."""
-    document = _strict().unstructure(entry)
+    document = strict_converter().unstructure(entry)
     try:
         text = json.dumps(document, allow_nan=False)
         if len(text) <= _LONGEST_TEXT:
@@ -193,8 +193,8 @@ def _text(entry: _Entry) -> str | None:
 
 
 @cache
-def _strict() -> Converter:
-    """Make the converter that converts nothing; on first use, since cattrs takes a while to import."""
+def strict_converter() -> Converter:
+    """Give the converter that converts nothing; to be made before a request, since cattrs takes a while to import."""
     from cattrs import Converter
     from cattrs.strategies import configure_tagged_union
 
@@ -206,14 +206,9 @@ def _strict() -> Converter:
     converter.register_structure_hook(Instant, lambda age, _: _WRITTEN.earlier(cast("float", _exactly(age, float))))
     converter.register_unstructure_hook(Instant, lambda at: _WRITTEN.wall - at.wall)
     configure_tagged_union(Failure, converter, tag_name="kind")
-    return converter
-
-
-def warm_up() -> None:
-    """Import and make what reading and writing take, so that nothing of it happens within a request."""
-    converter = _strict()
     converter.get_structure_hook(_Entry)
     converter.get_unstructure_hook(_Entry)
+    return converter
 
 
 def _exactly(value: object, kind: type[object]) -> object:

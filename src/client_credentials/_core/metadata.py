@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, assert_never, cast
 from urllib.parse import urlsplit
 
@@ -91,15 +91,18 @@ class Undiscovered:
         return f"{no} {self.where}: {reason}; check the issuer, or give token_url yourself"
 
 
-def discovery(issuer: str) -> Generator[str, tuple[TokenResponse | Failure, float], ServerMetadata | Undiscovered]:
-    """Find an issuer's metadata: yields each URL to ask, takes what came of it and when, and returns the outcome.
+async def search(
+    issuer: str, ask: Callable[[str], Awaitable[tuple[TokenResponse | Failure, float]]]
+) -> ServerMetadata | Undiscovered:
+    """Find an issuer's metadata; `ask` gives what came of a URL, and the wall clock then.
 
     The second URL is asked only where the first one is not there (404): any other answer is the server's last word.
     """
-    first, second = well_known_urls(issuer)
-    where, (answer, wall) = first, (yield first)
+    where, second = well_known_urls(issuer)
+    answer, wall = await ask(where)
     if isinstance(answer, TokenResponse) and answer.status == 404:
-        where, (answer, wall) = f"{first} or {second}", (yield second)
+        where = f"{where} or {second}"
+        answer, wall = await ask(second)
     if not isinstance(answer, TokenResponse):
         return Undiscovered(redacted_failure(answer, NOTHING), where)
     outcome = _outcome(answer, issuer)

@@ -124,11 +124,18 @@ def merge(one: State, other: State, now: Instant) -> State:
     """
     granted = _newest(one.granted, other.granted, now)
     removed = _newest(one.removed, other.removed, now)
-    told = [_as_old_as(granted, held, now) for held in _present(one.held, other.held)]
-    helds = {held.asked.stamp: held for held in sorted(told, key=lambda each: _age(each, now))}
-    good = [held for held in helds.values() if _age(held, now) < held.last and not _is_gone(held, removed, now)]
+    helds = [held for held in (one.held, other.held) if held]
+    # A cache may tell a token younger once memory has dropped it, and knows only of its grant.
+    told = [*(held.asked for held in helds), *filter(None, (one.granted, other.granted))]
+    oldest = {asked.stamp: asked for asked in sorted(told, key=lambda asked: elapsed(asked.at, now))}
+    helds = [attrs.evolve(held, asked=oldest[held.asked.stamp]) for held in helds]
+    good = [held for held in helds if _age(held, now) < held.last and not _is_gone(held, removed, now)]
+
+    def rank(held: Held) -> tuple[Any, ...]:
+        return _age(held, now), held.asked.stamp, held.last, held.renewal, held.token.access_token
+
     return State(
-        held=min(good, key=lambda each: (_age(each, now), *_tie(each)), default=None),
+        held=min(good, key=rank, default=None),
         granted=granted,
         gates=_gates(one.gates + other.gates, granted, now),
         removed=removed,
@@ -155,23 +162,8 @@ def _facts(state: State) -> tuple[Any, ...]:
     return *(asked and asked.stamp for asked in (state.held and state.held.asked, state.granted, state.removed)), gates
 
 
-def _present(*helds: Held | None) -> list[Held]:
-    return [held for held in helds if held is not None]
-
-
-def _as_old_as(granted: Asked | None, held: Held, now: Instant) -> Held:
-    """Take a token for as old as its grant is known to be: a cache may tell it younger once memory has dropped it."""
-    if granted is None or granted.stamp != held.asked.stamp or _age(held, now) >= elapsed(granted.at, now):
-        return held
-    return attrs.evolve(held, asked=granted)
-
-
 def _age(fact: Held | Gate, now: Instant) -> float:
     return elapsed(fact.asked.at, now)
-
-
-def _tie(held: Held) -> tuple[Any, ...]:
-    return held.asked.stamp, held.last, held.renewal, held.token.access_token
 
 
 def _is_gone(held: Held, removed: Asked | None, now: Instant) -> bool:

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import attrs
 
-from .._core.entry import dump, load, warm_up
+from .._core.entry import dump, load, strict_converter
 from .._core.model import RenewalPolicy
 from .._core.state import EMPTY, Instant, State
 from ..caching.bounded import bounded
@@ -36,7 +36,7 @@ class StateCache:
     @classmethod
     def of(cls, cache: CachingStrategy, policy: RenewalPolicy) -> StateCache:
         """Use a caching strategy, within the bound that all who use it share."""
-        warm_up()
+        strict_converter()
         kind = type(cache)
         within_bounds = cast("LockingCachingStrategy", cache) if kind in _BOUND_THEMSELVES else bounded(cache)
         return cls(kind.__name__, within_bounds, policy, 0.0 if kind is InMemoryCachingStrategy else BUDGET)
