@@ -1,17 +1,16 @@
-"""Hypothesis strategies for the values of the grant: well-formed ones, and those with exactly one thing spoiled.
+"""Hypothesis strategies for the values of the core; those of the public values are the package's own.
 
 Seconds are eighths, which floats add and subtract exactly, so that a boundary can be hit.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from client_credentials import AccessToken, ClientAuthentication, RenewalPolicy, TokenRequest, TokenResponse
+from client_credentials import ClientAuthentication, RenewalPolicy
 from client_credentials._core.client import make_client
 from client_credentials._core.model import Client, Failure, Malformed, Refused, Unreachable
 from client_credentials._core.state import Instant
@@ -21,12 +20,6 @@ SCOPE_CHARACTERS: Final = VISIBLE.replace('"', "").replace("\\", "")
 NOW: Final = Instant(wall=1_700_000_000.0, monotonic=1_000_000.0)
 ENDPOINT: Final = "https://issuer.example/token"
 RESOURCES: Final = ("https://a.example/", "urn:b", "https://c.example/?q=1")
-
-MEMBERS: Final = ("access_token", "token_type", "expires_in", "scope")
-"""The members of a token response that this grant knows (RFC 6749 section 5.1)."""
-RUINS: Final = ("empty", "cut", "twice", "nan", "infinity", "trailing", "latin-1", "utf-16", "newline", "list", "deep")
-"""The ways in which a body fails to be one JSON object."""
-_ABSENT: Final = object()
 
 
 def credentials() -> SearchStrategy[str]:
@@ -53,19 +46,6 @@ def json_values() -> SearchStrategy[Any]:
 def extras() -> SearchStrategy[dict[str, Any]]:
     """Members that no RFC names."""
     return st.dictionaries(st.text(min_size=1).map(lambda name: f"x-{name}"), json_values(), max_size=2)
-
-
-def access_tokens(*, bare: bool = False) -> SearchStrategy[AccessToken]:
-    """Tokens of this grant; bare ones, which are quicker to make, have nothing in `extra`."""
-    return st.builds(
-        AccessToken,
-        access_token=token_texts(),
-        token_type=st.just("Bearer"),
-        expires_in=st.integers(1, 100_000),
-        expires=st.integers(0, 4_000_000_000_000),
-        scope=st.none() | scope_words(),
-        extra=st.just({}) if bare else extras(),
-    )
 
 
 def policies() -> SearchStrategy[RenewalPolicy]:
@@ -149,18 +129,6 @@ def _registered(arguments: dict[str, Any]) -> Client:
     return make_client(**arguments, has_secret=arguments["authentication"] is not ClientAuthentication.TLS)
 
 
-def token_requests() -> SearchStrategy[TokenRequest]:
-    """Token requests, as a `fetch` gets them."""
-    return st.builds(
-        TokenRequest,
-        method=st.just("POST"),
-        url=st.just(ENDPOINT),
-        headers=st.dictionaries(scope_words(), credentials(), max_size=3),
-        body=st.binary(max_size=60),
-        timeout=deadlines(),
-    )
-
-
 def documents() -> SearchStrategy[dict[str, Any]]:
     """Well-formed token responses, as documents; only `access_token` is always there."""
     lifetimes = st.integers(0, 10**12)
@@ -174,87 +142,3 @@ def documents() -> SearchStrategy[dict[str, Any]]:
     }
     named = st.fixed_dictionaries({"access_token": token_texts()}, optional=optional)
     return st.tuples(named, extras()).map(lambda both: {**both[1], **both[0]})
-
-
-def spoiled_documents(member: str) -> SearchStrategy[dict[str, Any]]:
-    """Documents that would be well-formed, but for this one of `MEMBERS`."""
-    return st.builds(_with, documents(), st.just(member), _SPOILED[member])
-
-
-def _with(document: dict[str, Any], member: str, value: object) -> dict[str, Any]:
-    rest = {name: each for name, each in document.items() if name != member}
-    return rest if value is _ABSENT else {**rest, member: value}
-
-
-def token_responses(*, spoiled: str | None = None) -> SearchStrategy[TokenResponse]:
-    """Responses of status 200: well-formed, or spoiled in one of `MEMBERS` or one of `RUINS`."""
-    if spoiled in RUINS:
-        bodies = documents().map(lambda document: _ruined(document, spoiled))
-    else:
-        sound = documents() if spoiled is None else spoiled_documents(spoiled)
-        bodies = sound.map(lambda document: json.dumps(document).encode())
-    headers = st.sampled_from(({}, {"Content-Type": "application/json"}, {"content-type": "text/plain"}))
-    return st.builds(TokenResponse, st.just(200), headers, bodies)
-
-
-def _ruined(document: dict[str, Any], ruin: str) -> bytes:
-    whole = json.dumps(document)
-    before = whole[:-1] + ', "n": '
-    match ruin:
-        case "empty":
-            return b" \r\n"
-        case "list":
-            return f"[{whole}]".encode()
-        case "cut":
-            return whole[:-1].encode()
-        case "trailing":
-            return (whole + "}").encode()
-        case "twice":
-            return (whole[:-1] + ', "access_token": "another"}').encode()
-        case "utf-16":
-            return whole.encode("utf-16")
-        case "latin-1":
-            return (before + '"\xe9"}').encode("latin-1")
-        case "deep":
-            return (before + "[" * 50_000 + "]" * 50_000 + "}").encode()
-        case _:
-            return (before + {"nan": "NaN", "infinity": "1e400", "newline": '"\n"'}[ruin] + "}").encode()
-
-
-_NOT_TEXT: Final = (
-    st.booleans() | st.integers() | st.floats() | st.lists(st.text()) | st.dictionaries(st.text(), st.text())
-)
-_INVISIBLE: Final = st.characters(exclude_characters=VISIBLE, exclude_categories=["Cs"])
-_CONTROLS: Final = st.characters(categories=["Cc"])
-
-
-def _holding(bad: SearchStrategy[str]) -> SearchStrategy[str]:
-    return st.tuples(st.text(VISIBLE), bad, st.text(VISIBLE)).map("".join)
-
-
-def _is_no_list(value: object) -> bool:
-    return not isinstance(value, list)
-
-
-def _is_no_number(text: str) -> bool:
-    return text != "" and not (text.isascii() and text.isdigit() and len(text) <= 40)
-
-
-_SPOILED: Final[dict[str, SearchStrategy[Any]]] = {
-    "access_token": st.one_of(
-        st.just(_ABSENT), st.none(), st.just(""), _NOT_TEXT, _holding(_INVISIBLE), st.just("x" * 65537)
-    ),
-    "token_type": st.one_of(
-        st.none(), _NOT_TEXT, st.text().filter(lambda text: text.lower() not in ("bearer", "bearertoken"))
-    ),
-    "expires_in": st.one_of(
-        st.booleans(),
-        st.integers(max_value=-1),
-        st.floats(max_value=-1e-9, allow_infinity=False),
-        st.sampled_from(("3599.5", "1_000", " 60", "٣٦٠٠", "-1", "+1", "1e3", "0x10")),
-        st.text().filter(_is_no_number),
-        st.lists(st.integers()),
-        st.dictionaries(st.text(), st.integers()),
-    ),
-    "scope": st.one_of(_NOT_TEXT.filter(_is_no_list), st.lists(st.integers(), min_size=1), _holding(_CONTROLS)),
-}

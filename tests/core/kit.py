@@ -27,6 +27,10 @@ from client_credentials.testing import FakeClock
 SECRET: Final = "s3cret+canary/7f"  # nobody's
 SOUND: Final[Mapping[str, Any]] = {"access_token": "2YotnFZFEjr1zCsicMWpAA", "token_type": "Bearer", "expires_in": 3600}
 NOON: Final = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
+FIT: Final = set(map(chr, range(0x20, 0x7F))) - set('"\\')
+"""The characters of an error's text (RFC 6749 section 5.2)."""
+TEXTS: Final = ("error", "error_description", "error_uri", "www_authenticate", "note")
+"""What a refusal says."""
 
 
 def make(**changed: Any) -> Client:
@@ -104,6 +108,12 @@ def judged(response: TokenResponse, *, client: Client | None = None, secret: str
     configuration = SdkConfiguration(**collaborators)
     made = attempt(client or make(), Secret(secret), configuration, configuration.fetch, 1.0, lambda: ())
     return run(made).outcome
+
+
+def texts(failure: Failure) -> list[str]:
+    """All that a failure says."""
+    said = [getattr(failure, name, None) for name in (*TEXTS, "reason")]
+    return [text for text in said if text is not None]
 
 
 def granted(response: TokenResponse, **how: Any) -> Granted:

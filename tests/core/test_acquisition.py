@@ -7,20 +7,8 @@ from typing import Any, Final
 import pytest
 
 from client_credentials import RenewalPolicy
-from client_credentials._core.acquisition import (
-    Done,
-    LookUp,
-    Publish,
-    ReadSecrets,
-    Record,
-    Send,
-    Settle,
-    Sleep,
-    Tell,
-    TryLock,
-    Unlock,
-    acquire,
-)
+from client_credentials._core import acquisition as machine
+from client_credentials._core.acquisition import Done, LookUp, Publish, Record, Send, Settle, Sleep, Tell, Unlock
 from client_credentials._core.lifecycle import Fail, timed_out
 from client_credentials._core.model import Granted, HookFailed, Refused, Unreachable
 from client_credentials._core.request import cache_key
@@ -41,18 +29,18 @@ DELIVERY: Final = [Record, Settle, Publish, Unlock, Tell]
 def walk(results: dict[type[Any], list[Any]], spent: float = 0.0) -> list[Any]:
     """Give the commands, each with its results in turn, the last one again and again; only Sleep takes time."""
     rows: dict[type[Any], list[Any]] = {
-        ReadSecrets: [(ONE,)],
+        machine.ReadSecrets: [(ONE,)],
         LookUp: [EMPTY],
-        TryLock: [True],
+        machine.TryLock: [True],
         Send: [GRANT],
         **results,
     }
-    machine = acquire(make(), RenewalPolicy(deadline=DEADLINE))
+    steps = machine.acquire(make(), RenewalPolicy(deadline=DEADLINE))
     commands: list[Any] = []
     done: Done[Any] | None = None
     while True:
         try:
-            command: Any = machine.send(done)
+            command: Any = steps.send(done)
         except StopIteration:
             return commands
         commands.append(command)
@@ -64,13 +52,13 @@ def walk(results: dict[type[Any], list[Any]], spent: float = 0.0) -> list[Any]:
 
 def test_a_grant() -> None:
     """Who has the lock looks again before it asks; what is granted is recorded and served before it is published."""
-    assert [ReadSecrets, LookUp, TryLock, LookUp, Send, *DELIVERY] == [type(each) for each in walk({})]
+    assert [machine.ReadSecrets, LookUp, machine.TryLock, LookUp, Send, *DELIVERY] == [type(each) for each in walk({})]
 
 
 def test_a_lock_that_is_never_free() -> None:
     """Half of the deadline is spent on the first lock, a quarter on its successor; then it is asked without a lock."""
-    commands = walk({TryLock: [False]})
-    locks = [each.name for each in commands if isinstance(each, TryLock)]
+    commands = walk({machine.TryLock: [False]})
+    locks = [each.name for each in commands if isinstance(each, machine.TryLock)]
     assert sorted({KEY: 0, f"{KEY}-second": 0}) == sorted(set(locks))
     assert pytest.approx(0.75 * DEADLINE) == sum(each.seconds for each in commands if isinstance(each, Sleep))
     assert [Send, *DELIVERY] == [type(each) for each in commands[-6:]]
@@ -85,9 +73,9 @@ def test_somebody_was_faster() -> None:
 def test_the_next_secret() -> None:
     """At invalid_client the next secret is tried, by its own key and lock, and the log is told of it."""
     refusal = Refused(status=401, error="invalid_client")
-    commands = walk({ReadSecrets: [(ONE, OTHER)], Send: [refusal, GRANT]})
+    commands = walk({machine.ReadSecrets: [(ONE, OTHER)], Send: [refusal, GRANT]})
     assert [ONE, OTHER] == [each.secret for each in commands if isinstance(each, Send)]
-    assert [KEY, cache_key(make(), "other")] == [each.name for each in commands if isinstance(each, TryLock)]
+    assert [KEY, cache_key(make(), "other")] == [each.name for each in commands if isinstance(each, machine.TryLock)]
     told = commands[-1]
     assert (((refusal, 5.0),), 1) == (told.failures, len(told.remarks))
 
@@ -103,8 +91,8 @@ def test_only_the_failure_at_the_end_is_logged() -> None:
 def test_no_secret() -> None:
     """A secret that cannot be read is this process's own failure: nothing is asked, and nothing published."""
     failure = HookFailed(hook="client_secret", kind="raised KeyError")
-    commands = walk({ReadSecrets: [failure]})
-    assert [ReadSecrets, Record, Settle, Unlock, Tell] == [type(each) for each in commands]
+    commands = walk({machine.ReadSecrets: [failure]})
+    assert [machine.ReadSecrets, Record, Settle, Unlock, Tell] == [type(each) for each in commands]
     assert Fail(failure, 5.0) == commands[2].ended
 
 
@@ -115,5 +103,5 @@ def test_too_late() -> None:
 
 def test_time_was_lost() -> None:
     """A failure of a flight that stood still beyond its deadline is nobody's: it backs nothing off."""
-    commands = walk({ReadSecrets: [DOWN]}, spent=DEADLINE + 2)
-    assert [ReadSecrets(), Settle(Fail(DOWN, 0.0)), Unlock()] == commands
+    commands = walk({machine.ReadSecrets: [DOWN]}, spent=DEADLINE + 2)
+    assert [machine.ReadSecrets(), Settle(Fail(DOWN, 0.0)), Unlock()] == commands

@@ -19,7 +19,8 @@ from client_credentials import AccessToken, CacheEntry, ClientAuthentication, Re
 from client_credentials._core.client import make_client
 from client_credentials._core.model import Client, Granted, without_query
 from client_credentials._core.secret import REDACTED
-from tests.strategies import access_tokens, clients, policies, token_requests, token_texts
+from client_credentials.testing.strategies import access_tokens, token_requests
+from tests.strategies import clients, policies, token_texts
 
 CANARY: Final = "c4nary-t0ken"
 
@@ -107,7 +108,7 @@ class TestMessages:
     def test_request(self, request: TokenRequest, name: str) -> None:
         """A request shows where it goes, its headers' names, and how long its body is."""
         expected = (
-            f"TokenRequest(method='POST', url={request.url!r}, headers=<{', '.join(request.headers)}>,"
+            f"TokenRequest(method='POST', url={without_query(request.url)!r}, headers=<{', '.join(request.headers)}>,"
             f" body=<{len(request.body)} bytes>, timeout={request.timeout!r})"
         )
         assert expected == repr(request)

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Generator
 from email.utils import formatdate
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from client_credentials import TokenResponse
 from client_credentials._core.lifecycle import failed
-from client_credentials._core.model import Failure, Granted, HookFailed, Refused
+from client_credentials._core.model import Failure, Granted, HookFailed, Malformed, Refused, Unreachable
 from client_credentials._core.redaction import NOTHING, Hidden, needles, printable
 from client_credentials._core.refusal import redacted_failure, with_retry_after
 from client_credentials._core.response import status_failure
 from client_credentials._core.state import EMPTY
 from client_credentials.errors import error_of
-from tests.core.kit import NOON, SECRET, answer, failed_by, judged, refused
+from tests.core.kit import FIT, NOON, SECRET, TEXTS, answer, failed_by, judged, refused
 from tests.strategies import NOW, VISIBLE, failures
 
 PERMANENT = (
@@ -34,27 +34,6 @@ WORDS = (
     *("error_description", "error_summary", "errorSummary", "message", "Message", "detail", "title", "description"),
     *("msg", "errmsg", "faultstring"),
 )
-
-FIT = set(map(chr, range(0x20, 0x7F))) - set('"\\')
-
-
-def texts(failure: Failure) -> list[str]:
-    """All that a failure says."""
-    if isinstance(failure, Refused):
-        said = (failure.error, failure.error_description, failure.error_uri, failure.www_authenticate)
-        return [text for text in said if text is not None]
-    return [] if isinstance(failure, HookFailed) else [failure.reason]
-
-
-def saying(failure: Failure, said: str) -> Failure:
-    """The same failure, in these words."""
-    match failure:
-        case Refused():
-            return attrs.evolve(failure, error_description=said)
-        case HookFailed():
-            return failure
-        case _:
-            return attrs.evolve(failure, reason=said)
 
 
 class TestRefusal:
@@ -82,11 +61,22 @@ class TestRefusal:
         assert isinstance(outcome, Refused)
         assert (printable(words) or None) == outcome.error_description
 
-    @given(failures(), st.text(VISIBLE, min_size=6), st.integers(0, 300))
+    @pytest.mark.parametrize(
+        "failure",
+        [
+            *(Refused(status=400, **dict[str, Any]({name: "{}"})) for name in TEXTS),
+            *(Malformed(status=200, reason="{}"), Unreachable(reason="{}")),
+            *(HookFailed(hook="{}", kind="x"), HookFailed(hook="x", kind="{}")),
+        ],
+        ids=repr,
+    )
+    @given(st.text(VISIBLE, min_size=6), st.integers(0, 300))
     def test_nothing_of_ours(self, failure: Failure, secret: str, at: int) -> None:
         """A text of a hook's that holds our secret is hidden as a whole, wherever in it the secret stands."""
-        said = saying(failure, "-" * at + secret + "-")
-        assert "**********" in texts(redacted_failure(said, Hidden(lambda: needles(secret))))
+        (name,) = (name for name, text in attrs.asdict(failure).items() if text == "{}")
+        said: dict[str, Any] = {name: f"{'-' * at}{secret}-"}
+        shown = redacted_failure(attrs.evolve(failure, **said), Hidden(lambda: needles(secret)))
+        assert attrs.evolve(failure, **(said | {name: "**********"})) == shown
 
     @given(failures())
     def test_idempotent(self, failure: Failure) -> None:

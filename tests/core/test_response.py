@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from client_credentials import TokenResponse
 from client_credentials._core.lifecycle import failed
-from client_credentials._core.model import Failure, Granted, HookFailed, Malformed, Refused
+from client_credentials._core.model import Granted, Malformed, Refused
 from client_credentials._core.refusal import with_retry_after
 from client_credentials._core.response import parse_document, status_failure
 from client_credentials._core.state import EMPTY
 from tests.core.kit import (
+    FIT,
     SECRET,
     SOUND,
     accept,
@@ -30,6 +31,7 @@ from tests.core.kit import (
     members,
     read,
     refused,
+    texts,
     unreachable,
 )
 from tests.strategies import NOW, VISIBLE, json_values
@@ -39,16 +41,6 @@ TOKEN = SOUND["access_token"]
 REDIRECTS = (301, 302, 303, 307, 308)
 
 BODY = json.dumps(SOUND)[:-1]  # to be continued
-
-FIT = set(map(chr, range(0x20, 0x7F))) - set('"\\')
-
-
-def texts(failure: Failure) -> list[str]:
-    """All that a failure says."""
-    if isinstance(failure, Refused):
-        said = (failure.error, failure.error_description, failure.error_uri, failure.www_authenticate)
-        return [text for text in said if text is not None]
-    return [] if isinstance(failure, HookFailed) else [failure.reason]
 
 
 def headers() -> st.SearchStrategy[dict[str, str]]:
@@ -318,8 +310,9 @@ def test_d11_after_a_byte_order_mark() -> None:
 
 @pytest.mark.parametrize("tail", ["}", "{}", "x", ",", "\0", "//", '"'])
 def test_d12(tail: str) -> None:
-    """D12: nothing may follow the object but white space."""
+    """D12: nothing may follow the object but white space; nor may its end be missing."""
     assert malformed(answer(f"{BODY}}}{tail}".encode())).reason.startswith("not JSON: ")
+    assert malformed(answer(BODY.encode())).reason.startswith("not JSON: ")
     assert SOUND["access_token"] == granted(answer(f"{BODY}}}\r\n ".encode())).access_token
 
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from client_credentials import AccessToken, TokenResponse
 from client_credentials._core.lifecycle import hold
-from client_credentials._core.model import Granted, Malformed, Outcome, Refused, RenewalPolicy
+from client_credentials._core.model import Granted, Malformed, Refused, RenewalPolicy
 from client_credentials._core.redaction import LONGEST_TOKEN, Hidden, needles, printable
 from client_credentials._core.response import parse_document
 from client_credentials._core.state import Asked, Instant
+from client_credentials.testing.strategies import token_responses
 from tests.core.kit import (
     NOON,
     SECRET,
@@ -29,7 +30,7 @@ from tests.core.kit import (
     refused,
     without,
 )
-from tests.strategies import MEMBERS, NOW, RUINS, VISIBLE, documents, extras, json_values, policies, token_responses
+from tests.strategies import NOW, VISIBLE, documents, extras, json_values, policies
 
 START = Instant(wall=NOON, monotonic=5.0)
 
@@ -45,12 +46,6 @@ def lifetime(expires_in: object, policy: RenewalPolicy | None = None) -> int:
 def token_of(grant: Granted, policy: RenewalPolicy | None = None, *scopes: str) -> AccessToken:
     """The token of a grant, asked for at the start."""
     return hold(grant, Asked.here(START), policy or RenewalPolicy(), 0.5, scopes).token
-
-
-def assert_invalid(outcome: Outcome) -> None:
-    """The outcome is an answer of 200 that is no token response, which asking again would not mend."""
-    assert isinstance(outcome, Malformed)
-    assert (200, False, None) == (outcome.status, outcome.retryable, outcome.retry_after)
 
 
 class TestWellFormed:
@@ -88,16 +83,12 @@ class TestWellFormed:
 class TestSpoiled:
     """A document that is well-formed but for one thing is refused, and the refusal quotes nothing of it."""
 
-    @pytest.mark.parametrize("member", MEMBERS)
-    @given(data=st.data())
-    def test_one_spoiled_member(self, member: str, data: st.DataObject) -> None:
-        """RFC6749-A.12-A.14: it is InvalidTokenResponse whichever member is spoiled."""
-        assert_invalid(read(data.draw(token_responses(spoiled=member))))
-
-    @given(st.sampled_from(RUINS).flatmap(lambda ruin: token_responses(spoiled=ruin)))
-    def test_a_ruined_body(self, response: TokenResponse) -> None:
-        """So it is where the body as a whole is no JSON object."""
-        assert_invalid(read(response))
+    @given(token_responses(spoiled="any"))
+    def test_one_spoiled_member(self, response: TokenResponse) -> None:
+        """RFC6749-A.12-A.14: it is InvalidTokenResponse whichever member is spoiled; asking again would not mend it."""
+        outcome = read(response)
+        assert isinstance(outcome, Malformed)
+        assert (200, False, None) == (outcome.status, outcome.retryable, outcome.retry_after)
 
     @given(extras(), st.text(VISIBLE, min_size=12), st.sampled_from("\né\0 "))
     def test_a_spoiled_token_is_not_quoted(self, others: dict[str, Any], token: str, bad: str) -> None:
