@@ -12,8 +12,7 @@ import inspect
 import json
 import re
 import threading
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,13 +22,11 @@ import pytest
 from client_credentials import (
     AccessToken,
     AsyncClientCredentialsStrategy,
-    CacheEntry,
     ClientCredentialsStrategy,
     InMemoryCachingStrategy,
     RenewalPolicy,
     SdkConfiguration,
     TokenEndpointUnreachable,
-    TokenError,
     TokenRefused,
     TokenRequest,
     TokenResponse,
@@ -37,10 +34,10 @@ from client_credentials import (
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
 from tests.coverage_of_faults import functions_in
+from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, Shelf, configuration, grant, make_sync, outcome, settled, until
 
-CLIENT_ID, CLIENT_SECRET = "my-client", "my-secret-71d0"
-EXACT = RenewalPolicy(jitter=0, renew_ahead=120.0)  # as the SDK has it
-WINDOW = 3600 - 120  # seconds until the renewal window of a token of an hour opens
+AS_THE_SDK: Final = RenewalPolicy(jitter=0, renew_ahead=120.0)
+WINDOW: Final = 3600 - 120  # seconds until the renewal window of a token of an hour opens
 
 
 @attrs.frozen
@@ -158,82 +155,6 @@ def mends(*, seed: object, want: object, port: object) -> None:
     assert seed != port
 
 
-class Shelf:
-    """A cache as a user might write it: text by key, for as long as it likes."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, str] = {}
-        self.ttls: list[float] = []
-
-    def get(self, key: str) -> CacheEntry | None:
-        """Give what was set."""
-        return CacheEntry(self.entries[key], None) if key in self.entries else None
-
-    def set(self, key: str, value: str, ttl: float) -> None:
-        """Keep it."""
-        self.entries[key] = value
-        self.ttls.append(ttl)
-
-    def remove(self, key: str) -> None:
-        """Forget it."""
-        self.entries.pop(key, None)
-
-
-@attrs.frozen
-class Bench:
-    """A token server, a clock that obeys, and what was running before there was a strategy."""
-
-    server: TokenServer
-    clock: FakeClock = attrs.field(factory=FakeClock)
-    before: set[threading.Thread] = attrs.field(factory=lambda: set(threading.enumerate()))
-    made: list[Any] = attrs.field(factory=list[Any])
-
-    @property
-    def posts(self) -> int:
-        """How many token requests there were."""
-        return len(self.server.requests)
-
-    def strategy(
-        self, client_id: str = CLIENT_ID, secret: str = CLIENT_SECRET, policy: RenewalPolicy = EXACT, **hooks: Any
-    ) -> ClientCredentialsStrategy:
-        """Make a strategy on the clock and, unless told otherwise, a cache on the same one."""
-        hooks = {"clock": self.clock, "caching_strategy": InMemoryCachingStrategy(clock=self.clock), **hooks}
-        strategy = ClientCredentialsStrategy(client_id, secret, token_url=self.server.url, policy=policy)
-        strategy.set_configuration(SdkConfiguration(**hooks))
-        self.made.append(strategy)
-        return strategy
-
-    def settle(self) -> set[threading.Thread]:
-        """Wait for whatever goes on in the background; gives the threads that would not end."""
-        end = time.monotonic() + 10
-        while any(not strategy._active.flight.latest().is_over for strategy in self.made) and time.monotonic() < end:
-            time.sleep(0.001)
-        while (begun := set(threading.enumerate()) - self.before) and time.monotonic() < end:
-            time.sleep(0.001)
-        return begun
-
-
-@pytest.fixture
-def bench() -> Generator[Bench]:
-    """Give a running token server and a clock that stands still."""
-    with TokenServer(CLIENT_ID, CLIENT_SECRET) as server:
-        yield Bench(server)
-
-
-def outcome(call: Callable[[], AccessToken | None]) -> str | None:
-    """Tell what a call came to: the text of a token, none, or the name of the TokenError."""
-    try:
-        token = call()
-    except TokenError as error:
-        return type(error).__name__
-    return None if token is None else token.access_token
-
-
-def body(**members: object) -> Answer:
-    """Answer 200 with these members, over those of a good answer."""
-    return Answer(body={"access_token": "a-token", "token_type": "Bearer", "expires_in": 3600, **members})
-
-
 def test_every_row_is_here() -> None:
     """Each row has its tests, here or where it says, and each test here the verdict of its row."""
     here = {
@@ -245,7 +166,7 @@ def test_every_row_is_here() -> None:
     }
     assert here == {name: row.verdict for name, row in ROWS.items() if not row.tests}
     for file, _, test in (each.partition("::") for row in ROWS.values() for each in row.tests):
-        source = (Path(__file__).parent / file).read_text("utf-8")
+        source = (Path(__file__).parents[1] / file).read_text("utf-8")
         assert test in dict(functions_in(source)), f"{file}::{test}"
 
 
@@ -259,39 +180,39 @@ def test_row_i1_the_constructor() -> None:
     keeps(seed=(), port=next(each.default for each in parameters if each.name == "scopes"))
 
 
-def test_row_i2_set_configuration(bench: Bench) -> None:
+def test_row_i2_set_configuration(server: TokenServer) -> None:
     """Row I2, KEEP: set_configuration takes one configuration and gives nothing."""
-    call: Callable[[SdkConfiguration], object] = bench.strategy().set_configuration
-    keeps(seed=None, port=call(SdkConfiguration(clock=bench.clock)))
+    call: Callable[[SdkConfiguration], object] = make_sync(server).set_configuration
+    keeps(seed=None, port=call(SdkConfiguration()))
 
 
-def test_row_i3_get_or_create(bench: Bench) -> None:
+def test_row_i3_get_or_create(server: TokenServer) -> None:
     """Row I3, KEEP: get_or_create_access_token gives an access token; the async twin, as the SDK, a promise of one."""
-    keeps(seed=AccessToken, port=type(bench.strategy().get_or_create_access_token()))
+    keeps(seed=AccessToken, port=type(make_sync(server).get_or_create_access_token()))
     keeps(seed=True, port=inspect.iscoroutinefunction(AsyncClientCredentialsStrategy.get_or_create_access_token))
 
 
-def test_row_i4_get(bench: Bench) -> None:
+def test_row_i4_get(server: TokenServer) -> None:
     """Row I4, KEEP: get_access_token gives an access token or nothing."""
-    strategy = bench.strategy()
+    strategy = make_sync(server)
     nothing = strategy.get_access_token()
     strategy.get_or_create_access_token()
     keeps(seed=[type(None), AccessToken], port=[type(nothing), type(strategy.get_access_token())])
 
 
-def test_row_i5_remove(bench: Bench) -> None:
+def test_row_i5_remove(server: TokenServer) -> None:
     """Row I5, KEEP: remove_access_token needs no argument and gives nothing."""
-    call: Callable[[], object] = bench.strategy().remove_access_token
+    call: Callable[[], object] = make_sync(server).remove_access_token
     keeps(seed=None, port=call())
 
 
-def test_row_i6_the_access_token(bench: Bench) -> None:
+def test_row_i6_the_access_token(server: TokenServer, clock: FakeClock) -> None:
     """Row I6, KEEP: the same names and units; a refresh token is never there, though the server may send one."""
     seed = {"access_token", "token_type", "expires_in", "refresh_token", "expires"}
     keeps(seed=seed, port={field.name for field in attrs.fields(AccessToken)} - {"scope", "extra"})
-    bench.server.answer(body(refresh_token="unasked"))
-    token = bench.strategy().get_or_create_access_token()
-    keeps(seed=(3600, (bench.clock.wall() + 3600) * 1000), port=(token.expires_in, token.expires))
+    server.answer(Answer(body={**json.loads(grant().body), "refresh_token": "unasked"}))
+    token = make_sync(server, clock).get_or_create_access_token()
+    keeps(seed=(3600, (clock.wall() + 3600) * 1000), port=(token.expires_in, token.expires))
     assert token.refresh_token is None
 
 
@@ -303,28 +224,30 @@ def test_row_i7_the_configuration() -> None:
     mends(seed=seed, want=seed - {"redirection_strategy"} | {"clock"}, port=port)
 
 
-def test_row_i8_the_cache(bench: Bench) -> None:
+def test_row_i8_the_cache(server: TokenServer) -> None:
     """Row I8, KEEP: a cache has get, set and remove and keeps JSON text; a time to live, in seconds, comes with it."""
     shelf = Shelf()
-    strategy = bench.strategy(caching_strategy=shelf)
+    strategy = make_sync(server, hooks={"caching_strategy": shelf})
     token = strategy.get_or_create_access_token().access_token
-    bench.settle()
-    [text] = shelf.entries.values()
-    keeps(seed=("{", True), port=(json.dumps(json.loads(text))[0], token in text))
-    assert 3580 < shelf.ttls[0] <= 3600
+    settled(strategy)
+    [key] = shelf.entries
+    entry = shelf.get(key)
+    assert entry
+    keeps(seed=("{", True), port=(json.dumps(json.loads(entry.value))[0], token in entry.value))
+    assert 3580 < (entry.ttl or 0.0) <= 3600
     strategy.remove_access_token()
     keeps(seed=False, port=token in str(shelf.entries))
 
 
-def test_row_3_no_configuration(bench: Bench) -> None:
+def test_row_3_no_configuration(server: TokenServer) -> None:
     """Row 3, FIX: every method works before set_configuration, with defaults that are fit for use."""
-    strategy = ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=bench.server.url)
+    strategy = ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=server.url)
     strategy.remove_access_token()
     got = [outcome(strategy.get_access_token), outcome(strategy.get_or_create_access_token)]
-    mends(seed=["TypeError"] * 2, want=[None, *bench.server.issued], port=got)
+    mends(seed=["TypeError"] * 2, want=[None, *server.issued], port=got)
 
 
-def test_row_4_all_of_the_configuration(bench: Bench) -> None:
+def test_row_4_all_of_the_configuration(server: TokenServer) -> None:
     """Row 4, FIX: all of the configuration is used, for the tokens of a client are asked for as its owner wishes."""
     heard: list[str] = []
 
@@ -350,71 +273,77 @@ def test_row_4_all_of_the_configuration(bench: Bench) -> None:
         "response_validator": hear("response_validator", usual.response_validator),
         "error_handler": hear("error_handler"),
         "caching_strategy": Cache(),
-        "clock": Clock(),
     }
-    bench.server.answer(Answer(), refusal("invalid_scope"))
-    strategy = bench.strategy(**hooks)
+    server.answer(Answer(), refusal("invalid_scope"))
+    strategy = make_sync(server, Clock(), hooks=hooks)
     strategy.get_or_create_access_token()
     strategy.remove_access_token()
-    assert "TokenRefused" == outcome(strategy.get_or_create_access_token)
-    bench.settle()
-    mends(seed={"caching_strategy"}, want=set(hooks), port=set(heard))
+    assert isinstance(outcome(strategy.get_or_create_access_token), TokenRefused)
+    settled(strategy)
+    mends(seed={"caching_strategy"}, want={*hooks, "clock"}, port=set(heard))
 
 
-def test_row_27_two_clients(bench: Bench) -> None:
+def test_row_27_two_clients(server: TokenServer, clock: FakeClock) -> None:
     """Row 27, FIX: clients that share a cache share no token, and each renews its own with its own credentials."""
-    bench.server.answer(body(access_token="of-a"), body(access_token="of-b"), body(access_token="of-a-2"))
-    cache = InMemoryCachingStrategy(clock=bench.clock)
-    a, b = (bench.strategy(client_id, caching_strategy=cache) for client_id in ("client-a", "client-b"))
+    server.answer(*(Answer(body=grant(token).body) for token in ("of-a", "of-b", "of-a-2")))
+    shared = configuration(clock, caching_strategy=InMemoryCachingStrategy(clock=clock))
+    a, b = (
+        ClientCredentialsStrategy(each, CLIENT_SECRET, token_url=server.url, policy=AS_THE_SDK)
+        for each in ("client-a", "client-b")
+    )
+    for each in (a, b):
+        each.set_configuration(shared)
     got = [outcome(each.get_or_create_access_token) for each in (a, b)]
     mends(seed=["of-a", "of-a"], want=["of-a", "of-b"], port=got)
-    bench.clock.advance(WINDOW + 1)
+    clock.advance(WINDOW + 1)
     a.get_or_create_access_token()
-    bench.settle()
-    mends(seed="client-b", want="client-a", port=bench.server.requests[-1].client_id)
+    settled(a)
+    mends(seed="client-b", want="client-a", port=server.requests[-1].client_id)
 
 
-def test_row_35_no_timer(bench: Bench) -> None:
+def test_row_35_no_timer(server: TokenServer, clock: FakeClock) -> None:
     """Row 35, FIX: the timer, which never stopped, is left out: the window needs none, and no thread outlives it."""
-    strategy = bench.strategy()
+    before = set(threading.enumerate())
+    strategy = make_sync(server, clock, policy=AS_THE_SDK)
     strategy.get_or_create_access_token()
-    bench.clock.advance(WINDOW + 1)
-    mends(seed=(1, 2), want=(0, 1), port=(len(bench.settle()), bench.posts))
+    clock.advance(WINDOW + 1)
+    until(lambda: set(threading.enumerate()) <= before)
+    mends(seed=2, want=1, port=len(server.requests))
 
 
-def refused(strategy: ClientCredentialsStrategy) -> tuple[int, str | None, str | None]:
+UNTOLD: Final = (None, None, "Failed to get access token.")  # all that the SDK tells of any refusal
+
+
+def told(strategy: ClientCredentialsStrategy) -> tuple[int, str | None, str | None]:
     """Give what the refusal of a client tells."""
-    with pytest.raises(TokenRefused) as caught:
-        strategy.get_or_create_access_token()
-    assert not caught.value.retryable
-    return caught.value.status, caught.value.error, caught.value.error_description
+    error = outcome(strategy.get_or_create_access_token)
+    assert isinstance(error, TokenRefused)
+    assert not error.retryable
+    return error.status, error.error, error.error_description
 
 
-LOST = (None, None, "Failed to get access token.")  # all that the SDK tells of any refusal
-
-
-def test_row_e2_wrong_secret(bench: Bench) -> None:
+def test_row_e2_wrong_secret(server: TokenServer) -> None:
     """Row E2, FIX: a wrong secret is told as such; nothing was told."""
-    told = refused(bench.strategy(secret="not-the-secret"))
-    mends(seed=LOST, want=(400, "invalid_client", "Invalid client secret"), port=told)
+    port = told(make_sync(server, secret="not-the-secret"))
+    mends(seed=UNTOLD, want=(400, "invalid_client", "Invalid client secret"), port=port)
 
 
-def test_row_e3_unknown_client(bench: Bench) -> None:
+def test_row_e3_unknown_client(server: TokenServer) -> None:
     """Row E3, FIX: an unknown client is told as such, whether or not the server describes it; nothing was told."""
-    told = refused(bench.strategy("nobody"))
-    mends(seed=LOST, want=(400, "invalid_client", "Failed to get client"), port=told)
-    bench.server.answer(refusal("invalid_client"))
-    mends(seed=LOST, want=(400, "invalid_client", None), port=refused(bench.strategy("nobody")))
+    for answers, words in ((), "Failed to get client"), ([refusal("invalid_client")], None):
+        server.answer(*answers)
+        port = told(ClientCredentialsStrategy("nobody", CLIENT_SECRET, token_url=server.url))
+        mends(seed=UNTOLD, want=(400, "invalid_client", words), port=port)
 
 
-def test_row_e4_body_not_form_encoded(bench: Bench) -> None:
+def test_row_e4_body_not_form_encoded(server: TokenServer) -> None:
     """Row E4, FIX: if a user's fetch spoils the body, the server's objection to it is told; nothing was told."""
 
     def spoil(request: TokenRequest) -> TokenResponse:
         return Urllib3Fetch()(attrs.evolve(request, body=b'{"grant_type":"client_credentials"}'))
 
-    told = refused(bench.strategy(fetch=spoil))
-    mends(seed=LOST, want=(400, "unsupported_grant_type", "grant_type parameter is missing"), port=told)
+    port = told(make_sync(server, hooks={"fetch": spoil}))
+    mends(seed=UNTOLD, want=(400, "unsupported_grant_type", "grant_type parameter is missing"), port=port)
 
 
 def test_to_spotify_unless_told_otherwise() -> None:
@@ -427,7 +356,8 @@ def test_to_spotify_unless_told_otherwise() -> None:
 
     strategy = ClientCredentialsStrategy("id", "secret")
     strategy.set_configuration(SdkConfiguration(fetch=fetch))
-    assert "TokenEndpointUnreachable" == outcome(strategy.get_or_create_access_token)
+    with pytest.raises(TokenEndpointUnreachable):
+        strategy.get_or_create_access_token()
     basic = base64.b64encode(b"id:secret").decode()
     keeps(
         seed=("https://accounts.spotify.com/api/token", f"Basic {basic}", b"grant_type=client_credentials"),
