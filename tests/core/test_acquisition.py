@@ -26,7 +26,7 @@ KEY: Final = cache_key(make(), "one")
 DELIVERY: Final = [Record, Settle, Publish, Unlock, Tell]
 
 
-def walk(results: dict[type[Any], list[Any]], spent: float = 0.0) -> list[Any]:
+def walk(results: dict[type[Any], list[Any]], spent: float = 0.0, *, current: bool = True) -> list[Any]:
     """Give the commands, each with its results in turn, the last one again and again; only Sleep takes time."""
     rows: dict[type[Any], list[Any]] = {
         machine.ReadSecrets: [(ONE,)],
@@ -47,7 +47,7 @@ def walk(results: dict[type[Any], list[Any]], spent: float = 0.0) -> list[Any]:
         spent += command.seconds if isinstance(command, Sleep) else 0.0
         row = rows.get(command.__class__, [None])
         value = row.pop(0) if len(row) > 1 else row[0]
-        done = Done(value, later(NOW, spent), DEADLINE - spent, 0.5, waited=True, current=True)
+        done = Done(value, later(NOW, spent), DEADLINE - spent, 0.5, waited=True, current=current)
 
 
 def test_a_grant() -> None:
@@ -94,6 +94,20 @@ def test_no_secret() -> None:
     commands = walk({machine.ReadSecrets: [failure]})
     assert [machine.ReadSecrets, Record, Settle, Unlock, Tell] == [type(each) for each in commands]
     assert Fail(failure, 5.0) == commands[2].ended
+
+
+@pytest.mark.parametrize(
+    ("failure", "counts"),
+    [(Refused(status=401, error="invalid_client"), False), (Refused(status=400, error="invalid_scope"), True)],
+)
+def test_a_secret_that_is_no_longer_in_use(failure: Refused, counts: bool) -> None:
+    """Its late refusal backs nothing off, here or in the cache; those who waited are told. Another failure counts."""
+    commands = walk({Send: [failure]}, current=False)[5:]
+    assert ([Record, Settle, *[Publish] * counts, Unlock, Tell], counts) == (
+        [type(each) for each in commands],
+        commands[0].fact != EMPTY,
+    )
+    assert (Fail(failure, 5.0), ((failure, 5.0),)) == (commands[1].ended, commands[-1].failures)
 
 
 def test_too_late() -> None:

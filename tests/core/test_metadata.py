@@ -113,6 +113,7 @@ class TestIssuer:
         assert ("GET", FIRST, b"", 7.0) == (request.method, request.url, request.body, request.timeout)
         assert ["Accept", "User-Agent"] == sorted(request.headers)
         assert "application/json" == request.headers["Accept"]
+        assert request.headers["User-Agent"].startswith("client-credentials/")
 
 
 class TestSearch:

@@ -165,6 +165,16 @@ class TestRemovals:
         assert EMPTY == removed(EMPTY, an_hour().token)
         assert EMPTY == removed(EMPTY, None)
 
+    def test_one_after_another(self) -> None:
+        """A token was granted after the removal before it, though a clock was set back since: it goes as of then."""
+        held, before = an_hour(50), Asked(stamp=1.0, at=Instant(NOW.wall - 10, NOW.monotonic - 70))
+        gone = removed(State(held=held, removed=before), None).removed
+        assert gone is not None
+        assert held.asked.stamp == gone.stamp
+        assert (NOW.wall - 10, NOW.monotonic - 50) < (gone.at.wall, gone.at.monotonic)
+        assert (10, 50) == pytest.approx((NOW.wall - gone.at.wall, NOW.monotonic - gone.at.monotonic), abs=1e-5)
+        assert held.asked == removed(granted(held), None).removed
+
     def test_the_same_text_again(self) -> None:
         """A server that gives the same token once more has given a new one."""
         old = an_hour(60)
