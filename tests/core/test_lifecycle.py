@@ -25,12 +25,14 @@ from client_credentials._core.lifecycle import (
     given_up,
     granted,
     hold,
+    is_overdue,
     lost_time,
     poll_wait,
     removed,
     retry_wait,
     timed_out,
     token_in_hand,
+    too_many_hang,
 )
 from client_credentials._core.model import Failure, Granted, Refused, Unreachable
 from client_credentials._core.state import EMPTY, Asked, Gate, Held, Instant, State, elapsed, merge
@@ -355,10 +357,17 @@ class TestWaiting:
         """A caller whose time is up is told for how long it waited; that may be tried again."""
         assert Unreachable(reason="nothing came within 2.5 s", retryable=True) == timed_out(2.5)
 
-    @pytest.mark.parametrize(("left", "lost"), [(0.1, False), (-1.0, False), (-1.001, True)])
-    def test_lost(self, left: float, lost: bool) -> None:
-        """More than a second after the deadline of a flight, time was lost."""
-        assert lost is lost_time(left)
+    @pytest.mark.parametrize(
+        ("left", "overdue", "lost"),
+        [(0.1, False, False), (0.0, True, False), (-1.0, True, False), (-1.001, True, True)],
+    )
+    def test_overdue(self, left: float, overdue: bool, lost: bool) -> None:
+        """A flight is overdue at its deadline; more than a second later time was lost."""
+        assert (overdue, lost) == (is_overdue(left), lost_time(left))
+
+    def test_hung(self) -> None:
+        """No more than eight hang."""
+        assert (False, True) == (too_many_hang(7), too_many_hang(8))
 
     @pytest.mark.parametrize(
         ("left", "waited", "counts"), [(-0.1, True, True), (-0.1, False, False), (-5.0, True, False)]

@@ -6,7 +6,6 @@ from typing import Final
 
 EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     "both sides do the same where the two are equal": (
-        "lifecycle.hold: if lifetime <[ -> =] token.expires_in:",
         "file._is_expired: ...turn directory.is_own(status) and (end <[ -> =] now or name.endswith('.lock'))",
         "circuit_breaker.CircuitBreaker.settle: is_quick = failure is None and waited <[= -> ] _QUICK",
         "redis._Entries.set: if passed <[= -> ] _LATEST:",

@@ -22,6 +22,7 @@ from .lifecycle import (
     decide,
     failed,
     granted,
+    is_overdue,
     lost_time,
     poll_wait,
     retry_wait,
@@ -167,7 +168,7 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
         look = await _look_and_lock(key, policy)
         if look is None:
             return
-        if look.left <= 0:  # this thread did not run for so long that no caller waits any more
+        if is_overdue(look.left):  # this thread did not run for so long that no caller waits any more
             await Settle(Fail(timed_out(policy.deadline), 0.0))
             await Unlock()
             return

@@ -137,6 +137,16 @@ def timed_out(deadline: float) -> Failure:
     return Unreachable(reason=f"nothing came within {deadline:g} s")
 
 
+def is_overdue(left: float) -> bool:
+    """Tell whether a flight has passed its deadline; `left` are the seconds until then."""
+    return left <= 0
+
+
+def too_many_hang(count: int) -> bool:
+    """Tell whether so many flights hang past their deadline that no other is begun."""
+    return count >= MOST_HUNG
+
+
 def given_up(
     state: State, asked: Instant, now: Instant, dice: float, *, left: float, deadline: float, waited: bool
 ) -> tuple[State, Fail]:
