@@ -213,7 +213,7 @@ def cache_entries(draw: DrawFn) -> CacheEntry:
     """
     token = draw(access_tokens())
     asked = Instant(token.expires / 1000 - token.expires_in, 0.0)
-    age = draw(st.floats(0, 0.9)) * token.expires_in
+    age = draw(st.floats(0, 0.875)) * token.expires_in  # the leeway takes a tenth at the most
     now = Instant(asked.wall + age, age)
     grant = Granted(access_token=token.access_token, expires_in=token.expires_in, scope=token.scope, extra=token.extra)
     held = hold(grant, Asked.here(asked), RenewalPolicy(), draw(st.floats(0, 1)))
