@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from .._core.client import check_kind
-from .._core.lifecycle import LOCK_MARGIN, REMOVAL_WAITS, removed, token_in_hand, unread
+from .._core.lifecycle import LOCK_MARGIN, LONGEST_UNREAD, REMOVAL_WAITS, removed, token_in_hand
 from .._core.model import AccessToken
 from .._core.secret import Secret
 from .._core.state import EMPTY, Instant, State, merge, tells_more
@@ -78,7 +78,7 @@ class ActiveConfiguration:
         """Serve the token of a lease for so many seconds more."""
         if type(self.configuration.clock) is SystemClock:
             lease.begins = now.wall
-            lease.until = now.wall + unread(lasts)
+            lease.until = now.wall + min(lasts, LONGEST_UNREAD)
             if lease.is_succeeded:  # meanwhile, by somebody who has ended it already
                 lease.end()
 
