@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from .._core.lifecycle import hold
-from .._core.model import AccessToken, RenewalPolicy, TokenRequest, TokenResponse, without_query
+from .._core.model import AccessToken, Granted, RenewalPolicy, TokenRequest, TokenResponse, without_query
 from .._core.response import refresh_in
 from .._core.secret import NO_SECRET, REDACTED, Secret
 from .._core.state import Asked, Instant
@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 def is_ending(token: AccessToken, now: float, policy: RenewalPolicy) -> bool:
     """Tell whether the token is in its renewal window; `now` is in seconds since the epoch."""
     advised = refresh_in(token.extra.get("refresh_in"))
-    held = hold(token, Asked.here(Instant(0.0, 0.0)), policy, 0.0, refresh_in=advised)
+    grant = Granted(access_token=token.access_token, expires_in=token.expires_in, scope=None, refresh_in=advised)
+    held = hold(grant, Asked.here(Instant(0.0, 0.0)), policy, 0.0)
     return token.expires_in - (token.expires / 1000 - now) >= held.renewal
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from .._core.lifecycle import token_of
+from .._core.lifecycle import hold
 from .._core.model import (
     Client,
     ClientAuthentication,
@@ -22,7 +22,7 @@ from .._core.model import (
     without_query,
 )
 from .._core.secret import Secret
-from .._core.state import Instant
+from .._core.state import Asked, Instant
 from .._http.fetch import Urllib3Fetch
 from .._shell.driver import run as run_now
 from .._shell.request import attempt
@@ -116,7 +116,7 @@ class _Doctor:
             is_redirect = isinstance(outcome, InvalidTokenResponse) and 300 <= (outcome.status or 0) < 400
             yield bad("redirect" if is_redirect else "answer", str(outcome), advice(outcome, response))
             return
-        token = token_of(outcome, Instant(time.time(), 0.0), RenewalPolicy(), client.scopes)
+        token = hold(outcome, Asked.here(Instant(time.time(), 0.0)), RenewalPolicy(), 0.0, client.scopes).token
         text = token.access_token
         yield ok("token", f"Bearer, {len(text)} characters, {'a JWT' if checks.jwt_claims(text) else 'opaque'}")
         for remark in outcome.remarks:
