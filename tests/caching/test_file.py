@@ -1,4 +1,4 @@
-"""The cache in files: what an attacker, a crash, a full disk or another program can do to a directory."""
+"""The cache in files: what a reader, a writer and a holder of a lock find, whoever else is there."""
 
 from __future__ import annotations
 
@@ -8,31 +8,20 @@ import os
 import re
 import signal
 import stat
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from client_credentials import FileCachingStrategy, TokenRequest, TokenResponse, Urllib3Fetch
-from client_credentials._shell.circuit_breaker import BUDGET
-from client_credentials.caching._directory import Directory
+from client_credentials import FileCachingStrategy
 from client_credentials.testing import TokenServer
-from tests.caching.fleet import SPAWN, hold_and_fork, hold_for_ever, strategy_on, told, write_for_ever
+from tests.caching.files import file_name, make_file, mode, only
+from tests.caching.fleet import SPAWN, hold_and_fork, hold_for_ever, strategy_on, write_for_ever
 from tests.strategy.kit import until
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Give a directory that is not there yet."""
-    return tmp_path / "tokens"
 
 
 @pytest.fixture
@@ -41,22 +30,6 @@ def cache(folder: Path) -> FileCachingStrategy:
     cache = FileCachingStrategy(folder)
     cache.set("key", "value", 60)
     return cache
-
-
-def only(folder: Path, kind: str = "entry") -> Path:
-    """Give the one file of its kind."""
-    (path,) = folder.glob(f"*.{kind}")
-    return path
-
-
-def file_name(key: str, kind: str = "entry") -> str:
-    """Name the file of a key."""
-    return f"client-credentials-{sha256(key.encode()).hexdigest()}.{kind}"
-
-
-def mode(path: Path) -> int:
-    """Give who may do what with a path itself, not with what it leads to."""
-    return stat.S_IMODE(path.lstat().st_mode)
 
 
 class TestWriting:
@@ -206,315 +179,6 @@ class TestReading:
         assert cache.get("key") is None
 
 
-class TestDirectory:
-    """Whose directory it is."""
-
-    @pytest.mark.parametrize("bits", [0o770, 0o707, 0o777, 0o1777])
-    def test_others_may_not_write_to_it(
-        self, cache: FileCachingStrategy, folder: Path, bits: int, server: TokenServer, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """N5: a directory that others may write to is refused with a reason, for every call; a strategy goes on."""
-        folder.chmod(bits)
-        calls: list[Callable[[], object]] = [
-            lambda: cache.get("key"),
-            lambda: cache.set("key", "value", 60),
-            lambda: cache.remove("key"),
-            lambda: cache.lock("key", 60).__enter__(),
-        ]
-        for call in calls:
-            with pytest.raises(PermissionError, match="others may write to it"):
-                call()
-        assert 1 == len(list(folder.iterdir()))
-        assert strategy_on(server.url, cache).get_or_create_access_token().access_token == server.issued[0]
-        assert ["FileCachingStrategy failed with UnsafeDirectory (EPERM); it counts as empty"] == told(caplog)
-
-    def test_it_is_this_users(self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """N5: another user's directory is refused with a reason."""
-        monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
-        with pytest.raises(PermissionError, match="another user owns it"):
-            cache.get("key")
-
-    def test_it_is_no_link_and_no_file(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
-        """N5: a link in the directory's place is refused, and so is a file."""
-        link, file = tmp_path / "link", tmp_path / "file"
-        link.symlink_to(folder)
-        file.touch()
-        for path in (link, file):
-            with pytest.raises(PermissionError, match="not a directory"):
-                FileCachingStrategy(path).set("key", "value", 60)
-
-    def test_others_may_read_its_names(self, cache: FileCachingStrategy, folder: Path) -> None:
-        """A directory that others may look into, but not write to, is good enough: the files are not theirs to read."""
-        folder.chmod(0o755)
-        assert cache.get("key")
-
-    def test_reading_makes_nothing(self, folder: Path) -> None:
-        """Only a write or a lock makes the directory."""
-        cache = FileCachingStrategy(folder)
-        assert cache.get("key") is None
-        cache.remove("key")
-        assert not folder.exists()
-        with cache.lock("key", 60) as mine:
-            assert mine
-        assert 0o700 == mode(folder)
-
-
-class TestDisk:
-    """A disk that does not do its part."""
-
-    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE])
-    def test_it_is_memory_then(
-        self,
-        cache: FileCachingStrategy,
-        folder: Path,
-        server: TokenServer,
-        number: int,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        """N6: where nothing can be written, tokens are kept in memory, and the log says once why."""
-        real = os.open
-
-        def refuse(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-            if flags & os.O_CREAT and str(path).startswith("client-credentials-"):
-                raise OSError(number, os.strerror(number))
-            return real(path, flags, *rest, **named)
-
-        monkeypatch.setattr(os, "open", refuse)
-        strategy = strategy_on(server.url, cache)
-        token = strategy.get_or_create_access_token()
-        assert token == strategy.get_or_create_access_token()
-        strategy.remove_access_token()
-        assert token != strategy.get_or_create_access_token()
-        code = errno.errorcode[number]
-        (said,) = told(caplog)
-        assert said.startswith("FileCachingStrategy failed with ")
-        assert f" ({code});" in said
-
-    def test_a_full_disk_leaves_nothing_behind(self, folder: Path) -> None:
-        """N6: a write that fails half-way is an OSError, leaves no temporary file, and the old entry as it was."""
-        script = textwrap.dedent("""
-            import resource, sys
-            from client_credentials import FileCachingStrategy
-            cache = FileCachingStrategy(sys.argv[1])
-            cache.set("key", "old", 60)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-            try:
-                cache.set("key", "x" * 100_000, 60)
-            except OSError as error:
-                print(error.errno, cache.get("key").value)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        """)
-        said = subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True)
-        assert f"{errno.EFBIG} old" == said.stdout.strip()
-        assert [only(folder)] == list(folder.iterdir())
-
-    def test_a_disk_that_hangs(
-        self, cache: FileCachingStrategy, server: TokenServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """R4/file: a disk that does not answer costs half a second once in a while, whatever is asked of it."""
-        go, real = threading.Event(), os.open
-
-        def hang(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-            if str(path) == str(cache._directory):  # pyright: ignore[reportPrivateUsage]
-                go.wait(10)
-            return real(path, flags, *rest, **named)
-
-        strategy = strategy_on(server.url, cache)
-        began = time.monotonic()
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "open", hang)
-            assert strategy.get_access_token() is None
-            token = strategy.get_or_create_access_token()
-            strategy.remove_access_token(token)
-            strategy.get_or_create_access_token()
-            go.set()
-        assert time.monotonic() - began < BUDGET + 1
-
-    def test_there_is_no_home(self, tmp_path: Path, server: TokenServer) -> None:
-        """N14: where the directory cannot be made, tokens are kept in memory."""
-        (tmp_path / "file").touch()
-        for impossible in (tmp_path / "file" / "tokens", Path("/proc/nowhere/tokens")):
-            strategy = strategy_on(server.url, FileCachingStrategy(impossible))
-            assert strategy.get_or_create_access_token() == strategy.get_or_create_access_token()
-        assert 2 == len(server.requests)
-
-    def test_the_file_is_open_elsewhere(
-        self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """N12: a replacement that Windows refuses while a reader has the file open is tried three times."""
-        refusals, tries = 2, 0
-        replace = os.replace
-
-        def refuse(source: str, target: str, **directories: int) -> None:
-            nonlocal tries
-            tries += 1
-            if tries <= refusals:
-                raise PermissionError(errno.EACCES, "in use")
-            replace(source, target, **directories)
-
-        monkeypatch.setattr(os, "replace", refuse)
-        cache.set("key", "new", 60)
-        entry = cache.get("key")
-        assert entry
-        assert (3, "new") == (tries, entry.value)
-        refusals, tries = 99, 0
-        with pytest.raises(PermissionError):
-            cache.set("key", "newer", 60)
-        assert (3, [only(folder)]) == (tries, list(folder.iterdir()))
-
-
-class TestTidying:
-    """What has expired goes with a later lock or write, and nothing else does."""
-
-    def test_before_a_caller_has_its_token(self, cache: FileCachingStrategy, folder: Path, server: TokenServer) -> None:
-        """N1, N8: the directory is tidy before the request is sent, since a program may end once it has its token."""
-        left: list[str] = []
-
-        def fetch(request: TokenRequest) -> TokenResponse:
-            left.extend(path.suffix for path in folder.iterdir())
-            return Urllib3Fetch()(request)
-
-        for number in range(30):
-            _make(folder / file_name(str(number)), age=1)
-            _make(folder / file_name(str(number), "lock"), age=0)
-        strategy_on(server.url, cache, fetch=fetch).get_or_create_access_token()
-        assert [".entry", ".lock"] == sorted(left)  # those of "key" and of this client
-
-    def test_what_has_expired_goes(self, cache: FileCachingStrategy, folder: Path) -> None:
-        """N1, N8: dead entries go, and so do locks that nobody has and temporary files of more than a minute."""
-        cache.set("dead", "value", -1)
-        in_use = file_name("d", f"{'0' * 16}.tmp")
-        for name, age in ((file_name("a", "lock"), 0), (file_name("b", f"{'0' * 16}.tmp"), 61), (in_use, 59)):
-            _make(folder / name, age=age)
-        cache.set("key", "value", 60)
-        assert {file_name("key"), in_use} == {path.name for path in folder.iterdir()}
-
-    def test_what_is_not_ours_stays(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
-        """R3/file: only a regular file of this user's whose name has our pattern is ever removed."""
-        digest, victim = "0" * 64, tmp_path / "victim"
-        _make(victim, age=3600)
-        others = ["draft.tmp", f"{digest}.entry", f"{digest}.lock", f"client-credentials-{digest}.entry.tmp", "x.lock"]
-        for name in others:
-            _make(folder / name, age=3600)
-        (folder / file_name("directory")).mkdir()
-        (folder / file_name("link")).symlink_to(victim)
-        (folder / file_name("link", "lock")).symlink_to(victim)
-        os.mkfifo(folder / file_name("pipe", "lock"))
-        for name in ("directory", "link"):
-            os.utime(folder / file_name(name), (1, 1), follow_symlinks=False)
-        before = {path.name for path in folder.iterdir()}
-        for _ in range(3):
-            cache.set("key", "value", 60)
-        assert before == {path.name for path in folder.iterdir()}
-        assert victim.exists()
-
-    def test_another_users_file_stays(
-        self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """R3/file: a file of another user's is not removed, whatever its name."""
-        _make(folder / file_name("theirs"), age=3600)
-        theirs, real = (folder / file_name("theirs")).stat().st_ino, os.stat
-
-        def foreign(path: Any, **named: Any) -> Any:
-            status = list(real(path, **named))
-            status[stat.ST_UID] += status[stat.ST_INO] == theirs
-            return os.stat_result(status)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "stat", foreign)
-            cache.set("key", "value", 60)
-        assert (folder / file_name("theirs")).exists()
-        cache.set("key", "value", 60)
-        assert not (folder / file_name("theirs")).exists()
-
-    def test_a_write_does_a_bounded_part(self, cache: FileCachingStrategy, folder: Path) -> None:
-        """R2/file: a write looks at 128 names at most, the next ones go on from there, and in the end all is tidy."""
-        for number in range(300):
-            _make(folder / file_name(str(number)), age=3600)
-        left: list[int] = []
-        for _ in range(4):
-            cache.set("key", "value", 60)
-            left.append(len(list(folder.iterdir())))
-        assert sorted(left, reverse=True) == left
-        assert all(301 - 128 * writes <= count for writes, count in enumerate(left, 1))
-        assert 1 == left[-1]
-
-    def test_a_lock_that_is_held_stays(self, cache: FileCachingStrategy, folder: Path) -> None:
-        """N8: a lock that is held is not tidied away, however old it is."""
-        with cache.lock("key", 60) as mine:
-            assert mine
-            os.utime(only(folder, "lock"), (1, 1))
-            cache.set("key", "value", 60)
-            with cache.lock("key", 60) as second:
-                assert not second
-        cache.set("key", "value", 60)
-        assert [] == list(folder.glob("*.lock"))
-
-    @pytest.mark.parametrize(("removals", "mine"), [(1, True), (99, False)])
-    def test_a_lock_is_on_the_file_of_that_name(
-        self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch, removals: int, mine: bool
-    ) -> None:
-        """N8: who locks a file that is tidied away at that moment has locked nothing, and tries again a few times."""
-        flock = fcntl.flock
-
-        def remove_first(descriptor: int, operation: int) -> None:
-            nonlocal removals
-            if operation & fcntl.LOCK_NB and removals:
-                removals -= 1
-                only(folder, "lock").unlink()
-            flock(descriptor, operation)
-
-        monkeypatch.setattr(fcntl, "flock", remove_first)
-        with cache.lock("key", 60) as locked:
-            assert mine == locked
-            monkeypatch.undo()
-            with cache.lock("key", 60) as second:
-                assert mine != second
-
-    def test_a_lock_is_tidied_away_by_one(
-        self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """N8: who comes to tidy away a lock that is another file by now leaves that one alone."""
-        _make(folder / file_name("key", "lock"), age=3600)
-        flock = fcntl.flock
-
-        def make_anew(descriptor: int, operation: int) -> None:
-            flock(descriptor, operation)
-            only(folder, "lock").unlink()
-            _make(folder / file_name("key", "lock"), age=0)
-
-        monkeypatch.setattr(fcntl, "flock", make_anew)
-        cache.set("key", "value", 60)
-        assert only(folder, "lock").exists()
-
-
-class TestSwap:
-    """A directory that is not what it was a moment ago."""
-
-    def test_it_is_opened_once(self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """R3/file: a link put in the directory's place after the check leads nowhere: the checked one is used."""
-        victim, moved, real = folder.with_name("victim"), folder.with_name("moved"), os.open
-        victim.mkdir(0o700)
-        _make(victim / file_name("old"), age=3600)
-
-        def swap(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-            if str(path).endswith(".tmp"):
-                folder.rename(moved)
-                folder.symlink_to(victim)
-            return real(path, flags, *rest, **named)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "open", swap)
-            cache.set("key", "new", 60)
-        assert [victim / file_name("old")] == list(victim.iterdir())
-        entry = FileCachingStrategy(moved).get("key")
-        assert entry
-        assert "new" == entry.value
-        with pytest.raises(PermissionError, match="a link"):
-            cache.get("key")
-
-
 class TestClock:
     """The wall clock says how long an entry has left."""
 
@@ -626,6 +290,32 @@ class TestLock:
         finally:
             os.kill(orphan, signal.SIGKILL)
 
+    def test_it_is_given_back_whoever_has_the_file(self, cache: FileCachingStrategy) -> None:
+        """L1: a child that was forked before it could know of the lock has its file open for good, and not the lock."""
+        with cache.lock("key", 60):
+            (hold,) = cache._holds  # pyright: ignore[reportPrivateUsage]
+            inherited = os.dup(hold.descriptor)
+        with cache.lock("key", 60) as free:
+            assert free
+        os.close(inherited)
+
+    def test_no_file_stays_open(self, cache: FileCachingStrategy, folder: Path) -> None:
+        """R2/file: whatever is found, and whoever has the lock, each file is closed again."""
+        for kind in ("lock", "entry"):
+            make_file(folder / file_name("foreign", kind), age=-600)
+            (folder / file_name("foreign", kind)).chmod(0o644)
+        open_before = set(Path("/dev/fd").iterdir())
+        for _ in range(3):
+            make_file(folder / file_name("left behind", "lock"), age=0)
+            with cache.lock("key", 60) as mine, cache.lock("key", 60) as second:
+                assert (True, False) == (mine, second)
+                cache.set("key", "value", 60)
+            assert cache.get("key")
+            assert cache.get("foreign") is None
+            with pytest.raises(FileExistsError, match="private to this user"), cache.lock("foreign", 60):
+                pass
+        assert open_before == set(Path("/dev/fd").iterdir())
+
     def test_it_excludes_threads(self, cache: FileCachingStrategy) -> None:
         """J11: threads of one process exclude each other as processes do."""
         inside, most = [0], [0]
@@ -658,81 +348,6 @@ def test_what_is_no_directory(given: Any) -> None:
 def test_how_it_is_shown(folder: Path) -> None:
     """It shows where it is."""
     assert f"FileCachingStrategy({str(folder)!r})" == repr(FileCachingStrategy(folder))
-
-
-def test_what_cannot_be_undone(cache: FileCachingStrategy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a write fails, and the temporary file cannot be removed, the error is that of the write."""
-
-    def fail(number: int) -> Callable[..., None]:
-        def raising(*_: object) -> None:
-            raise OSError(number, "?")
-
-        return raising
-
-    monkeypatch.setattr(Directory, "replace", fail(errno.ENOSPC))
-    monkeypatch.setattr(Directory, "remove", fail(errno.EROFS))
-    with pytest.raises(OSError, match=r"\?") as raised:
-        cache.set("key", "value", 60)
-    assert errno.ENOSPC == raised.value.errno
-
-
-def test_so_many_names_are_listed_at_most(
-    cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """R2/file: a directory with millions of names takes no more memory than one with ten thousand."""
-    monkeypatch.setattr("client_credentials.caching.file._MOST_LISTED", 3)
-    for number in range(20):
-        _make(folder / file_name(str(number)), age=3600)
-    for _ in range(2):
-        before = len(list(folder.iterdir()))
-        cache.set("key", "value", 60)
-        assert before - 3 <= len(list(folder.iterdir())) <= before
-
-
-def test_windows(folder: Path) -> None:
-    """N12: without open directories, user ids, flock and Unix's flags, as on Windows, paths and msvcrt do."""
-    script = textwrap.dedent("""
-        import asyncio, fcntl, logging, os, pathlib, sys, types, urllib3
-        import client_credentials.errors  # what must not take this for Windows
-
-        def locking(descriptor, mode, size):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if mode else fcntl.LOCK_UN)
-            except BlockingIOError:
-                raise PermissionError from None
-
-        sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2, LK_UNLCK=0)
-        for name in [name for name in sys.modules if name.startswith("client_credentials.caching")]:
-            del sys.modules[name]
-        for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "geteuid"):
-            delattr(os, name)
-        os.supports_dir_fd = set()
-        sys.platform = "win32"
-        from client_credentials.caching.file import FileCachingStrategy
-
-        cache = FileCachingStrategy(sys.argv[1])
-        cache.set("key", "value", 60)
-        with cache.lock("key", 60) as one, cache.lock("key", 60) as other:
-            print(cache.get("key").value, one, other)
-        with cache.lock("key", 60) as again:
-            print(again, len(os.listdir(sys.argv[1])))
-        cache.remove("key")
-        print(cache.get("key"))
-        pathlib.Path(sys.argv[2]).touch()
-        try:
-            FileCachingStrategy(sys.argv[2]).get("key")
-        except PermissionError as error:
-            print(error.strerror)
-    """)
-    arguments = [sys.executable, "-c", script, str(folder), str(folder.with_name("file"))]
-    said = subprocess.run(arguments, check=True, capture_output=True, text=True)
-    assert ["value True False", "True 2", "None", "not a directory, or a link to one"] == said.stdout.splitlines()
-
-
-def _make(path: Path, *, age: float) -> None:
-    """Make a file of this user's that was last used so many seconds ago."""
-    path.touch(0o600)
-    os.utime(path, (time.time() - age, time.time() - age))
 
 
 def _live_on(ended: int, end: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from client_credentials import InMemoryCachingStrategy
 from client_credentials.testing import FakeClock
+from tests.caching.fleet import works_in_a_child
 
 
 def entries(cache: Any) -> dict[str, object]:
@@ -106,6 +107,19 @@ class TestClock:
         cache.set("key", "value", 60)
         clock.suspend(60)
         assert cache.get("key") is None
+
+
+def test_a_fork() -> None:
+    """L1: a child forked while a thread is in the cache, or holds a lock of it, is kept from neither."""
+    cache: Any = InMemoryCachingStrategy()
+
+    def works() -> bool:
+        cache.set("key", "value", 60)
+        with cache.lock("key", 60) as mine:
+            return bool(mine)
+
+    with cache.lock("key", 60):
+        assert works_in_a_child(works, cache._mutex)
 
 
 def test_how_it_is_shown() -> None:

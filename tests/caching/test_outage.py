@@ -18,7 +18,7 @@ from client_credentials._shell import circuit_breaker
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.caching.fleet import key_of, obtain, strategy_on, told, value
 from tests.caching.redis_server import Babbler, BlackHole, RedisServer, SlowLine, connect, free_port
-from tests.strategy.kit import settled, together, until
+from tests.strategy.kit import settled, until
 
 SLACK = 0.7  # seconds that a busy machine may take over half a second
 
@@ -172,16 +172,6 @@ class TestHanging:
         mortal_redis.resume()
         settled(strategy)
 
-    def test_black_hole(self, server: TokenServer) -> None:
-        """M4: sixteen callers that come at the same time wait out the same half second, each for a token of its own."""
-        with BlackHole() as hole:
-            cache = on_port(hole.port, socket_timeout=None, retry=None)
-            strategies = [strategy_on(server.url, cache) for _ in range(16)]
-            began = time.monotonic()
-            got = together(16, lambda: strategies.pop().get_or_create_access_token().access_token)
-            assert time.monotonic() - began < circuit_breaker.BUDGET + 2 * SLACK
-        assert sorted(server.issued) == sorted(str(each) for each in got)
-
     def test_what_comes_late_is_not_written(self, mortal_redis: RedisServer) -> None:
         """M14: a hanging Redis does not make a write that nobody waits for any more, and that may be out of date."""
         cache = RedisCachingStrategy(BeforeTheSecond(mortal_redis, mortal_redis.pause))
@@ -208,17 +198,6 @@ class TestHanging:
         mortal_redis.resume()
         until(lambda: not calls_in_threads())
         assert not mortal_redis.client().exists("{key}")
-
-    def test_a_lock_that_comes_late_is_given_back(self, mortal_redis: RedisServer) -> None:
-        """M13: a lock that Redis gives when nobody waits for it any more stops nobody."""
-        cache = on_port(mortal_redis.port, socket_timeout=None)
-        cache.get("key")
-        mortal_redis.pause()
-        with cache.lock("key", 60) as mine:
-            assert mine  # as everyone may ask who cannot agree with others
-        mortal_redis.resume()
-        until(lambda: not calls_in_threads())
-        assert not mortal_redis.client().exists("{key}:lock")
 
     def test_the_exit_is_not_delayed(self, server: TokenServer) -> None:
         """L6: a process whose Redis hangs ends when it is done, without a word."""
@@ -257,19 +236,6 @@ class TestSlow:
             got = {strategy_on(server.url, cache).get_or_create_access_token().access_token for cache in caches}
         assert set(server.issued) == got
         assert 1 == len(server.requests)
-
-    def test_one_slow_answer_is_forgiven(self, redis_server: RedisServer) -> None:
-        """M5: a slow answer uses up patience, and a quick one restores it."""
-        client, delays = redis_server.client(), [0.3, 0.0, 0.3, 0.0]
-
-        class Uneven:
-            def execute_command(self, *args: Any) -> object:
-                time.sleep(delays.pop(0))
-                return client.execute_command(*args)
-
-        client.set("{key}", "value")
-        cache = RedisCachingStrategy(Uneven())
-        assert ["value"] * 4 == [entry.value for entry in (cache.get("key") for _ in range(4)) if entry]
 
 
 class TestUnwilling:

@@ -21,6 +21,7 @@ from urllib3.contrib.socks import SOCKSProxyManager
 from client_credentials import Urllib3Fetch
 from tests.http.peers import (
     GRANTED,
+    HEAD,
     Peer,
     Script,
     abort,
@@ -37,8 +38,7 @@ from tests.http.peers import (
     silent,
 )
 
-_OK: Final = b"HTTP/1.1 200 OK\r\n"
-_SIZED: Final = _OK + b"Content-Length: 100\r\n\r\n"
+_SIZED: Final = HEAD + b"Content-Length: 100\r\n\r\n"
 _LIMITED: Final = b"HTTP/1.1 429 No\r\nRetry-After: 60\r\nContent-Length: 100\r\n\r\nabc"
 
 OWN: Final = "own connection"
@@ -211,13 +211,18 @@ def _garbles(sock: socket.socket) -> None:
         raw.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
 
 
+def _speaks_plainly(sock: socket.socket) -> None:
+    sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    silent(sock)  # to close with something unread is to abort
+
+
 def _resets_handshake(sock: socket.socket) -> None:
     sock.recv(1)
     abort(sock)
 
 
 def _head_of(chunk: bytes) -> Scene:
-    return at_endpoint(holds(_OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk))
+    return at_endpoint(holds(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk))
 
 
 def _refusal(status: int) -> Scene:
@@ -251,7 +256,7 @@ EVENTS: Final = (
     ),
     Event(
         "no TLS",
-        below_tls(lambda sock: sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
+        below_tls(_speaks_plainly),
         unreachable("TLS with {endpoint}: WRONG_VERSION_NUMBER", retryable=False),
     ),
     Event(
@@ -280,14 +285,14 @@ EVENTS: Final = (
     Event("silence", at_endpoint(silent), unreachable("{response}: timed out")),
     Event(
         "headers that drip",
-        at_endpoint(drips(_OK + b"X: ")),
+        at_endpoint(drips(HEAD + b"X: ")),
         unreachable("{response}: timed out"),
         (OWN, OWN_PROXY),
     ),
     Event("not HTTP", at_endpoint(holds(b"no http\r\n\r\n")), invalid("{response}: not HTTP (BadStatusLine)")),
     Event(
         "two lengths",
-        at_endpoint(holds(_OK + b"Content-Length: 1, 2\r\n\r\n")),
+        at_endpoint(holds(HEAD + b"Content-Length: 1, 2\r\n\r\n")),
         invalid("{response}: not HTTP (InvalidHeader)"),
     ),
     # The pools take 103 for the answer, as http.client does, and keep what comes after it to themselves.
@@ -308,15 +313,15 @@ EVENTS: Final = (
     Event("body reset", at_endpoint(resets(_SIZED + b"abc")), unreachable(_BODY + "truncated")),
     Event(
         "chunk cut short",
-        at_endpoint(answers(_OK + b"Transfer-Encoding: chunked\r\n\r\n40\r\nabc")),
+        at_endpoint(answers(HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\nabc")),
         unreachable(_BODY + "truncated"),
     ),
     Event("chunk of no size", _head_of(b"zz\r\n"), invalid(_BODY + "not HTTP (IncompleteRead)")),
     Event("body that drips", at_endpoint(drips(_SIZED)), unreachable(_BODY + "timed out")),
-    Event("body too large", at_endpoint(floods(_OK + b"\r\n", b"x" * 65536)), invalid("larger than 1048576 bytes")),
+    Event("body too large", at_endpoint(floods(HEAD + b"\r\n", b"x" * 65536)), invalid("larger than 1048576 bytes")),
     Event(
         "compressed body",
-        at_endpoint(holds(_OK + b"Content-Encoding: gzip\r\n\r\n")),
+        at_endpoint(holds(HEAD + b"Content-Encoding: gzip\r\n\r\n")),
         invalid("content-encoding refused: none was asked for"),
     ),
     Event("refusal with a body cut short", at_endpoint(answers(_LIMITED)), passed_on(429)),

@@ -17,7 +17,7 @@ CELLS = [(event, carrier) for event in EVENTS for carrier in event.carriers]
 
 @pytest.mark.parametrize(("event", "carrier"), CELLS, ids=[f"{event.name}-{carrier}" for event, carrier in CELLS])
 def test_one_event_one_verdict(event: Event, carrier: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A1, A4, A5, A14, C18, S3/own/pool/proxy, RFC9110-9.3.6: the verdict is the table's, and shows no secret."""
+    """A1, A4, A5, A8, A14, C16, C18, S3/own/pool/proxy, RFC9110-9.3.6: the verdict is the table's, without a secret."""
     seen: TokenResponse | TokenError
     verdict = event.verdict_of(carrier)
     timeout = 0.3 if verdict.reason.endswith("timed out") or event.name.endswith("stalls") else 5.0

@@ -11,10 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from client_credentials import Urllib3Fetch
 from client_credentials._http.wire import Exchange, Wire, connect
-from tests.http.peers import BODY, GRANTED, Peer, answers, closed_port, token_request
-from tests.http.test_transport import resolve_to, v4
+from tests.http.peers import GRANTED, Peer, answers
 
 
 @pytest.fixture
@@ -71,10 +69,3 @@ def test_nothing_is_held_back() -> None:
         wire = connect(begun.host, begun)
         assert wire._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         wire.hang_up()
-
-
-def test_the_first_of_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the first address answers, no other is tried."""
-    with Peer(answers(GRANTED)) as peer:
-        resolve_to(monkeypatch, v4(peer.port), v4(closed_port()))
-        assert BODY == Urllib3Fetch()(token_request("http://localhost/")).body

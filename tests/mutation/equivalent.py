@@ -6,7 +6,7 @@ from typing import Final
 
 EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     "both sides do the same where the two are equal": (
-        "file._is_expired: ...turn directory.is_own(status) and (end <[ -> =] now or name.endswith('.lock'))",
+        "file._discard: ...ITE if name.endswith('.tmp') else 0.0) <[ -> =] now:",
         "circuit_breaker.CircuitBreaker.settle: is_quick = failure is None and waited <[= -> ] _QUICK",
         "redis._Entries.set: if passed <[= -> ] _LATEST:",
         "verdict._tls_reason: if time.time() <[ -> =] _YEAR_2025:",
@@ -117,10 +117,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
             " self._cache, ..."
         ),
         "bounded.BoundedCache.set: self._breaker.call('[set -> XXsetXX]', partial(_set_in_time, self._cache, ke...",
-        (
-            "bounded.BoundedCache.remove: self._breaker.call('[remove -> XXremoveXX]', partial(self._cache.remove,"
-            " key), Non..."
-        ),
+        "bounded.BoundedCache.remove: self._breaker.call('[remove -> XXremoveXX]', partial(self._cache.remove, key))",
     ),
     "on Windows one byte is locked, or two: nobody reads or writes them": (
         "_locks.try_lock: ...rt.locking(descriptor, msvcrt.LK_NBLCK, [1 -> 2])",

@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import re
 import socket
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Final, cast
 from urllib.parse import unquote, urlsplit
@@ -24,15 +25,10 @@ _EXCEPTION: Final = re.compile(r"(?:\[(?P<address>.*)\]|(?P<name>[^:]*|.*:.*:.*)
 
 @attrs.frozen(repr=False)
 class Proxy:
-    """An http proxy; its credentials are in `authorization` only."""
+    """An http proxy, and the headers that it is shown, with its credentials if it has any."""
 
     host: Host
-    authorization: str | None = attrs.field(repr=False)
-
-    @property
-    def url(self) -> str:
-        """Its address, without credentials."""
-        return f"http://{bracketed(self.host)}"
+    headers: Mapping[str, str]
 
 
 def proxy_from_environment(endpoint: Host) -> Proxy | None:
@@ -49,27 +45,20 @@ def proxy_from_environment(endpoint: Host) -> Proxy | None:
     if parts.scheme != "http" or not host.name:
         raise forbidden(_KIND)
     if parts.username is None:
-        return Proxy(host, None)
+        return Proxy(host, {})
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return Proxy(host, f"Basic {base64.b64encode(pair.encode()).decode('ascii')}")
+    return Proxy(host, {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"})
 
 
 def open_tunnel(wire: Wire, proxy: Proxy, exchange: Exchange) -> None:
     """Ask the proxy at the other end for a way to the endpoint (RFC 9110 section 9.3.6); raises ExchangeFailed."""
-    target = bracketed(exchange.host)
-    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-    if proxy.authorization is not None:
-        lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    wire.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+    target = exchange.host.authority
+    headers = [f"{name}: {value}" for name, value in proxy.headers.items()]
+    wire.sendall("\r\n".join([f"CONNECT {target} HTTP/1.1", f"Host: {target}", *headers, "", ""]).encode("ascii"))
     with closing(FinalResponse(cast("socket.socket", wire), method="CONNECT")) as answer:
         answer.begin()
     if not 200 <= answer.status < 300:
         raise ExchangeFailed(tunnel_refused(proxy.host, answer.status))
-
-
-def bracketed(host: Host) -> str:
-    """Write host and port as a URL does (RFC 3986 section 3.2.2)."""
-    return f"[{host.name}]:{host.port}" if ":" in host.name else f"{host.name}:{host.port}"
 
 
 def _is_excepted(endpoint: Host, exceptions: str) -> bool:

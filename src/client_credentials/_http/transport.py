@@ -76,11 +76,12 @@ class OwnConnection:
 
     def _send_through_pool(self, request: TokenRequest, proxy: Proxy | None) -> TokenResponse | Failure:
         """Send where urllib3's connections are not urllib3's (vcrpy, urllib3-future): its pools work with them."""
+        context = self._context()
         if proxy is None:
-            pool = urllib3.PoolManager(ssl_context=self._context())
+            pool = urllib3.PoolManager(ssl_context=context)
         else:
-            headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
-            pool = urllib3.ProxyManager(proxy.url, proxy_headers=headers, ssl_context=self._context())
+            address = f"http://{proxy.host.authority}"
+            pool = urllib3.ProxyManager(address, proxy_headers=proxy.headers, ssl_context=context)
         try:
             return UsersPool(pool, self._max_body)(request)
         finally:

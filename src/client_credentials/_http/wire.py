@@ -54,6 +54,11 @@ class Host:
     role: str = ""
     """Comes before its name in a text: "proxy "."""
 
+    @property
+    def authority(self) -> str:
+        """Name and port as a URL has them (RFC 3986 section 3.2.2)."""
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
+
     def __str__(self) -> str:
         return f"{self.role}{self.name}:{self.port}"
 

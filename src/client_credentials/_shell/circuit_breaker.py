@@ -23,6 +23,9 @@ BUDGET: Final = 0.5
 OPEN_SECONDS: Final = 10.0
 """Seconds for which an open circuit keeps callers from the cache, until one call tries it again."""
 
+THREAD: Final = "client-credentials-cache"
+"""The name of the threads in which caches are called."""
+
 # Such a call may hang for ever, and its thread with it: the more of them do, the longer the circuit stays open.
 _TIMES_AS_LONG: Final = ((100, 60.0), (8, 2.5))
 _QUICK = 0.1  # seconds
@@ -67,11 +70,6 @@ def taken_lock() -> threading.Lock:
     lock = threading.Lock()
     lock.acquire()
     return lock
-
-
-def start(call: Callable[[], object]) -> None:
-    """Run a call that raises nothing in a thread of ours; here and now where there can be no thread."""
-    threads.run_aside(call, "client-credentials-cache")
 
 
 @attrs.define(eq=False, repr=False)
@@ -144,13 +142,13 @@ class CircuitBreaker:
     def __attrs_post_init__(self) -> None:
         survive_fork(self)
 
-    def call(self, operation: str, call: Callable[[], T], miss: T) -> T:
-        """Return what the call returns, or `miss` where it fails, takes too long or is not let through."""
+    def call(self, operation: str, call: Callable[[], T]) -> T | None:
+        """Return what the call returns; None where it fails, takes too long or is not let through."""
         future: Future[T] | None = self.admit()
         if future is None:
-            return miss
-        start(partial(future.run, call))
-        return cast("T", future.result) if self.settle(operation, future) else miss
+            return None
+        threads.run_aside(partial(future.run, call), THREAD)
+        return future.result if self.settle(operation, future) else None
 
     def admit(self) -> Future[Any] | None:
         """Let a call through; None: there is to be none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 import time
@@ -40,37 +41,38 @@ class Directory:
         """Open or make a file, never a link; what is made is private to this user. Raises OSError."""
         return os.open(self._at(name), flags | _CAREFUL, 0o600, dir_fd=self._descriptor)
 
-    def open_own(self, name: str, flags: int) -> int | None:
-        """The same; None: what is there is no file, or not private to this user."""
+    def open_own(self, name: str, flags: int) -> int:
+        """The same; raises FileExistsError where what is there is no file, or not private to this user."""
         descriptor = self.open(name, flags)
         status = os.fstat(descriptor)
-        if stat.S_ISREG(status.st_mode) and _is_ours(status, _GROUP_OR_OTHERS):
-            return descriptor
-        os.close(descriptor)
-        return None
+        if not stat.S_ISREG(status.st_mode) or not _is_ours(status, _GROUP_OR_OTHERS):
+            os.close(descriptor)
+            raise FileExistsError(errno.EEXIST, "not a file that is private to this user", name)
+        return descriptor
 
-    def status(self, name: str) -> os.stat_result:
-        """Look at a file, or at the link that is there."""
-        return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+    def has(self, name: str, descriptor: int) -> bool:
+        """Tell whether an open file still has this name."""
+        with suppress(FileNotFoundError):
+            return os.path.samestat(self._status(name), os.fstat(descriptor))
+        return False
 
-    def is_own(self, status: os.stat_result) -> bool:
-        """Tell whether this is a regular file of this user's."""
-        return stat.S_ISREG(status.st_mode) and _is_ours(status, 0)
+    def end_of(self, name: str) -> float:
+        """Until when a file is needed, in seconds since the epoch; what is no file of this user's, for ever."""
+        status = self._status(name)
+        is_own = stat.S_ISREG(status.st_mode) and _is_ours(status, 0)
+        return status.st_mtime if is_own else math.inf
 
-    def needed_until(self, name: str, moment: float) -> None:
-        """Note on a file until when it is needed, in seconds since the epoch."""
+    def set_end(self, name: str, moment: float) -> None:
+        """Note that on a file."""
         os.utime(self._at(name), (moment, moment), dir_fd=self._descriptor)
 
     def replace(self, source: str, target: str) -> None:
         """Give a file another's name; readers find the one or the other."""
         for pause in _PAUSES:
-            try:
-                self._replace(source, target)
-            except PermissionError:
-                time.sleep(pause)
-            else:
-                return
-        self._replace(source, target)
+            with suppress(PermissionError):
+                return self._replace(source, target)
+            time.sleep(pause)
+        return self._replace(source, target)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -81,6 +83,9 @@ class Directory:
         """List what is there, but no more than so many names."""
         with os.scandir(self._path if self._descriptor is None else self._descriptor) as found:
             return [each.name for each in islice(found, most)]
+
+    def _status(self, name: str) -> os.stat_result:
+        return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
 
     def _replace(self, source: str, target: str) -> None:
         descriptor = self._descriptor
@@ -123,10 +128,7 @@ def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY | _DIRECTORY | _CAREFUL)
     except NotADirectoryError:
-        # Something on the way to it may be a file as well; then there is no directory that could be unsafe.
-        if os.path.lexists(path):
-            raise _not_a_directory(path) from None
-        raise
+        raise _not_a_directory(path) from None
 
 
 def _not_a_directory(path: Path) -> UnsafeDirectory:

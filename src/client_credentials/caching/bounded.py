@@ -7,14 +7,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Final, cast
 
 import attrs
 
 from .._core.model import CacheEntry
-from .._shell.circuit_breaker import BUDGET, CircuitBreaker, Future, start, taken_lock
+from .._shell import threads
+from .._shell.circuit_breaker import BUDGET, THREAD, CircuitBreaker, Future, taken_lock
 from .._shell.fork import survive_fork
 from ..protocols import CachingStrategy, LockingCachingStrategy
 
@@ -25,41 +26,36 @@ class _Hold:
 
     _open: Callable[[], AbstractContextManager[bool]]
     taken: Future[bool]
-    given_back: Future[None] = attrs.field(factory=lambda: Future[None](0.0, is_probe=False))
-    _caller: int = attrs.field(factory=threading.get_ident, init=False)
+    _given_back: Future[None] = attrs.field(factory=lambda: Future[None](0.0, is_probe=False), init=False)
     _is_wanted: threading.Lock = attrs.field(factory=taken_lock, init=False)
     """Released when the lock is no longer wanted."""
-    _lock: list[AbstractContextManager[bool]] = attrs.field(factory=list[AbstractContextManager[bool]], init=False)
+    _has_thread: bool = attrs.field(default=True, init=False)
+    _lock: ExitStack = attrs.field(factory=ExitStack, init=False)
 
-    def run(self) -> None:
-        """Take the lock, and keep it until it is no longer wanted; where there is no thread, `give_back` does that."""
-        self.taken.run(self._take)
-        if self.taken.result and self._is_inline:
-            return
+    def start(self) -> None:
+        """Take the lock in a thread that keeps it until it is no longer wanted; where there is no thread, here."""
+        if not threads.start(self._run, THREAD):
+            self._has_thread = False
+            self._take()
+
+    def give_back(self, future: Future[None] | None) -> None:
+        """Give the lock back, now or when it comes at last; the future, if any, tells how that went."""
+        self._given_back = future or self._given_back
+        self._is_wanted.release()
+        if not self._has_thread:
+            self._leave()
+
+    def _run(self) -> None:
+        self._take()
         if self.taken.result:
             self._is_wanted.acquire()
-        self.given_back.run(self._leave)
+        self._leave()
 
-    def give_back(self, future: Future[None]) -> None:
-        """Give the lock back, now or when it comes at last; the future tells how that went."""
-        self.given_back = future
-        self._is_wanted.release()
-        if self.taken.result and self._is_inline:
-            future.run(self._leave)
-
-    @property
-    def _is_inline(self) -> bool:
-        return self.taken.thread == self._caller
-
-    def _take(self) -> bool:
-        lock = self._open()
-        mine = bool(lock.__enter__())
-        self._lock.append(lock)
-        return mine
+    def _take(self) -> None:
+        self.taken.run(lambda: bool(self._lock.enter_context(self._open())))
 
     def _leave(self) -> None:
-        for lock in self._lock:
-            lock.__exit__(None, None, None)
+        self._given_back.run(self._lock.close)
 
 
 @attrs.define(eq=False, repr=False)
@@ -71,15 +67,15 @@ class BoundedCache:
 
     def get(self, key: str) -> CacheEntry | None:
         """Return what is kept under the key; None where that cannot be had in time."""
-        return self._breaker.call("get", partial(_checked_entry, self._cache, key), None)
+        return self._breaker.call("get", partial(_checked_entry, self._cache, key))
 
     def set(self, key: str, value: str, ttl: float) -> None:
         """Keep a value for `ttl` seconds, if the cache can."""
-        self._breaker.call("set", partial(_set_in_time, self._cache, key, value, ttl), None)
+        self._breaker.call("set", partial(_set_in_time, self._cache, key, value, ttl))
 
     def remove(self, key: str) -> None:
         """Forget a key, if the cache can."""
-        self._breaker.call("remove", partial(self._cache.remove, key), None)
+        self._breaker.call("remove", partial(self._cache.remove, key))
 
     @contextmanager
     def lock(self, key: str, ttl: float) -> Generator[bool]:
@@ -90,20 +86,17 @@ class BoundedCache:
             yield True
             return
         hold = _Hold(partial(cast("LockingCachingStrategy", self._cache).lock, key, ttl), taken)
-        start(hold.run)
         is_known, process = False, os.getpid()
         try:
+            hold.start()
             is_known = self._breaker.settle("lock", taken)
             yield taken.result is True or not is_known
         finally:
             if process == os.getpid():  # in a forked child the lock is the parent's
-                self._give_back(hold, is_known and taken.result is True)
-
-    def _give_back(self, hold: _Hold, is_mine: bool) -> None:
-        future = self._breaker.admit() if is_mine else None
-        hold.give_back(future or hold.given_back)
-        if future is not None:
-            self._breaker.settle("lock", future)
+                future = self._breaker.admit() if is_known and taken.result else None
+                hold.give_back(future)
+                if future is not None:
+                    self._breaker.settle("lock", future)
 
 
 def _set_in_time(cache: CachingStrategy, key: str, value: str, ttl: float) -> None:
@@ -133,15 +126,11 @@ class _Breakers:
         with self._mutex:
             breaker = self._by_id.get(id(cache))
             if breaker is None:
-                breaker = self._by_id[id(cache)] = self._make(cache)
+                breaker = self._by_id[id(cache)] = CircuitBreaker(type(cache).__name__)
+                # It lives as long as the cache; where that can have no weak references, as long as it is in use.
+                with suppress(TypeError):
+                    weakref.finalize(cache, self._by_id.pop, id(cache), breaker).atexit = False
             return breaker
-
-    def _make(self, cache: CachingStrategy) -> CircuitBreaker:
-        breaker = CircuitBreaker(type(cache).__name__)
-        # It lives as long as the cache; where there are no weak references to one, as long as a strategy that uses it.
-        with suppress(TypeError):
-            weakref.finalize(cache, self._by_id.pop, id(cache), breaker).atexit = False
-        return breaker
 
     def _after_fork(self) -> None:
         self._mutex = threading.RLock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import time
@@ -66,9 +65,7 @@ class FileCachingStrategy:
         try:
             with _directory.opened(self._directory) as directory:
                 descriptor = directory.open_own(_name(key, "entry"), os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        if descriptor is None:
+        except (FileNotFoundError, FileExistsError):
             return None
         with os.fdopen(descriptor, "rb") as file:
             digest, _, entry = file.read(_LARGEST).partition(b"\n")
@@ -90,7 +87,7 @@ class FileCachingStrategy:
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(_digest(key, entry) + b"\n" + entry)
-                directory.needed_until(temporary, min(max(now + ttl, 0.0), _LATEST))
+                directory.set_end(temporary, min(max(now + ttl, 0.0), _LATEST))
                 directory.replace(temporary, _name(key, "entry"))
             except BaseException:
                 with suppress(OSError):
@@ -123,18 +120,13 @@ class FileCachingStrategy:
     def _seize(self, name: str, ttl: float) -> _Hold | None:
         with _directory.opened(self._directory, make=True) as directory:
             for _ in range(_MOST_TRIES):
-                descriptor = directory.open_own(name, os.O_RDWR | os.O_CREAT)
-                if descriptor is None:
-                    raise FileExistsError(errno.EEXIST, "not a file that is private to this user", name)
-                if not _try_lock(descriptor):
-                    return None
-                if _is_at(directory, name, descriptor):
+                descriptor = _locked(directory, name, os.O_RDWR | os.O_CREAT)
+                if descriptor is not None:
                     hold = _Hold(descriptor, time.monotonic() + ttl)
                     self._holds.add(hold)
                     # A program may end as soon as it has its token, before anything is written.
                     self._tidy(directory, time.time())
                     return hold
-                os.close(descriptor)
         return None
 
     def _release(self, hold: _Hold) -> None:
@@ -159,8 +151,7 @@ class FileCachingStrategy:
                 self._unchecked = [name for name in directory.names(_MOST_LISTED) if _OURS.fullmatch(name)]
         for name in self._unchecked[-_CHECKED_AT_ONCE:]:
             with suppress(OSError):
-                if _is_expired(directory, name, now):
-                    _discard(directory, name)
+                _discard(directory, name, now)
         del self._unchecked[-_CHECKED_AT_ONCE:]
 
     def __repr__(self) -> str:
@@ -176,40 +167,27 @@ def _digest(key: str, entry: bytes) -> bytes:
     return sha256(sha256(key.encode()).digest() + entry).hexdigest().encode()
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Try to lock an open file; it is closed unless that succeeds."""
+def _locked(directory: Directory, name: str, flags: int) -> int | None:
+    """Open a file and lock it; None: somebody else has locked it, or has just tidied it away."""
+    descriptor = directory.open_own(name, flags)
     is_locked = False
     try:
-        is_locked = try_lock(descriptor)
+        # A lock on a file that has lost its name excludes no other process.
+        is_locked = try_lock(descriptor) and directory.has(name, descriptor)
     finally:
         if not is_locked:
             os.close(descriptor)
-    return is_locked
+    return descriptor if is_locked else None
 
 
-def _is_at(directory: Directory, name: str, descriptor: int) -> bool:
-    """Tell whether an open file still has its name: a lock on one that was tidied away excludes no other process."""
-    with suppress(FileNotFoundError):
-        return os.path.samestat(directory.status(name), os.fstat(descriptor))
-    return False
-
-
-def _is_expired(directory: Directory, name: str, now: float) -> bool:
-    """Tell whether a file is ours and no longer needed; of a lock only trying it tells that."""
-    status = directory.status(name)
-    end = status.st_mtime + (_LONGEST_WRITE if name.endswith(".tmp") else 0.0)
-    return directory.is_own(status) and (end < now or name.endswith(".lock"))
-
-
-def _discard(directory: Directory, name: str) -> None:
-    if not name.endswith(".lock"):
-        directory.remove(name)
-        return
-    descriptor = directory.open_own(name, os.O_RDWR)
-    if descriptor is not None and _try_lock(descriptor):
-        # Locked, so no other process has it; one that opens it before it is gone finds that it has lost its name.
-        try:
-            if _is_at(directory, name, descriptor):
+def _discard(directory: Directory, name: str, now: float) -> None:
+    """Remove a file of ours if it is no longer needed; of a lock only trying it tells that."""
+    if name.endswith(".lock"):
+        descriptor = _locked(directory, name, os.O_RDWR)
+        if descriptor is not None:
+            try:
                 directory.remove(name)
-        finally:
-            os.close(descriptor)
+            finally:
+                os.close(descriptor)
+    elif directory.end_of(name) + (_LONGEST_WRITE if name.endswith(".tmp") else 0.0) < now:
+        directory.remove(name)
