@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from client_credentials import ClientCredentialsStrategy, InMemoryCachingStrategy
+from client_credentials import (
+    ClientCredentialsStrategy,
+    FileCachingStrategy,
+    InMemoryCachingStrategy,
+    RedisCachingStrategy,
+)
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import CLIENT, Place, cache_at, warm_up
 from tests.caching.redis_server import RedisServer, close_clients, running
@@ -75,6 +80,20 @@ def hang() -> Generator[Callable[[], None]]:
 def folder(tmp_path: Path) -> Path:
     """Give a directory that is not there yet."""
     return tmp_path / "tokens"
+
+
+@pytest.fixture
+def file_cache(folder: Path) -> FileCachingStrategy:
+    """Give a cache in it, with one entry."""
+    cache = FileCachingStrategy(folder)
+    cache.set("key", "value", 60)
+    return cache
+
+
+@pytest.fixture
+def redis_cache(redis_server: RedisServer) -> RedisCachingStrategy:
+    """Give a cache in an empty Redis."""
+    return RedisCachingStrategy(redis_server.client())
 
 
 @pytest.fixture(params=["memory", "file", "redis"])

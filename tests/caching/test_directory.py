@@ -23,43 +23,42 @@ from tests.caching.files import mode, only
 from tests.caching.fleet import strategy_on, told
 
 
-@pytest.fixture
-def cache(folder: Path) -> FileCachingStrategy:
-    """Give a cache in it, with one entry."""
-    cache = FileCachingStrategy(folder)
-    cache.set("key", "value", 60)
-    return cache
-
-
 class TestDirectory:
     """Whose directory it is."""
 
     @pytest.mark.parametrize("bits", [0o770, 0o707, 0o777, 0o1777])
     def test_others_may_not_write_to_it(
-        self, cache: FileCachingStrategy, folder: Path, bits: int, server: TokenServer, caplog: pytest.LogCaptureFixture
+        self,
+        file_cache: FileCachingStrategy,
+        folder: Path,
+        bits: int,
+        server: TokenServer,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         """N5: a directory that others may write to is refused with a reason, for every call; a strategy goes on."""
         folder.chmod(bits)
         calls: list[Callable[[], object]] = [
-            lambda: cache.get("key"),
-            lambda: cache.set("key", "value", 60),
-            lambda: cache.remove("key"),
-            lambda: cache.lock("key", 60).__enter__(),
+            lambda: file_cache.get("key"),
+            lambda: file_cache.set("key", "value", 60),
+            lambda: file_cache.remove("key"),
+            lambda: file_cache.lock("key", 60).__enter__(),
         ]
         for call in calls:
             with pytest.raises(PermissionError, match="others may write to it"):
                 call()
         assert 1 == len(list(folder.iterdir()))
-        assert strategy_on(server.url, cache).get_or_create_access_token().access_token == server.issued[0]
+        assert strategy_on(server.url, file_cache).get_or_create_access_token().access_token == server.issued[0]
         assert ["FileCachingStrategy failed with UnsafeDirectory (EPERM); it counts as empty"] == told(caplog)
 
-    def test_it_is_this_users(self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_is_this_users(
+        self, file_cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """N5: another user's directory is refused with a reason."""
         monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
         with pytest.raises(PermissionError, match="another user owns it"):
-            cache.get("key")
+            file_cache.get("key")
 
-    def test_it_is_no_link_and_no_file(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
+    def test_it_is_no_link_and_no_file(self, file_cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
         """N5: a link in the directory's place is refused, and so is a file."""
         link, file = tmp_path / "link", tmp_path / "file"
         link.symlink_to(folder)
@@ -68,10 +67,10 @@ class TestDirectory:
             with pytest.raises(PermissionError, match="not a directory"):
                 FileCachingStrategy(path).set("key", "value", 60)
 
-    def test_others_may_read_its_names(self, cache: FileCachingStrategy, folder: Path) -> None:
+    def test_others_may_read_its_names(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """A directory that others may look into, but not write to, is good enough: the files are not theirs to read."""
         folder.chmod(0o755)
-        assert cache.get("key")
+        assert file_cache.get("key")
 
     def test_reading_makes_nothing(self, folder: Path) -> None:
         """Only a write or a lock makes the directory."""
@@ -90,7 +89,7 @@ class TestDisk:
     @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE])
     def test_it_is_memory_then(
         self,
-        cache: FileCachingStrategy,
+        file_cache: FileCachingStrategy,
         folder: Path,
         server: TokenServer,
         number: int,
@@ -106,7 +105,7 @@ class TestDisk:
             return real(path, flags, *rest, **named)
 
         monkeypatch.setattr(os, "open", refuse)
-        strategy = strategy_on(server.url, cache)
+        strategy = strategy_on(server.url, file_cache)
         token = strategy.get_or_create_access_token()
         assert token == strategy.get_or_create_access_token()
         strategy.remove_access_token()
@@ -135,17 +134,17 @@ class TestDisk:
         assert [only(folder)] == list(folder.iterdir())
 
     def test_a_disk_that_hangs(
-        self, cache: FileCachingStrategy, server: TokenServer, monkeypatch: pytest.MonkeyPatch
+        self, file_cache: FileCachingStrategy, server: TokenServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """R4/file: a disk that does not answer costs half a second once in a while, whatever is asked of it."""
         go, real = threading.Event(), os.open
 
         def hang(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-            if str(path) == str(cache._directory):  # pyright: ignore[reportPrivateUsage]
+            if str(path) == str(file_cache._directory):  # pyright: ignore[reportPrivateUsage]
                 go.wait(10)
             return real(path, flags, *rest, **named)
 
-        strategy = strategy_on(server.url, cache)
+        strategy = strategy_on(server.url, file_cache)
         began = time.monotonic()
         with monkeypatch.context() as patch:
             patch.setattr(os, "open", hang)
@@ -165,7 +164,7 @@ class TestDisk:
         assert 2 == len(server.requests)
 
     def test_the_file_is_open_elsewhere(
-        self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
+        self, file_cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """N12: a replacement that Windows refuses while a reader has the file open is tried three times."""
         refusals, tries = 2, 0
@@ -179,17 +178,17 @@ class TestDisk:
             replace(source, target, **directories)
 
         monkeypatch.setattr(os, "replace", refuse)
-        cache.set("key", "new", 60)
-        entry = cache.get("key")
+        file_cache.set("key", "new", 60)
+        entry = file_cache.get("key")
         assert entry
         assert (3, "new") == (tries, entry.value)
         refusals, tries = 99, 0
         with pytest.raises(PermissionError):
-            cache.set("key", "newer", 60)
+            file_cache.set("key", "newer", 60)
         assert (3, [only(folder)]) == (tries, list(folder.iterdir()))
 
 
-def test_what_cannot_be_undone(cache: FileCachingStrategy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_undone(file_cache: FileCachingStrategy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a write fails, and the temporary file cannot be removed, the error is that of the write."""
 
     def fail(number: int) -> Callable[..., None]:
@@ -201,7 +200,7 @@ def test_what_cannot_be_undone(cache: FileCachingStrategy, monkeypatch: pytest.M
     monkeypatch.setattr(Directory, "replace", fail(errno.ENOSPC))
     monkeypatch.setattr(Directory, "remove", fail(errno.EROFS))
     with pytest.raises(OSError, match=r"\?") as raised:
-        cache.set("key", "value", 60)
+        file_cache.set("key", "value", 60)
     assert errno.ENOSPC == raised.value.errno
 
 

@@ -24,18 +24,10 @@ from tests.caching.fleet import SPAWN, hold_and_fork, hold_for_ever, strategy_on
 from tests.strategy.kit import until
 
 
-@pytest.fixture
-def cache(folder: Path) -> FileCachingStrategy:
-    """Give a cache in it, with one entry."""
-    cache = FileCachingStrategy(folder)
-    cache.set("key", "value", 60)
-    return cache
-
-
 class TestWriting:
     """What is on the disk, at every moment."""
 
-    def test_a_killed_writer_tears_nothing(self, cache: FileCachingStrategy, folder: Path) -> None:
+    def test_a_killed_writer_tears_nothing(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """N1: a reader finds the old value or the new one, never a torn one, also when the writer is killed."""
         whole = {"a" * 200_000, "b" * 200_000, "value"}
         for _ in range(3):
@@ -44,12 +36,12 @@ class TestWriting:
             writer.start()
             try:
                 until(partial(_is_changed, folder, before))
-                seen = [cache.get("key") for _ in range(300)]
+                seen = [file_cache.get("key") for _ in range(300)]
             finally:
                 writer.kill()
                 writer.join()
             assert -signal.SIGKILL == writer.exitcode
-            assert {True} == {entry is not None and entry.value in whole for entry in (*seen, cache.get("key"))}
+            assert {True} == {entry is not None and entry.value in whole for entry in (*seen, file_cache.get("key"))}
 
     def test_nobody_else_can_read_it(self, folder: Path) -> None:
         """N2: a file is its owner's alone from its first byte, whatever the umask, as is each directory made for it."""
@@ -75,19 +67,19 @@ class TestWriting:
         assert {0o600} == {mode(path) for path in folder.iterdir()}
         assert {0o700} == {mode(path) for path in (folder, *list(folder.parents)[:3])}
 
-    def test_what_others_could_read_is_made_anew(self, cache: FileCachingStrategy, folder: Path) -> None:
+    def test_what_others_could_read_is_made_anew(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """N3: an entry that is not for its owner alone is a miss, and its successor is."""
         only(folder).chmod(0o644)
-        assert cache.get("key") is None
-        cache.set("key", "new", 60)
+        assert file_cache.get("key") is None
+        file_cache.set("key", "new", 60)
         assert 0o600 == mode(only(folder))
-        entry = cache.get("key")
+        entry = file_cache.get("key")
         assert entry
         assert "new" == entry.value
 
-    def test_the_name_tells_nothing(self, cache: FileCachingStrategy, folder: Path) -> None:
+    def test_the_name_tells_nothing(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """N13: two identities in one directory have a file each, named after the hash of the key."""
-        cache.set("../../other key", "value", 60)
+        file_cache.set("../../other key", "value", 60)
         names = [path.name for path in folder.iterdir()]
         assert 2 == len(names)
         assert all(re.fullmatch(r"client-credentials-[0-9a-f]{64}\.entry", name) for name in names)
@@ -96,7 +88,7 @@ class TestWriting:
 class TestReading:
     """What is not a whole entry of ours."""
 
-    def test_a_link_is_not_followed(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
+    def test_a_link_is_not_followed(self, file_cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
         """N4: a symbolic link is not followed, to read or to write: it is replaced, and what it led to is as it was."""
         victim = tmp_path / "victim"
         only(folder).rename(victim)
@@ -104,19 +96,19 @@ class TestReading:
         planted = folder / file_name("key")
         planted.symlink_to(victim)
         with pytest.raises(OSError, match="symbolic links"):
-            cache.get("key")
-        cache.set("key", "new", 60)
+            file_cache.get("key")
+        file_cache.set("key", "new", 60)
         assert before == victim.read_bytes()
         assert not planted.is_symlink()
         planted.unlink()
         planted.symlink_to(victim)
-        cache.remove("key")
+        file_cache.remove("key")
         assert before == victim.read_bytes()
 
-    def test_a_lock_is_no_link(self, cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
+    def test_a_lock_is_no_link(self, file_cache: FileCachingStrategy, folder: Path, tmp_path: Path) -> None:
         """N4: nor is a link followed to a lock file, whether there is something at its end or not."""
         (folder / file_name("key", "lock")).symlink_to(tmp_path / "made by a link")
-        with pytest.raises(OSError, match="symbolic links"), cache.lock("key", 60):
+        with pytest.raises(OSError, match="symbolic links"), file_cache.lock("key", 60):
             pass
         assert not (tmp_path / "made by a link").exists()
 
@@ -140,7 +132,7 @@ class TestReading:
             assert [] == list(folder.glob("*.tmp"))
 
     @pytest.mark.parametrize("spoilt", ["empty", "cut", "longer", "zeros", "one letter", "shifted", "noise"])
-    def test_what_is_spoilt_is_a_miss(self, cache: FileCachingStrategy, folder: Path, spoilt: str) -> None:
+    def test_what_is_spoilt_is_a_miss(self, file_cache: FileCachingStrategy, folder: Path, spoilt: str) -> None:
         """N10: an entry that is not whole is a miss, and is overwritten."""
         whole = only(folder).read_bytes()
         instead = {
@@ -153,19 +145,19 @@ class TestReading:
             "noise": b"\xff" * 100_000,
         }
         only(folder).write_bytes(instead[spoilt])
-        assert cache.get("key") is None
-        cache.set("key", "new", 60)
-        assert cache.get("key")
+        assert file_cache.get("key") is None
+        file_cache.set("key", "new", 60)
+        assert file_cache.get("key")
 
-    def test_another_keys_entry_is_a_miss(self, cache: FileCachingStrategy, folder: Path) -> None:
+    def test_another_keys_entry_is_a_miss(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """N10, R5/file: a file copied to another identity's name gives that one no foreign token."""
         copy = folder / file_name("other")
         copy.write_bytes(only(folder).read_bytes())
         copy.chmod(0o600)
-        assert cache.get("other") is None
+        assert file_cache.get("other") is None
 
     def test_another_users_file_is_a_miss(
-        self, cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
+        self, file_cache: FileCachingStrategy, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """N10: an entry that another user wrote is a miss."""
         real = os.fstat
@@ -176,7 +168,7 @@ class TestReading:
             return os.stat_result(status)
 
         monkeypatch.setattr(os, "fstat", foreign)
-        assert cache.get("key") is None
+        assert file_cache.get("key") is None
 
 
 class TestClock:
@@ -184,20 +176,20 @@ class TestClock:
 
     @pytest.mark.parametrize(("step", "left"), [(0, 3600), (3000, 600), (3600, None), (-1, None), (-86400, None)])
     def test_the_wall_clock_counts(
-        self, cache: FileCachingStrategy, monkeypatch: pytest.MonkeyPatch, step: float, left: float | None
+        self, file_cache: FileCachingStrategy, monkeypatch: pytest.MonkeyPatch, step: float, left: float | None
     ) -> None:
         """I11: a reader, after a reboot too, goes by the wall clock; an entry written in the future is a miss."""
         monkeypatch.setattr(time, "time", lambda: 1e9)
-        cache.set("key", "value", 3600)
+        file_cache.set("key", "value", 3600)
         monkeypatch.setattr(time, "time", lambda: 1e9 + step)
-        entry = cache.get("key")
+        entry = file_cache.get("key")
         assert left == (entry and entry.ttl)
 
     @pytest.mark.parametrize("ttl", [1e12, float("inf")])
-    def test_it_may_last_for_ever(self, cache: FileCachingStrategy, ttl: float) -> None:
+    def test_it_may_last_for_ever(self, file_cache: FileCachingStrategy, ttl: float) -> None:
         """An entry may end later than any file system can say."""
-        cache.set("key", "value", ttl)
-        entry = cache.get("key")
+        file_cache.set("key", "value", ttl)
+        entry = file_cache.get("key")
         assert entry
         assert entry.ttl is not None
         assert entry.ttl > 1e11
@@ -206,30 +198,30 @@ class TestClock:
 class TestLock:
     """The kernel's lock on a file."""
 
-    def test_the_file_stays(self, cache: FileCachingStrategy, folder: Path) -> None:
+    def test_the_file_stays(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """N8: the lock file is left behind and is no lock by itself; while it is in use it is the same file."""
         inodes: set[int] = set()
         for _ in range(3):
-            with cache.lock("key", 60) as mine:
+            with file_cache.lock("key", 60) as mine:
                 assert mine
             inodes.add(only(folder, "lock").stat().st_ino)
         assert 1 == len(inodes)
 
-    def test_a_dead_holder_holds_nothing(self, cache: FileCachingStrategy, folder: Path) -> None:
+    def test_a_dead_holder_holds_nothing(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """N8: the kernel releases the lock of a killed process at once, long before its time is up."""
         ready = SPAWN.Event()
         holder = SPAWN.Process(target=hold_for_ever, args=(folder, ready))
         holder.start()
         assert ready.wait(30)
-        with cache.lock("key", 60) as mine:
+        with file_cache.lock("key", 60) as mine:
             assert not mine
         holder.kill()
         holder.join()
-        with cache.lock("key", 60) as mine:
+        with file_cache.lock("key", 60) as mine:
             assert mine
 
     def test_a_disk_without_locks(
-        self, cache: FileCachingStrategy, server: TokenServer, monkeypatch: pytest.MonkeyPatch
+        self, file_cache: FileCachingStrategy, server: TokenServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """N9: where the file system knows no locks, everyone asks, nobody is refused, no file is left open."""
 
@@ -237,69 +229,69 @@ class TestLock:
             raise OSError(errno.ENOLCK, "no locks available")
 
         monkeypatch.setattr(fcntl, "flock", refuse)
-        strategy = strategy_on(server.url, cache)
+        strategy = strategy_on(server.url, file_cache)
         strategy.get_or_create_access_token()  # imports what it needs
         open_before = len(list(Path("/dev/fd").iterdir()))
         strategy.remove_access_token()
         assert strategy.get_or_create_access_token().access_token == server.issued[1]
         until(lambda: len(list(Path("/dev/fd").iterdir())) <= open_before)  # the server closes in its own time
 
-    def test_a_forked_child_has_no_part_in_it(self, cache: FileCachingStrategy) -> None:
+    def test_a_forked_child_has_no_part_in_it(self, file_cache: FileCachingStrategy) -> None:
         """L1: a child forked under the lock neither has it nor gives it back, nor keeps it when the parent is done."""
         ended, end = os.pipe()
-        with cache.lock("key", 60) as mine:
+        with file_cache.lock("key", 60) as mine:
             assert mine
             child = os.fork()
             if child == 0:
                 _live_on(ended, end)
             os.close(ended)
-            with cache.lock("key", 60) as second:
+            with file_cache.lock("key", 60) as second:
                 assert not second
-        with cache.lock("key", 60) as free:
+        with file_cache.lock("key", 60) as free:
             assert free
         os.write(end, b"!")
         os.close(end)
         assert 0 == os.waitpid(child, 0)[1]
 
-    def test_a_forked_child_gives_nothing_back(self, cache: FileCachingStrategy) -> None:
+    def test_a_forked_child_gives_nothing_back(self, file_cache: FileCachingStrategy) -> None:
         """L1: a child that leaves the `with` in which it was forked leaves the lock to its parent."""
-        lock = cache.lock("key", 60)
+        lock = file_cache.lock("key", 60)
         assert lock.__enter__()
         child = os.fork()
         if child == 0:
             lock.__exit__(None, None, None)
             os._exit(0)
         assert 0 == os.waitpid(child, 0)[1]
-        with cache.lock("key", 60) as second:
+        with file_cache.lock("key", 60) as second:
             assert not second
         lock.__exit__(None, None, None)
 
-    def test_an_orphan_keeps_no_lock(self, cache: FileCachingStrategy, folder: Path) -> None:
+    def test_an_orphan_keeps_no_lock(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """L1: a child that outlives its killed parent does not keep the parent's lock."""
         told_of: Any = SPAWN.SimpleQueue()
         holder = SPAWN.Process(target=hold_and_fork, args=(folder, told_of))
         holder.start()
         orphan = told_of.get()
-        with cache.lock("key", 60) as mine:
+        with file_cache.lock("key", 60) as mine:
             assert not mine
         holder.kill()
         holder.join()
         try:
-            with cache.lock("key", 60) as mine:
+            with file_cache.lock("key", 60) as mine:
                 assert mine
         finally:
             os.kill(orphan, signal.SIGKILL)
 
-    def test_it_is_given_back_whoever_has_the_file(self, cache: FileCachingStrategy) -> None:
+    def test_it_is_given_back_whoever_has_the_file(self, file_cache: FileCachingStrategy) -> None:
         """L1: a child that was forked before it could know of the lock has its file open for good, and not the lock."""
-        with cache.lock("key", 60):
-            (hold,) = cache._holds  # pyright: ignore[reportPrivateUsage]
+        with file_cache.lock("key", 60):
+            (hold,) = file_cache._holds  # pyright: ignore[reportPrivateUsage]
             inherited = os.dup(hold.descriptor)
-        with cache.lock("key", 60) as free:
+        with file_cache.lock("key", 60) as free:
             assert free
         os.close(inherited)
 
-    def test_no_file_stays_open(self, cache: FileCachingStrategy, folder: Path) -> None:
+    def test_no_file_stays_open(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """R2/file: whatever is found, and whoever has the lock, each file is closed again."""
         for kind in ("lock", "entry"):
             make_file(folder / file_name("foreign", kind), age=-600)
@@ -307,16 +299,16 @@ class TestLock:
         open_before = set(Path("/dev/fd").iterdir())
         for _ in range(3):
             make_file(folder / file_name("left behind", "lock"), age=0)
-            with cache.lock("key", 60) as mine, cache.lock("key", 60) as second:
+            with file_cache.lock("key", 60) as mine, file_cache.lock("key", 60) as second:
                 assert (True, False) == (mine, second)
-                cache.set("key", "value", 60)
-            assert cache.get("key")
-            assert cache.get("foreign") is None
-            with pytest.raises(FileExistsError, match="private to this user"), cache.lock("foreign", 60):
+                file_cache.set("key", "value", 60)
+            assert file_cache.get("key")
+            assert file_cache.get("foreign") is None
+            with pytest.raises(FileExistsError, match="private to this user"), file_cache.lock("foreign", 60):
                 pass
         assert open_before == set(Path("/dev/fd").iterdir())
 
-    def test_it_excludes_threads(self, cache: FileCachingStrategy) -> None:
+    def test_it_excludes_threads(self, file_cache: FileCachingStrategy) -> None:
         """J11: threads of one process exclude each other as processes do."""
         inside, most = [0], [0]
         gate = threading.Barrier(8)
@@ -324,7 +316,7 @@ class TestLock:
         def work() -> None:
             gate.wait()
             for _ in range(100):
-                with cache.lock("key", 60) as mine:
+                with file_cache.lock("key", 60) as mine:
                     if mine:
                         inside[0] += 1
                         most[0] = max(most[0], inside[0])

@@ -25,12 +25,6 @@ from tests.strategy.kit import settled, until
 HASTY = RenewalPolicy(jitter=0, deadline=4)
 
 
-@pytest.fixture
-def cache(redis_server: RedisServer) -> RedisCachingStrategy:
-    """Give a cache in an empty Redis."""
-    return RedisCachingStrategy(redis_server.client())
-
-
 class TestEntries:
     """What is found under our name, and what is made of it."""
 
@@ -51,14 +45,14 @@ class TestEntries:
         assert 2 == len(server.requests)
 
     def test_another_type_is_overwritten(
-        self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
+        self, server: TokenServer, redis_server: RedisServer, redis_cache: RedisCachingStrategy
     ) -> None:
         """M6: a list under our name is a miss, and is overwritten."""
-        strategy = strategy_on(server.url, cache)
+        strategy = strategy_on(server.url, redis_cache)
         redis_server.client().rpush(name_of(strategy), "a", "b")
         assert strategy.get_access_token() is None
         token = obtain(strategy)
-        assert token.access_token == value(strategy_on(server.url, cache).get_access_token())
+        assert token.access_token == value(strategy_on(server.url, redis_cache).get_access_token())
 
     @pytest.mark.parametrize("options", [{"decode_responses": True}, {"decode_responses": False}], ids=str)
     def test_bytes_that_are_no_text(
@@ -77,49 +71,49 @@ class TestEntries:
         assert 1 == len(told(caplog))
 
     def test_a_token_dies_before_its_entry(
-        self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
+        self, server: TokenServer, redis_server: RedisServer, redis_cache: RedisCachingStrategy
     ) -> None:
         """M10: an entry that is still there, but whose token is too near its end for this policy, is a miss."""
-        strategy = strategy_on(server.url, cache)
+        strategy = strategy_on(server.url, redis_cache)
         obtain(strategy)
         redis_server.client().pexpire(name_of(strategy), 5000)
-        other = strategy_on(server.url, cache, policy=RenewalPolicy(jitter=0, leeway=30))
+        other = strategy_on(server.url, redis_cache, policy=RenewalPolicy(jitter=0, leeway=30))
         assert other.get_access_token() is None
         assert value(other.get_or_create_access_token()) == server.issued[1]
 
     def test_an_entry_that_does_not_end(
-        self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
+        self, server: TokenServer, redis_server: RedisServer, redis_cache: RedisCachingStrategy
     ) -> None:
         """M11: an entry whose time to live was taken away ends by its own account, and its successor has one again."""
         redis = redis_server.client()
-        strategy = strategy_on(server.url, cache)
+        strategy = strategy_on(server.url, redis_cache)
         token = obtain(strategy)
         assert redis.persist(name_of(strategy))
-        assert token.access_token == value(strategy_on(server.url, cache).get_access_token())
-        late = strategy_on(server.url, cache, clock=FakeClock(wall=time.time() + 3595))
+        assert token.access_token == value(strategy_on(server.url, redis_cache).get_access_token())
+        late = strategy_on(server.url, redis_cache, clock=FakeClock(wall=time.time() + 3595))
         assert late.get_access_token() is None
         obtain(late)
         assert 3_580_000 < redis.pttl(name_of(strategy)) <= 3_590_000
 
     def test_an_entry_ends_with_its_token(
-        self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
+        self, server: TokenServer, redis_server: RedisServer, redis_cache: RedisCachingStrategy
     ) -> None:
         """Nothing is left in Redis for longer than it is worth: neither the entry nor the lock."""
-        strategy = strategy_on(server.url, cache)
+        strategy = strategy_on(server.url, redis_cache)
         obtain(strategy)
         redis = redis_server.client()
         assert [name_of(strategy).encode()] == redis.keys("*")
         assert 3_580_000 < redis.pttl(name_of(strategy)) <= 3_590_000
 
     def test_an_evicted_entry_is_a_miss(
-        self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
+        self, server: TokenServer, redis_server: RedisServer, redis_cache: RedisCachingStrategy
     ) -> None:
         """M25: an entry that was evicted, or flushed with all others, is a miss: who has the token serves on."""
-        strategy = strategy_on(server.url, cache)
+        strategy = strategy_on(server.url, redis_cache)
         token = obtain(strategy)
         redis_server.client().flushall()
         assert token == strategy.get_or_create_access_token()
-        assert token != strategy_on(server.url, cache).get_or_create_access_token()
+        assert token != strategy_on(server.url, redis_cache).get_or_create_access_token()
         assert 2 == len(server.requests)
 
 
@@ -128,13 +122,13 @@ class TestClocks:
 
     @pytest.mark.parametrize("skew", [-300.0, 300.0, 86400.0])
     def test_only_redis_says_what_is_left(
-        self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy, skew: float
+        self, server: TokenServer, redis_server: RedisServer, redis_cache: RedisCachingStrategy, skew: float
     ) -> None:
         """I9: a host whose clock is wrong uses a token neither too long nor too short, as Redis tells its age."""
         host = FakeClock(wall=time.time() + skew, monotonic=1000.0)
-        writer = strategy_on(server.url, cache)
+        writer = strategy_on(server.url, redis_cache)
         token = obtain(writer)
-        reader = strategy_on(server.url, cache, clock=host)
+        reader = strategy_on(server.url, redis_cache, clock=host)
         assert token.access_token == reader.get_or_create_access_token().access_token
         host.advance(3580)
         assert token.access_token == value(reader.get_access_token())
@@ -143,14 +137,14 @@ class TestClocks:
         assert reader.get_access_token() is None
 
     def test_an_old_entry_is_old_for_all(
-        self, server: TokenServer, redis_server: RedisServer, cache: RedisCachingStrategy
+        self, server: TokenServer, redis_server: RedisServer, redis_cache: RedisCachingStrategy
     ) -> None:
         """I9: what has 60 s left by Redis has no more for a host whose clock says that it was just written."""
-        writer = strategy_on(server.url, cache)
+        writer = strategy_on(server.url, redis_cache)
         obtain(writer)
         redis_server.client().pexpire(name_of(writer), 60_000)
         host = FakeClock(wall=time.time() - 3540, monotonic=5.0)
-        reader = strategy_on(server.url, cache, clock=host)
+        reader = strategy_on(server.url, redis_cache, clock=host)
         assert reader.get_access_token() is not None
         host.advance(58)
         assert reader.get_access_token() is not None

@@ -37,21 +37,15 @@ def acl() -> list[str]:
     return next(line.split() for line in lines if line.strip().startswith("ACL SETUSER"))
 
 
-def does_all(cache: RedisCachingStrategy, redis: Any) -> bool:
+def does_all(redis_cache: RedisCachingStrategy, redis: Any) -> bool:
     """Tell whether a cache does each of its operations."""
     redis.flushall()
-    cache.set("key", "value", 60)
-    is_kept = cache.get("key") is not None
-    cache.remove("key")
-    with cache.lock("key", 60) as mine:
+    redis_cache.set("key", "value", 60)
+    is_kept = redis_cache.get("key") is not None
+    redis_cache.remove("key")
+    with redis_cache.lock("key", 60) as mine:
         is_locked = mine and redis.exists("tokens:{key}:lock") == 1
     return is_kept and is_locked and not redis.keys("*")
-
-
-@pytest.fixture
-def cache(redis_server: RedisServer) -> RedisCachingStrategy:
-    """Give a cache in an empty Redis."""
-    return RedisCachingStrategy(redis_server.client())
 
 
 class TestClient:
@@ -131,15 +125,15 @@ class TestClient:
             assert not does_all(hobbled, client), right
 
     def test_an_entry_that_is_too_large(
-        self, redis_server: RedisServer, cache: RedisCachingStrategy, caplog: pytest.LogCaptureFixture
+        self, redis_server: RedisServer, redis_cache: RedisCachingStrategy, caplog: pytest.LogCaptureFixture
     ) -> None:
         """R2/redis: what is larger than any entry of ours is not fetched: a miss that the log names."""
         redis_server.client().set("{key}", b"x" * (262_144 + 1))
-        assert cache.get("key") is None
+        assert redis_cache.get("key") is None
         (said,) = told(caplog)
         assert "(TOOLARGE)" in said
         redis_server.client().set("{key}", b"x" * 262_144)
-        assert cache.get("key")
+        assert redis_cache.get("key")
 
 
 class Connections:
