@@ -148,6 +148,12 @@ def value(token: AccessToken | None) -> str | None:
     return token.access_token if token else None
 
 
+def text_of(cache: Any, key: str) -> str | None:
+    """Give what a cache keeps under a key."""
+    entry = cache.get(key)
+    return entry.value if entry else None
+
+
 def key_of(strategy: Any) -> str:
     """Give the key under which a strategy keeps its token."""
     key: str = strategy._identity.key()

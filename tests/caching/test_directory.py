@@ -44,7 +44,7 @@ class TestDirectory:
             lambda: file_cache.lock("key", 60).__enter__(),
         ]
         for call in calls:
-            with pytest.raises(PermissionError, match="others may write to it"):
+            with pytest.raises(PermissionError, match=rf"others may write to it: '{folder}'$"):
                 call()
         assert 1 == len(list(folder.iterdir()))
         assert strategy_on(server.url, file_cache).get_or_create_access_token().access_token == server.issued[0]
@@ -64,7 +64,7 @@ class TestDirectory:
         link.symlink_to(folder)
         file.touch()
         for path in (link, file):
-            with pytest.raises(PermissionError, match="not a directory"):
+            with pytest.raises(PermissionError, match=rf"^\[Errno 20\] not a directory, or a link to one: '{path}'$"):
                 FileCachingStrategy(path).set("key", "value", 60)
 
     def test_others_may_read_its_names(self, file_cache: FileCachingStrategy, folder: Path) -> None:

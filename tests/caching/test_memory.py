@@ -53,8 +53,8 @@ class TestCost:
         cache = InMemoryCachingStrategy(clock=clock)
         for number in range(10):
             cache.set(str(number), "value", 60)
-        clock.advance(61)
-        cache.set("1", "new", 60)
+        clock.advance(60)
+        cache.set("1", "new", 0.5)
         cache.remove("2")
         for _ in range(20):
             cache.set("key", "value", 60)

@@ -21,7 +21,7 @@ from client_credentials import (
     SdkConfiguration,
 )
 from client_credentials.testing import TokenServer
-from tests.caching.fleet import CLIENT, key_of, name_of, obtain, strategy_on, told, value
+from tests.caching.fleet import CLIENT, key_of, name_of, obtain, strategy_on, text_of, told, value
 from tests.caching.redis_server import RedisServer, Scripted, SlowLine, running, unbounded
 from tests.strategy.kit import settled, until
 
@@ -92,9 +92,7 @@ class TestClient:
         with cache.lock("key", 60):
             cache.set("key", "value", 60)
             assert {prefix + "{key}", prefix + "{key}:lock"} == set(client.keys("*"))
-        entry = cache.get("key")
-        assert entry
-        assert "value" == entry.value
+        assert "value" == text_of(cache, "key")
         assert RedisCachingStrategy(client, prefix="other:").get("key") is None
         cache.remove("key")
         assert [] == client.keys("*")

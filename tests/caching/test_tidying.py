@@ -13,7 +13,7 @@ import pytest
 from client_credentials import FileCachingStrategy, TokenRequest, TokenResponse, Urllib3Fetch
 from client_credentials.testing import TokenServer
 from tests.caching.files import file_name, make_file, only
-from tests.caching.fleet import strategy_on
+from tests.caching.fleet import strategy_on, text_of
 
 
 class TestTidying:
@@ -38,6 +38,8 @@ class TestTidying:
     def test_what_has_expired_goes(self, file_cache: FileCachingStrategy, folder: Path) -> None:
         """N1, N8: dead entries go, and so do locks that nobody has and temporary files of more than a minute."""
         file_cache.set("dead", "value", -0.5)
+        make_file(folder / file_name("dead too"), age=0.5)
+        (folder / file_name("dead too")).chmod(0o777)  # its owner's all the same
         in_use = file_name("d", f"{'0' * 16}.tmp")
         for name, age in ((file_name("a", "lock"), 0), (file_name("b", f"{'0' * 16}.tmp"), 61), (in_use, 59)):
             make_file(folder / name, age=age)
@@ -164,9 +166,7 @@ class TestSwap:
             patch.setattr(os, "open", swap)
             file_cache.set("key", "new", 60)
         assert [victim / file_name("old")] == list(victim.iterdir())
-        entry = FileCachingStrategy(moved).get("key")
-        assert entry
-        assert "new" == entry.value
+        assert "new" == text_of(FileCachingStrategy(moved), "key")
         with pytest.raises(PermissionError, match="a link"):
             file_cache.get("key")
 

@@ -7,6 +7,7 @@ from typing import Final
 EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     "both sides do the same where the two are equal": (
         "file._discard: ...ITE if name.endswith('.tmp') else 0.0) <[ -> =] now:",
+        "file.FileCachingStrategy.lock: if held.until <[ -> =] time.monotonic():",
         "circuit_breaker.CircuitBreaker.settle: is_quick = failure is None and waited <[= -> ] _QUICK",
         "redis._Entries.set: if passed <[= -> ] _LATEST:",
         "verdict._tls_reason: if time.time() <[ -> =] _YEAR_2025:",
@@ -101,6 +102,10 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
             "transport._response: ..., preload_content=False, decode_content=[False -> True], original_response=raw,"
             " request_method=..."
         ),
+    ),
+    "any number but 0 switches it on": ("wire._connected: ...socket.IPPROTO_TCP, socket.TCP_NODELAY, [1 -> 2])",),
+    "a second after 1970 is as long past as 1970 is": (
+        "file.FileCachingStrategy.set: ...y.set_end(temporary, min(max(now + ttl, [0 -> 1].0), _LATEST))",
     ),
     "six times as much would do": (
         "transport.OwnConnection._send: exchange.allowance = [8 -> 9] * self._max_body + HEAD_BYTES",
