@@ -7,9 +7,7 @@ rows of their own, with the reason. `stage` makes an event happen, with real soc
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Final
 
 import attrs
@@ -22,33 +20,40 @@ from client_credentials import Urllib3Fetch
 from tests.http.peers import (
     GRANTED,
     HEAD,
-    Peer,
-    Script,
-    abort,
     answers,
-    black_hole,
     closed_port,
     drips,
     floods,
     holds,
-    read_request,
-    relay,
     resets,
-    server_context,
     silent,
+)
+from tests.http.scenes import (
+    ALL,
+    OWN,
+    OWN_PROXY,
+    POOL,
+    PROXIED,
+    PROXY,
+    SOCKS,
+    Route,
+    Scene,
+    answers_socks,
+    at_endpoint,
+    at_peer,
+    at_proxy,
+    below_tls,
+    garbles,
+    hole,
+    refuses_socks,
+    resets_handshake,
+    speaks_plainly,
+    tunnel_with,
+    unknown,
 )
 
 _SIZED: Final = HEAD + b"Content-Length: 100\r\n\r\n"
 _LIMITED: Final = b"HTTP/1.1 429 No\r\nRetry-After: 60\r\nContent-Length: 100\r\n\r\nabc"
-
-OWN: Final = "own connection"
-OWN_PROXY: Final = "own, HTTPS_PROXY"
-POOL: Final = "PoolManager"
-PROXY: Final = "ProxyManager"
-SOCKS: Final = "SOCKSProxyManager"
-DIRECT: Final = (OWN, POOL)
-PROXIED: Final = (OWN_PROXY, PROXY)
-ALL: Final = (*DIRECT, *PROXIED, SOCKS)
 
 
 @attrs.frozen
@@ -62,18 +67,6 @@ class Verdict:
     kind: str
     retryable: bool | None
     reason: str
-
-
-@attrs.frozen
-class Route:
-    """Where a staged event waits for a request."""
-
-    url: str
-    proxy: str | None
-    """host:port."""
-
-
-Scene = Callable[[contextlib.ExitStack, str], Route]
 
 
 @attrs.frozen
@@ -107,120 +100,6 @@ def invalid(reason: str) -> Verdict:
     return Verdict("InvalidTokenResponse", False, reason)
 
 
-def opens_tunnel(port: int, answer: bytes = b"HTTP/1.1 200 Opened\r\n\r\n") -> Script:
-    """Make the script of an http proxy that answers CONNECT and leads to a port."""
-
-    def script(sock: socket.socket) -> None:
-        read_request(sock)
-        sock.sendall(answer)
-        relay(sock, port, threading.Event())
-
-    return script
-
-
-def answers_socks(reply: int, port: int = 0) -> Script:
-    """Make the script of a SOCKS5 proxy (RFC 1928) that gives a reply and, if that is 0, leads to a port."""
-
-    def script(sock: socket.socket) -> None:
-        sock.recv(2 + sock.recv(2)[1])
-        sock.sendall(b"\x05\x00")
-        request = sock.recv(512)
-        assert b"\x05\x01\x00\x03" == request[:4]
-        sock.sendall(bytes([5, reply]) + b"\x00\x01\x00\x00\x00\x00\x00\x00")
-        if reply == 0:
-            relay(sock, port, threading.Event())
-
-    return script
-
-
-def refuses_socks(sock: socket.socket) -> None:
-    """Accept no way to authenticate (RFC 1928 section 3)."""
-    sock.recv(512)
-    sock.sendall(b"\x05\xff")
-
-
-def at_endpoint(script: Script, *names: str, ca: trustme.CA | None = None) -> Scene:
-    """Let the endpoint do something after the TLS handshake."""
-    return _behind_a_proxy(lambda: Peer(script, context=server_context(*names, ca=ca)))
-
-
-def below_tls(script: Script) -> Scene:
-    """Let the endpoint do something in the place of a TLS handshake."""
-    return _behind_a_proxy(lambda: Peer(script))
-
-
-def _behind_a_proxy(make: Callable[[], Peer]) -> Scene:
-    def scene(stack: contextlib.ExitStack, carrier: str) -> Route:
-        peer = stack.enter_context(make())
-        if carrier in DIRECT:
-            return Route(peer.secure_url, None)
-        opens = answers_socks(0, peer.port) if carrier == SOCKS else opens_tunnel(peer.port)
-        return Route(peer.secure_url, f"127.0.0.1:{stack.enter_context(Peer(opens)).port}")
-
-    return scene
-
-
-def at_peer(find: Callable[[contextlib.ExitStack], str]) -> Scene:
-    """Put an address in the place of whatever is connected to first: the endpoint, or the proxy."""
-
-    def scene(stack: contextlib.ExitStack, carrier: str) -> Route:
-        address = find(stack)
-        if carrier in DIRECT:
-            return Route(f"https://{address}/token", None)
-        return Route("https://token.test:443/token", address)
-
-    return scene
-
-
-def at_proxy(script: Script) -> Scene:
-    """Let the proxy do something in the place of opening a way."""
-    return at_peer(lambda stack: f"127.0.0.1:{stack.enter_context(Peer(script)).port}")
-
-
-def tunnel_with(answer: bytes) -> Scene:
-    """Let the proxy open a tunnel with another answer."""
-
-    def scene(stack: contextlib.ExitStack, _: str) -> Route:
-        peer = stack.enter_context(Peer(answers(GRANTED), context=server_context()))
-        return Route(peer.secure_url, f"127.0.0.1:{stack.enter_context(Peer(opens_tunnel(peer.port, answer))).port}")
-
-    return scene
-
-
-def _hole(stack: contextlib.ExitStack) -> str:
-    return f"127.0.0.1:{stack.enter_context(black_hole())}"
-
-
-def _unknown(stack: contextlib.ExitStack) -> str:
-    patch = stack.enter_context(pytest.MonkeyPatch.context())
-    find = socket.getaddrinfo
-
-    def unknown(host: str, *rest: int, **more: int) -> object:
-        if host == "nowhere.invalid":
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return find(host, *rest, **more)
-
-    patch.setattr(socket, "getaddrinfo", unknown)
-    return "nowhere.invalid:443"
-
-
-def _garbles(sock: socket.socket) -> None:
-    read_request(sock)
-    raw = socket.socket(fileno=sock.detach())
-    with raw:
-        raw.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
-
-
-def _speaks_plainly(sock: socket.socket) -> None:
-    sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    silent(sock)  # to close with something unread is to abort
-
-
-def _resets_handshake(sock: socket.socket) -> None:
-    sock.recv(1)
-    abort(sock)
-
-
 def _head_of(chunk: bytes) -> Scene:
     return at_endpoint(holds(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk))
 
@@ -236,13 +115,13 @@ _INTERIM = {carrier: passed_on(103) for carrier in (POOL, PROXY, SOCKS)}
 EVENTS: Final = (
     Event("a token", at_endpoint(answers(GRANTED)), passed_on(200)),
     # Name and connection: of the endpoint, or of the proxy before it.
-    Event("unknown name", at_peer(_unknown), unreachable("lookup of {peer_name}: Name or service not known")),
+    Event("unknown name", at_peer(unknown), unreachable("lookup of {peer_name}: Name or service not known")),
     Event(
         "connection refused",
         at_peer(lambda _: f"127.0.0.1:{closed_port()}"),
         unreachable("connect to {peer}: ECONNREFUSED"),
     ),
-    Event("connection unanswered", at_peer(_hole), unreachable("connect to {peer}: timed out")),
+    Event("connection unanswered", at_peer(hole), unreachable("connect to {peer}: timed out")),
     # TLS.
     Event(
         "certificate of an unknown CA",
@@ -256,12 +135,12 @@ EVENTS: Final = (
     ),
     Event(
         "no TLS",
-        below_tls(_speaks_plainly),
+        below_tls(speaks_plainly),
         unreachable("TLS with {endpoint}: WRONG_VERSION_NUMBER", retryable=False),
     ),
     Event(
         "TLS broken later",
-        at_endpoint(_garbles),
+        at_endpoint(garbles),
         unreachable("TLS with {endpoint}: DECRYPTION_FAILED_OR_BAD_RECORD_MAC", retryable=False),
     ),
     Event(
@@ -271,7 +150,7 @@ EVENTS: Final = (
     ),
     Event(
         "reset in the handshake",
-        below_tls(_resets_handshake),
+        below_tls(resets_handshake),
         unreachable("{response}: closed without an answer"),
     ),
     Event("silent in the handshake", below_tls(silent), unreachable("{response}: timed out")),

@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import pytest
@@ -56,9 +55,7 @@ class Peer:
         self._threads[0].start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join(5)
@@ -294,11 +291,6 @@ def sized(length: int) -> bytes:
 def v4(port: int, host: str = "127.0.0.1") -> Address:
     """Give what a lookup finds for an IPv4 address."""
     return socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)
-
-
-def v6(port: int) -> Address:
-    """Give what a lookup finds for the IPv6 loopback address."""
-    return socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: Address) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from client_credentials import TokenError
 from client_credentials._core.model import TokenResponse
-from tests.http.events import DIRECT, EVENTS, Event, fetch_of, rows, stage
+from tests.http.events import EVENTS, Event, fetch_of, rows, stage
 from tests.http.peers import token_request, within
+from tests.http.scenes import DIRECT
 
 CELLS = [(event, carrier) for event in EVENTS for carrier in event.carriers]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.events import opens_tunnel
 from tests.http.peers import GRANTED, Peer, answers, drips, server_context
+from tests.http.scenes import opens_tunnel
 
 _HEAD = """
 import logging, os, sys, time, warnings

@@ -14,7 +14,6 @@ from client_credentials import TokenEndpointUnreachable, Urllib3Fetch
 from client_credentials._http import proxy
 from client_credentials._http.proxy import Proxy, proxy_from_environment
 from client_credentials._http.wire import Host
-from tests.http.events import opens_tunnel
 from tests.http.peers import (
     BODY,
     GRANTED,
@@ -32,6 +31,7 @@ from tests.http.peers import (
     token_request,
     within,
 )
+from tests.http.scenes import opens_tunnel
 
 
 class TunnelProxy(Peer):

@@ -27,7 +27,6 @@ from tests.http.peers import (
     sized,
     token_request,
     v4,
-    v6,
     within,
 )
 
@@ -182,5 +181,6 @@ class TestDial:
     def test_ipv6_is_dead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A13: a host that has an IPv6 address that leads nowhere is reached by IPv4."""
         with Peer(answers(GRANTED)) as peer:
-            resolve_to(monkeypatch, v6(closed_port()), v4(peer.port))
+            v6 = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", closed_port(), 0, 0))
+            resolve_to(monkeypatch, v6, v4(peer.port))
             assert BODY == Urllib3Fetch()(token_request("http://localhost/")).body

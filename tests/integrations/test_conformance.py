@@ -25,8 +25,9 @@ from client_credentials import (
 )
 from client_credentials._shell import driver
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
-from tests.http.events import EVENTS, OWN, POOL, Event, Verdict, invalid, passed_on, stage, unreachable
+from tests.http.events import EVENTS, Event, Verdict, invalid, passed_on, stage, unreachable
 from tests.http.peers import Peer, answers, closed_port, floods, server_context
+from tests.http.scenes import OWN, POOL
 from tests.integrations.fetches import ASYNC, PAIRS, opened, paired
 from tests.integrations.kit import CLIENT, INVALID, Api, Caller, Dial, Hit, Reply
 from tests.strategy.kit import Strategy, together, until
