@@ -42,10 +42,10 @@ class Cache:
         return self.does()
 
 
-def failing(error: BaseException) -> Callable[[], NoReturn]:
+def failing(error: BaseException) -> Callable[..., NoReturn]:
     """Give what raises."""
 
-    def fail() -> NoReturn:
+    def fail(*_: object) -> NoReturn:
         raise error
 
     return fail

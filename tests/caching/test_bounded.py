@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import pytest
 
@@ -37,6 +37,12 @@ SLACK = 0.7  # seconds that a busy machine may take over half a second
 
 
 MISSES = [None, None, None, True]
+
+
+@pytest.fixture
+def threadless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no thread be started."""
+    monkeypatch.setattr(_thread, "start_new_thread", failing(RuntimeError("can't start new thread")))
 
 
 class TestMisses:
@@ -94,13 +100,9 @@ class TestMisses:
         with bounded(Lockless()).lock("key", 60) as mine:
             assert mine
 
-    def test_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.usefixtures("threadless")
+    def test_no_thread(self) -> None:
         """Where no thread can be started, as at the exit, the calls are made here, the end of the lock too."""
-
-        def refuse(*_: object) -> NoReturn:
-            raise RuntimeError("can't start new thread")
-
-        monkeypatch.setattr(_thread, "start_new_thread", refuse)
         cache = Cache(lambda: CacheEntry("value", 60))
         assert operations(bounded(cache))[0] == CacheEntry("value", 60)
         assert ["lock", "get", "set", "remove", "unlock"] == cache.calls
@@ -109,29 +111,6 @@ class TestMisses:
         assert operations(bounded(taken))[3] is False
         assert "unlock" == taken.calls[-1]
         assert MISSES == operations(bounded(Cache(failing(OSError()))))
-
-    def test_no_thread_for_a_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """There the lock is given back as soon as its block ends."""
-
-        class Lock:
-            def __enter__(self) -> bool:
-                return True
-
-            def __exit__(self, *_: object) -> None:
-                given_back.append(True)
-
-        class Locking(Cache):
-            def lock(self, key: str, ttl: float) -> Any:
-                return Lock()
-
-        def refuse(*_: object) -> NoReturn:
-            raise RuntimeError("can't start new thread")
-
-        given_back: list[bool] = []
-        monkeypatch.setattr(_thread, "start_new_thread", refuse)
-        with bounded(Locking()).lock("key", 60) as mine:
-            assert (True, []) == (mine, given_back)
-        assert [True] == given_back
 
     def test_the_context_goes_along(self) -> None:
         """A cache sees the context variables of its caller, in a thread that is named after what it does."""

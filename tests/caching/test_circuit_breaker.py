@@ -15,10 +15,7 @@ import pytest
 import redis
 from redis.exceptions import OutOfMemoryError
 
-from client_credentials import (
-    CacheEntry,
-    RedisCachingStrategy,
-)
+from client_credentials import CacheEntry, RedisCachingStrategy
 from client_credentials._shell import circuit_breaker
 from client_credentials._shell.circuit_breaker import CircuitBreaker, Future, describe
 from client_credentials.caching.bounded import bounded

@@ -15,11 +15,7 @@ from unittest import mock
 import pytest
 import redis
 
-from client_credentials import (
-    AsyncClientCredentialsStrategy,
-    RedisCachingStrategy,
-    SdkConfiguration,
-)
+from client_credentials import AsyncClientCredentialsStrategy, RedisCachingStrategy, SdkConfiguration
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import CLIENT, key_of, name_of, obtain, strategy_on, text_of, told, value
 from tests.caching.redis_server import RedisServer, Scripted, SlowLine, running, unbounded

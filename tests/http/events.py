@@ -17,17 +17,7 @@ import urllib3
 from urllib3.contrib.socks import SOCKSProxyManager
 
 from client_credentials import Urllib3Fetch
-from tests.http.peers import (
-    GRANTED,
-    HEAD,
-    answers,
-    closed_port,
-    drips,
-    floods,
-    holds,
-    resets,
-    silent,
-)
+from tests.http.peers import GRANTED, HEAD, answers, closed_port, drips, floods, holds, resets, silent
 from tests.http.scenes import (
     ALL,
     OWN,
