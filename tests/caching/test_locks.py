@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -132,27 +131,6 @@ class TestLock:
             with pytest.raises(FileExistsError, match=said), file_cache.lock("foreign", 60):
                 pass
         assert open_before == set(Path("/dev/fd").iterdir())
-
-    def test_it_excludes_threads(self, file_cache: FileCachingStrategy) -> None:
-        """J11: threads of one process exclude each other as processes do."""
-        inside, most = [0], [0]
-        gate = threading.Barrier(8)
-
-        def work() -> None:
-            gate.wait()
-            for _ in range(100):
-                with file_cache.lock("key", 60) as mine:
-                    if mine:
-                        inside[0] += 1
-                        most[0] = max(most[0], inside[0])
-                        inside[0] -= 1
-
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert 1 == most[0]
 
 
 def _live_on(ended: int, end: int) -> None:

@@ -131,21 +131,6 @@ class TestClocks:
         redis_server.client().delete(name_of(writer))
         assert reader.get_access_token() is None
 
-    def test_an_old_entry_is_old_for_all(
-        self, server: TokenServer, redis_server: RedisServer, redis_cache: RedisCachingStrategy
-    ) -> None:
-        """I9: what has 60 s left by Redis has no more for a host whose clock says that it was just written."""
-        writer = strategy_on(server.url, redis_cache)
-        obtain(writer)
-        redis_server.client().pexpire(name_of(writer), 60_000)
-        host = FakeClock(wall=time.time() - 3540, monotonic=5.0)
-        reader = strategy_on(server.url, redis_cache, clock=host)
-        assert reader.get_access_token() is not None
-        host.advance(58)
-        assert reader.get_access_token() is not None
-        host.advance(3)
-        assert reader.get_access_token() is None
-
 
 class TestOperator:
     """What somebody who runs the Redis can see."""
