@@ -52,7 +52,11 @@ class TestRecovery:
     def test_slow_answers_add_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """M5: slow answers use up the half second, and a quick one restores it; those at the same time count once."""
         seconds = [0.2, 0.1, 0.2, 0.2, 0.3]
-        monkeypatch.setattr(Future, "wait", lambda _: seconds.pop(0))
+
+        def wait(_: object) -> float:
+            return seconds.pop(0)
+
+        monkeypatch.setattr(Future, "wait", wait)
         breaker, allowed = CircuitBreaker("Cache"), list[float]()
         while (call := breaker.admit()) is not None:
             allowed.append(round(call.allowed, 3))
@@ -73,7 +77,11 @@ class TestRecovery:
         """M3, M4, Q13/user: a cache that is back is used within half a minute, though all calls until then hang on."""
         now, is_hanging = 0.0, True
         monkeypatch.setattr(circuit_breaker, "time", SimpleNamespace(monotonic=lambda: now))
-        monkeypatch.setattr(Future, "wait", lambda future: future.allowed if is_hanging else 0.0)
+
+        def wait(future: Future[Any]) -> float:
+            return future.allowed if is_hanging else 0.0
+
+        monkeypatch.setattr(Future, "wait", wait)
         breaker, hung = CircuitBreaker("Cache"), list[Future[Any]]()
 
         def seconds_until_asked() -> float:

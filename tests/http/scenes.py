@@ -155,7 +155,8 @@ def garbles(sock: socket.socket) -> None:
 
 
 def speaks_plainly(sock: socket.socket) -> None:
-    """Answer a handshake with http. To close with something unread would be to abort."""
+    """Answer a handshake with http: not before it has begun, which might come with a proxy's answer, and to its end."""
+    sock.recv(65536)
     sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     silent(sock)
 
