@@ -14,7 +14,7 @@ import pkgutil
 import textwrap
 import time
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias, cast
+from typing import ClassVar, Final, Literal, TypeAlias, cast
 
 import attrs
 
@@ -34,6 +34,7 @@ __all__ = [
     "run",
 ]
 
+_Test: TypeAlias = "Callable[[TokenHolderDrills], None]"
 Verdict: TypeAlias = Literal["good", "bad", "skipped"]
 
 _PATIENCE: Final = 15.0
@@ -149,7 +150,7 @@ def load(spec: str) -> MakeHolder:
     return cast("MakeHolder", found)
 
 
-def _test(name: str) -> Callable[[TokenHolderDrills], None]:
+def _test(name: str) -> _Test:
     """Make the test that runs a drill, and is skipped or fails as it came out."""
 
     def test(self: TokenHolderDrills) -> None:
@@ -181,23 +182,23 @@ class TokenHolderDrills:
         """Make a holder that has no token yet; with a parameter `clock` too, the drills of the clock are run."""
         raise NotImplementedError
 
-    test_cold_crowd = _test("cold_crowd")
-    test_cold_crowd_refused = _test("cold_crowd_refused")
-    test_cold_crowd_down = _test("cold_crowd_down")
-    test_slow_renewal = _test("slow_renewal")
-    test_failed_renewal = _test("failed_renewal")
-    test_retry_after = _test("retry_after")
-    test_short_lifetimes = _test("short_lifetimes")
-    test_expires_in_zero = _test("expires_in_zero")
-    test_expires_in_null = _test("expires_in_null")
-    test_expires_in_text = _test("expires_in_text")
-    test_expires_in_true = _test("expires_in_true")
-    test_expires_in_huge = _test("expires_in_huge")
-    test_redirect = _test("redirect")
-    test_drip = _test("drip")
-    test_cut_short = _test("cut_short")
-    test_fork_in_flight = _test("fork_in_flight")
-    test_clock_set_back = _test("clock_set_back")
-    test_clock_set_forward = _test("clock_set_forward")
-    test_secret_in_errors = _test("secret_in_errors")
-    test_removal_storm = _test("removal_storm")
+    test_cold_crowd: ClassVar[_Test] = _test("cold_crowd")
+    test_cold_crowd_refused: ClassVar[_Test] = _test("cold_crowd_refused")
+    test_cold_crowd_down: ClassVar[_Test] = _test("cold_crowd_down")
+    test_slow_renewal: ClassVar[_Test] = _test("slow_renewal")
+    test_failed_renewal: ClassVar[_Test] = _test("failed_renewal")
+    test_retry_after: ClassVar[_Test] = _test("retry_after")
+    test_short_lifetimes: ClassVar[_Test] = _test("short_lifetimes")
+    test_expires_in_zero: ClassVar[_Test] = _test("expires_in_zero")
+    test_expires_in_null: ClassVar[_Test] = _test("expires_in_null")
+    test_expires_in_text: ClassVar[_Test] = _test("expires_in_text")
+    test_expires_in_true: ClassVar[_Test] = _test("expires_in_true")
+    test_expires_in_huge: ClassVar[_Test] = _test("expires_in_huge")
+    test_redirect: ClassVar[_Test] = _test("redirect")
+    test_drip: ClassVar[_Test] = _test("drip")
+    test_cut_short: ClassVar[_Test] = _test("cut_short")
+    test_fork_in_flight: ClassVar[_Test] = _test("fork_in_flight")
+    test_clock_set_back: ClassVar[_Test] = _test("clock_set_back")
+    test_clock_set_forward: ClassVar[_Test] = _test("clock_set_forward")
+    test_secret_in_errors: ClassVar[_Test] = _test("secret_in_errors")
+    test_removal_storm: ClassVar[_Test] = _test("removal_storm")
