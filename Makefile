@@ -68,7 +68,7 @@ fuzz: .venv/test/ready  ## read thousands of ruined answers and cache entries; s
 		-k 'Total or Spoiled or AnythingElse' tests/core
 
 interrupts: .venv/test/ready  ## interrupt callers 20,000 times by real signals; prints hangs and lost tokens, both 0
-	.venv/test/bin/python -m tests.strategy.interrupts 20000
+	.venv/test/bin/python -m tests.shell.interrupts 20000
 
 mutants: .venv/test/ready  ## break the package in thousands of ways, list those that no test notices; ROOM=http SAMPLE=300 SEED=1
 	.venv/test/bin/python -m tests.mutation $(if $(ROOM),--room $(ROOM)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))

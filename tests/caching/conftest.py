@@ -18,7 +18,7 @@ from client_credentials import (
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import CLIENT, Place, cache_at, warm_up
 from tests.caching.redis_server import RedisServer, close_clients, running
-from tests.strategy.kit import Shelf
+from tests.shell.kit import Shelf
 
 
 @pytest.fixture(scope="session", autouse=True)

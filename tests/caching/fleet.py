@@ -28,7 +28,7 @@ from client_credentials import (
     TokenResponse,
 )
 from tests.caching.redis_server import connect
-from tests.strategy.kit import settled
+from tests.shell.kit import settled
 
 if TYPE_CHECKING:
     from pytest import LogCaptureFixture  # noqa: PT013  # not for the hosts

@@ -31,7 +31,7 @@ from client_credentials.testing import TokenServer
 from tests.caching.broken import Cache, failing, operation, operations
 from tests.caching.fleet import strategy_on, told, works_in_a_child
 from tests.caching.redis_server import connect
-from tests.strategy.kit import until
+from tests.shell.kit import until
 
 SLACK = 0.7  # seconds that a busy machine may take over half a second
 

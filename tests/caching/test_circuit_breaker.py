@@ -22,7 +22,7 @@ from client_credentials.caching.bounded import bounded
 from tests.caching.broken import Cache, failing, operations, pass_time
 from tests.caching.fleet import told
 from tests.caching.redis_server import BlackHole, connect
-from tests.strategy.kit import together
+from tests.shell.kit import together
 
 
 def _with(error: BaseException, attribute: str, value: str) -> BaseException:

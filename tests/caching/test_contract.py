@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from client_credentials import CachingStrategy, FileCachingStrategy, LockingCachingStrategy
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import key_of, obtain, strategy_on, text_of, told, value
-from tests.strategy.kit import Shelf, until
+from tests.shell.kit import Shelf, until
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from client_credentials import FileCachingStrategy
 from tests.caching.files import file_name, mode, only
 from tests.caching.fleet import SPAWN, text_of, write_for_ever
-from tests.strategy.kit import until
+from tests.shell.kit import until
 
 
 class TestWriting:

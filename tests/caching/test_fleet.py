@@ -17,7 +17,7 @@ from client_credentials import ClientCredentialsStrategy, TokenRefused
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.caching.fleet import Place, fleet, key_of, obtain, strategy_on, tokens
 from tests.caching.redis_server import RedisServer
-from tests.strategy.kit import until
+from tests.shell.kit import until
 
 HOSTS, THREADS = 3, 8
 

@@ -22,7 +22,7 @@ from client_credentials import (
 from client_credentials._core.lifecycle import LOCKS
 from client_credentials.testing import FakeClock
 from tests.caching.fleet import key_of, obtain
-from tests.strategy.kit import Endpoint, Held, grant, outcome, refuse, settled, strategy_of, until
+from tests.shell.kit import Endpoint, Held, grant, outcome, refuse, settled, strategy_of, until
 
 HOUR = refuse("slow_down", 429, Retry_After="3600")
 STALE = 3500  # of a token's 3600 seconds

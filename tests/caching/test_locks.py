@@ -15,7 +15,7 @@ from client_credentials import FileCachingStrategy
 from client_credentials.testing import TokenServer
 from tests.caching.files import file_name, make_file, only
 from tests.caching.fleet import SPAWN, hold_and_fork, hold_for_ever, strategy_on
-from tests.strategy.kit import until
+from tests.shell.kit import until
 
 
 class TestLock:

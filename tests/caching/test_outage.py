@@ -18,7 +18,7 @@ from client_credentials._shell import circuit_breaker
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.caching.fleet import obtain, strategy_on, told, value
 from tests.caching.redis_server import Babbler, BlackHole, RedisServer, SlowLine, connect, free_port
-from tests.strategy.kit import settled, until
+from tests.shell.kit import settled, until
 
 SLACK = 0.7  # seconds that a busy machine may take over half a second
 

@@ -15,7 +15,7 @@ from client_credentials._shell.circuit_breaker import BUDGET
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.caching.fleet import CLIENT, name_of, obtain, strategy_on, told, value
 from tests.caching.redis_server import RedisServer, Scripted
-from tests.strategy.kit import settled, until
+from tests.shell.kit import settled, until
 
 HASTY = RenewalPolicy(jitter=0, deadline=4)
 

@@ -19,7 +19,7 @@ from client_credentials import AsyncClientCredentialsStrategy, RedisCachingStrat
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import CLIENT, key_of, name_of, obtain, strategy_on, text_of, told, value
 from tests.caching.redis_server import RedisServer, Scripted, SlowLine, running, unbounded
-from tests.strategy.kit import settled, until
+from tests.shell.kit import settled, until
 
 # They have no types to speak of.
 LIBRARY: Any = redis

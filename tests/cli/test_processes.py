@@ -19,7 +19,7 @@ from client_credentials._cli.main import main
 from client_credentials.testing import Answer, TokenServer
 from tests.cli.kit import COMMAND, run
 from tests.http.loopback import CLIENT
-from tests.strategy.kit import until
+from tests.shell.kit import until
 
 Captured: TypeAlias = pytest.CaptureFixture[str]
 

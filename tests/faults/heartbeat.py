@@ -21,7 +21,7 @@ from client_credentials import (
     InMemoryCachingStrategy,
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer
-from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, make_async
+from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, make_async
 
 SLOW = 0.3
 BEAT = 0.001

@@ -20,7 +20,7 @@ from client_credentials import (
     TokenResponse,
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer
-from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, configuration, make_sync, together, until
+from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, configuration, make_sync, together, until
 
 SHARED: dict[str, Callable[[Path], CachingStrategy]] = {
     "memory": lambda _: InMemoryCachingStrategy(),

@@ -29,7 +29,7 @@ from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.core.kit import make
 from tests.leaks.canaries import forms
 from tests.leaks.surfaces import shown
-from tests.strategy.kit import configuration, until
+from tests.shell.kit import configuration, until
 
 SECRET: Final = 'pl+us/ö"quo\\te %41&='  # every kind of character that some encoder treats in its own way
 TOKEN: Final = "a-t0ken+that/is~answered=="

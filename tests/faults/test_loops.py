@@ -13,15 +13,10 @@ import anyio
 import attrs
 import pytest
 
-from client_credentials import (
-    AccessToken,
-    InMemoryCachingStrategy,
-    TokenEndpointUnreachable,
-    TokenRequest,
-)
+from client_credentials import AccessToken, InMemoryCachingStrategy, TokenEndpointUnreachable, TokenRequest
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.faults.heartbeat import LOOPS, Sluggish, heartbeat, live, make_slow
-from tests.strategy.kit import EXACT, make_async, make_sync, until
+from tests.shell.kit import EXACT, make_async, make_sync, until
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]

@@ -42,7 +42,7 @@ from client_credentials.testing import Answer, TokenServer, refusal
 from tests.http.peers import closed_port
 from tests.leaks.canaries import PACKAGE, search
 from tests.leaks.surfaces import shown
-from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, Strategy, make_sync, settled
+from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, Strategy, make_sync, settled
 
 HASTY = attrs.evolve(EXACT, deadline=1.0)
 KINDS = (ClientCredentialsStrategy, AsyncClientCredentialsStrategy)

@@ -31,7 +31,7 @@ from client_credentials.integrations import httpx2 as for_httpx2
 from client_credentials.integrations import requests as for_requests
 from client_credentials.testing import FakeClock
 from tests.integrations.kit import CLIENT
-from tests.strategy.kit import OnALoop, Strategy, configuration
+from tests.shell.kit import OnALoop, Strategy, configuration
 
 T = TypeVar("T")
 Fetch = Callable[[TokenRequest], TokenResponse]

@@ -30,7 +30,7 @@ from tests.http.peers import Peer, answers, closed_port, floods, server_context
 from tests.http.scenes import OWN, POOL
 from tests.integrations.fetches import ASYNC, PAIRS, opened, paired
 from tests.integrations.kit import CLIENT, INVALID, Api, Caller, Dial, Hit, Reply
-from tests.strategy.kit import Strategy, together, until
+from tests.shell.kit import Strategy, together, until
 
 UNANSWERED: Final = unreachable("nothing came within 1 s")
 OTHERWISE: Final[Mapping[tuple[str, str], Verdict]] = {

@@ -104,7 +104,7 @@ def test_fastapi(run: Run) -> None:
 
 
 def test_celery(run: Run) -> None:
-    """A task uses the strategy of its module; tests/strategy/test_processes.py forks."""
+    """A task uses the strategy of its module; tests/shell/test_processes.py forks."""
 
     def celery(_: str) -> object:
         def task(function: object) -> object:

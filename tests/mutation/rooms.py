@@ -33,7 +33,7 @@ ROOMS: Final = {
     "core": Room(("_core/*.py",), ("tests/core", "tests/explorer")),
     "shell": Room(
         ("_shell/*.py",),
-        ("tests/strategy", "tests/faults"),
+        ("tests/shell", "tests/faults"),
         without=("circuit_breaker.py", "state_cache.py"),
     ),
     "http": Room(("_http/*.py",), ("tests/http",)),

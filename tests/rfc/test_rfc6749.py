@@ -19,7 +19,7 @@ from client_credentials import (
 )
 from client_credentials.testing import Answer, TokenServer, refusal
 from tests.rfc.kit import BY_SECRET, ID, SECRET, basic, make, sent, timed
-from tests.strategy.kit import settled
+from tests.shell.kit import settled
 
 
 class TestClientAuthentication:

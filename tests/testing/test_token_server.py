@@ -14,7 +14,7 @@ import pytest
 
 from client_credentials.testing import Answer, TokenServer, refusal
 from tests.http.loopback import CLIENT, FORM, GRANT, ask, basic, dial, read_all, whole_request
-from tests.strategy.kit import until
+from tests.shell.kit import until
 
 
 class TestScript:

@@ -19,7 +19,7 @@ import trustme
 
 from client_credentials.testing import Answer, TokenServer
 from tests.http.loopback import CLIENT, ask, dial, read_all, whole_request
-from tests.strategy.kit import until
+from tests.shell.kit import until
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
 from .._core.client import SPOTIFY_TOKEN_URL, check_kind, make_client
-from .._core.lifecycle import (
-    MOST_HUNG,
-    Ask,
-    Fail,
-    Renew,
-    Serve,
-    answer,
-    decide,
-    given_up,
-    is_overdue,
-    too_many_hang,
-)
+from .._core.lifecycle import MOST_HUNG, Ask, Fail, Renew, Serve, answer, decide, given_up, is_overdue, too_many_hang
 from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable, without_query
 from .._core.secret import NO_SECRET
 from .._core.state import EMPTY

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from client_credentials.testing import FakeClock, TokenServer
-from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, Maker, OnALoop, Strategy, make_async, make_sync
+from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, Maker, OnALoop, Strategy, make_async, make_sync
 
 
 @pytest.fixture

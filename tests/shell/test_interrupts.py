@@ -16,8 +16,8 @@ import pytest
 from client_credentials import AccessToken, ClientCredentialsStrategy
 from client_credentials.testing import FakeClock
 from tests.leaks.canaries import PACKAGE
-from tests.strategy.interrupts import interrupt
-from tests.strategy.kit import Endpoint, Held, Shelf, grant, outcome, settled, strategy_of, until
+from tests.shell.interrupts import interrupt
+from tests.shell.kit import Endpoint, Held, Shelf, grant, outcome, settled, strategy_of, until
 
 
 class Injected(BaseException):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, cast
 
 import attrs
@@ -21,9 +21,10 @@ from client_credentials import (
     TokenRequest,
     TokenResponse,
 )
+from client_credentials._shell import threads
 from client_credentials.errors import HookError
 from client_credentials.testing import FakeClock
-from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, EXACT, HASTY, configuration, grant, until
+from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, EXACT, HASTY, configuration, grant, strategy_of, until
 
 
 class Loops:
@@ -169,10 +170,10 @@ def test_several_loops() -> None:
     async def ask() -> None:
         tokens.extend(await asyncio.gather(*(strategy.get_or_create_access_token() for _ in range(10))))
 
-    threads = [threading.Thread(target=asyncio.run, args=(ask(),)) for _ in range(4)]
-    for thread in threads:
+    running = [threading.Thread(target=asyncio.run, args=(ask(),)) for _ in range(4)]
+    for thread in running:
         thread.start()
-    for thread in threads:
+    for thread in running:
         thread.join()
     assert (40, 1) == (len(tokens), len(fetch.ran))
 
@@ -208,3 +209,25 @@ def test_a_renewal(clock: FakeClock) -> None:
         assert 2 == len(fetch.ran)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("starts", [True, False], ids=["in a thread", "in the caller's own"])
+def test_an_awaitable_without_a_loop(monkeypatch: pytest.MonkeyPatch, starts: bool) -> None:
+    """What a fetch gives to be awaited, whatever its type, is not awaited where there is no loop."""
+
+    class Later:
+        def __await__(self) -> Generator[None, None, TokenResponse]:
+            yield
+            return grant()
+
+    def fetch(_: TokenRequest) -> Any:
+        return Later()
+
+    def no_thread(*_: object) -> bool:
+        return False
+
+    if not starts:
+        monkeypatch.setattr(threads, "start", no_thread)
+    strategy = strategy_of(fetch, policy=attrs.evolve(EXACT, deadline=0.3))
+    with pytest.raises(TokenEndpointUnreachable, match="no event loop"):
+        strategy.get_or_create_access_token()

@@ -25,7 +25,7 @@ from client_credentials import (
 )
 from client_credentials.errors import HookError
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
-from tests.strategy.kit import (
+from tests.shell.kit import (
     CLIENT_ID,
     CLIENT_SECRET,
     EXACT,
@@ -334,45 +334,6 @@ class TestLogHandlers:
         assert deepest[0] <= 2
 
 
-class TestSeveralSecrets:
-    """At invalid_client the next secret is tried once, in the same flight."""
-
-    def test_a_rotation(self, server: TokenServer, make: Maker, caplog: pytest.LogCaptureFixture) -> None:
-        """Q14: the secret that works is tried first from then on, and the log says once that it is not the first."""
-        strategy = make(server, secret=["not-the-secret-9", "my-secret-3f9c"])
-        for expected in (2, 3, 4):
-            strategy.remove_access_token(strategy.get_or_create_access_token())
-            assert expected == len(server.requests)
-        told = [record.getMessage() for record in caplog.records if "another of them is in use" in record.getMessage()]
-        assert 1 == len(told)
-
-    def test_none_works(self, server: TokenServer, make: Maker) -> None:
-        """Each is tried once; then the gate is shut, and the error is that of the last."""
-        strategy = make(server, secret=["not-the-secret-9", "nor-this-one-7"])
-        for _ in range(2):
-            with pytest.raises(TokenRefused, match="invalid_client"):
-                strategy.get_or_create_access_token()
-        assert 2 == len(server.requests)
-
-    def test_another_failure(self, server: TokenServer, make: Maker) -> None:
-        """Any other refusal says nothing of the secret, so the next one is not tried."""
-        server.always(refusal("invalid_scope"))
-        with pytest.raises(TokenRefused, match="invalid_scope"):
-            make(server, secret=["my-secret-3f9c", "another-one-5"]).get_or_create_access_token()
-        assert 1 == len(server.requests)
-
-    def test_the_first_comes_back(self, server: TokenServer) -> None:
-        """A token in the cache under a later secret is found without a request."""
-        shelf = Shelf()
-        from tests.strategy.kit import make_sync
-
-        first = make_sync(server, secret=["not-the-secret-9", "my-secret-3f9c"], hooks={"caching_strategy": shelf})
-        first.get_or_create_access_token()
-        settled(first)
-        second = make_sync(server, secret="my-secret-3f9c", hooks={"caching_strategy": shelf})
-        assert second.get_access_token() is not None
-
-
 def test_a_fetch_that_extends_ours(server: TokenServer, make: Maker) -> None:
     """A subclass of Urllib3Fetch, for a header say, is kept to the deadline like any other fetch."""
 
@@ -424,10 +385,14 @@ class TestHungFlights:
         strategy = strategy_of(endpoint, clock, policy=attrs.evolve(EXACT, deadline=0.05))
         strategy.get_or_create_access_token()
         clock.advance(290)
-        for _ in range(12):
+
+        def hang() -> bool:
             assert "old" == outcome(strategy.get_or_create_access_token)
-            time.sleep(0.06)
-        assert 9 == len(endpoint.requests)
+            return len(endpoint.requests) == 9
+
+        until(hang)
+        time.sleep(0.06)
+        assert hang()
         clock.advance(300)
         assert "old" == outcome(strategy.get_or_create_access_token)
         late.go.set()

@@ -14,7 +14,6 @@ from client_credentials import (
     CacheEntry,
     ClientCredentialsStrategy,
     InMemoryCachingStrategy,
-    SdkConfiguration,
     TokenEndpointUnreachable,
     TokenError,
     TokenRefused,
@@ -23,18 +22,7 @@ from client_credentials import (
 )
 from client_credentials.errors import HookError
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
-from tests.strategy.kit import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    HASTY,
-    Endpoint,
-    Held,
-    Maker,
-    configuration,
-    grant,
-    together,
-    until,
-)
+from tests.shell.kit import HASTY, Endpoint, Held, Maker, configuration, grant, together, until
 
 
 def test_one_request_serves_every_call(server: TokenServer, make: Maker) -> None:
@@ -273,38 +261,6 @@ def test_the_answer_to_an_old_configuration(server: TokenServer, make: Maker) ->
     assert got == [strategy.get_access_token()]
 
 
-def test_the_secret_is_read_for_each_request(server: TokenServer, make: Maker) -> None:
-    """A callable gives the secret anew for each token request, and the key in the cache goes with it."""
-    secrets = ["my-secret-3f9c", "another"]
-    reads: list[str] = []
-
-    def read() -> str:
-        reads.append(secrets[0])
-        return secrets[0]
-
-    strategy = make(server, secret=read)
-    strategy.get_or_create_access_token()
-    strategy.get_or_create_access_token()
-    assert 1 == len(reads)
-    secrets.pop(0)
-    strategy.remove_access_token()
-    with pytest.raises(TokenRefused):
-        strategy.get_or_create_access_token()
-    assert ["my-secret-3f9c", "another"] == reads
-
-
-@pytest.mark.parametrize("answer", ["", "line\nbreak", None, 7])
-def test_a_secret_that_cannot_be_sent(server: TokenServer, make: Maker, answer: Any) -> None:
-    """A callable that gives no usable secret makes an error that says so, and nothing is sent."""
-    strategy = make(server, secret=lambda: answer, policy=HASTY)
-    with pytest.raises(HookError, match=r": client_secret must") as caught:
-        strategy.get_or_create_access_token()
-    assert "client_secret" == caught.value.hook
-    assert strategy.get_access_token() is None
-    strategy.remove_access_token()
-    assert 0 == server.connections
-
-
 def test_hooks_see_request_and_response(server: TokenServer, make: Maker) -> None:
     """The hooks are called in order, with what was sent and what came back."""
     seen: list[object] = []
@@ -389,34 +345,6 @@ def test_a_fetch_that_gives_something_else(server: TokenServer, make: Maker) -> 
     with pytest.raises(HookError, match="fetch returned str, expected TokenResponse") as caught:
         strategy.get_or_create_access_token()
     assert not caught.value.retryable
-
-
-async def later(*_: object) -> Any:
-    """Give something, once awaited."""
-
-
-class Late:
-    """Something whose every method has to be awaited."""
-
-    get = set = remove = wall = monotonic = __call__ = later
-
-
-@pytest.mark.parametrize("name", [field.name for field in attrs.fields(SdkConfiguration)])
-def test_what_has_to_be_awaited(name: str) -> None:
-    """A hook that is a coroutine function is refused, since nothing would await it; but for the async one's fetch."""
-    awaited: dict[str, Any] = {name: Late()}
-    number: dict[str, Any] = {name: 7}
-    with pytest.raises(ValueError, match=f"^{name} must be synchronous"):
-        ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET).set_configuration(SdkConfiguration(**awaited))
-    with pytest.raises(ValueError, match=f"^{name} must (be|have)"):
-        SdkConfiguration(**number)
-
-
-@pytest.mark.parametrize("wrong", [later, [], 7], ids=["coroutine function", "no secret", "number"])
-def test_what_is_no_secret(make: Maker, server: TokenServer, wrong: Any) -> None:
-    """A secret is a text, several of them, or a callable that gives one without being awaited."""
-    with pytest.raises(ValueError, match=r"^client_secret must be a string, several of them, or a callable"):
-        make(server, secret=wrong)
 
 
 class Broken:

@@ -1,4 +1,4 @@
-"""`python -m tests.strategy.interrupts N` interrupts callers N times at random moments, by real signals.
+"""`python -m tests.shell.interrupts N` interrupts callers N times at random moments, by real signals.
 
 Prints how often a caller hung and how often a token was lost for the others; both must be 0.
 """
@@ -17,7 +17,7 @@ import attrs
 
 from client_credentials import ClientCredentialsStrategy, TokenError, TokenRequest, TokenResponse
 from client_credentials.testing import FakeClock
-from tests.strategy.kit import EXACT, grant, strategy_of
+from tests.shell.kit import EXACT, grant, strategy_of
 
 _PATIENCE = 5.0
 _SLOWEST_REQUEST = 0.002

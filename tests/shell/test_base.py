@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import parse_qs
 
 import pytest
 
 from client_credentials import (
+    AsyncClientCredentialsStrategy,
     ClientAuthentication,
     ClientCredentialsStrategy,
     SdkConfiguration,
@@ -15,10 +17,20 @@ from client_credentials import (
     TokenEndpointUnreachable,
     TokenError,
     TokenRefused,
-    TokenResponse,
 )
-from client_credentials.testing import FakeClock
-from tests.strategy.kit import EXACT, Endpoint, Shelf, grant, outcome, refuse, settled, strategy_of
+from client_credentials.testing import FakeClock, TokenServer, refusal
+from tests.shell.kit import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    EXACT,
+    Endpoint,
+    Shelf,
+    grant,
+    outcome,
+    refuse,
+    settled,
+    strategy_of,
+)
 
 URL = "https://issuer.example/token"
 
@@ -98,19 +110,45 @@ class TestSharing:
         assert [] == endpoint.requests
 
 
-def test_a_remark_is_made_once(caplog: pytest.LogCaptureFixture) -> None:
-    """F1: an odd answer is remarked on when it is first seen, by the URL of the endpoint."""
-    strategy = strategy_of(Endpoint(TokenResponse(200, {}, b'{"access_token": "a", "expires_in": 3600}')))
-    for _ in range(2):
-        assert "a" == outcome(strategy.get_or_create_access_token)
-        settled(strategy)
-        strategy.remove_access_token()
-    said = "https://accounts.spotify.com/api/token (client 'my-client'): token_type is missing; taken as Bearer"
-    assert [said] == caplog.messages
-
-
 def test_how_they_are_shown() -> None:
     """A strategy shows whose it is, and no secret; a clock shows its kind."""
     shown = "ClientCredentialsStrategy(client_id='an-id', token_url='https://issuer.example/token')"
     assert shown == repr(ClientCredentialsStrategy("an-id", "a-secret", token_url=f"{URL}?key=hidden"))
     assert "SystemClock()" == repr(SystemClock())
+
+
+class TestTheDefaults:
+    """Without `set_configuration` there is no cache, since nobody else could have put anything there."""
+
+    def test_a_refusal(self, server: TokenServer) -> None:
+        """A gate is known without a look anywhere."""
+        server.always(refusal("invalid_scope"))
+        strategy = ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=server.url)
+        assert [TokenRefused] * 2 == [type(outcome(strategy.get_or_create_access_token)) for _ in range(2)]
+        assert 1 == len(server.requests)
+
+    def test_tasks(self, server: TokenServer) -> None:
+        """A task that removes a token waits for nothing."""
+        strategy = AsyncClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=server.url)
+
+        async def scenario() -> None:
+            token = await strategy.get_or_create_access_token()
+            await strategy.remove_access_token(token)
+            assert await strategy.get_access_token() is None
+
+        asyncio.run(scenario())
+
+    def test_no_secret(self) -> None:
+        """Where the certificate is the proof there is no secret to read, and the request carries none."""
+        endpoint = Endpoint(grant())
+        strategy = ClientCredentialsStrategy(CLIENT_ID, None, client_authentication=ClientAuthentication.TLS)
+        strategy.set_configuration(SdkConfiguration(fetch=endpoint))
+        assert "a-token" == outcome(strategy.get_or_create_access_token)
+        assert (False, True) == (
+            "Authorization" in endpoint.requests[0].headers,
+            b"client_id" in endpoint.requests[0].body,
+        )
+
+    def test_half_made(self) -> None:
+        """A strategy whose constructor was refused shows itself in a traceback nevertheless."""
+        assert "ClientCredentialsStrategy()" == repr(ClientCredentialsStrategy.__new__(ClientCredentialsStrategy))

@@ -22,19 +22,7 @@ from client_credentials import (
     TokenResponse,
 )
 from client_credentials.testing import FakeClock
-from tests.strategy.kit import (
-    EXACT,
-    HASTY,
-    Endpoint,
-    Held,
-    Shelf,
-    grant,
-    outcome,
-    refuse,
-    settled,
-    strategy_of,
-    until,
-)
+from tests.shell.kit import EXACT, HASTY, Endpoint, Held, Shelf, grant, outcome, refuse, settled, strategy_of, until
 
 HOUR = refuse("slow_down", 429, Retry_After="3600")
 

@@ -34,7 +34,7 @@ from client_credentials import (
 )
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
 from tests.coverage_of_faults import functions_in
-from tests.strategy.kit import CLIENT_ID, CLIENT_SECRET, Shelf, configuration, grant, make_sync, outcome, settled, until
+from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, Shelf, configuration, grant, make_sync, outcome, settled, until
 
 AS_THE_SDK: Final = RenewalPolicy(jitter=0, renew_ahead=120.0)
 WINDOW: Final = 3600 - 120  # seconds until the renewal window of a token of an hour opens
@@ -64,7 +64,7 @@ CLIENT, REQUEST, LIFE, BOTH = (
     "core/test_client.py",
     "core/test_request.py",
     "core/test_lifecycle.py",
-    "strategy/test_both.py",
+    "shell/test_both.py",
 )
 
 ROWS: Final[Mapping[str, Row]] = {
@@ -109,7 +109,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "18": fixed("with an expired token there are two requests", f"{BOTH}::test_everyone_shares_one_refusal"),
     "19": fixed("without a lifetime a token is for ever", f"{MEMBERS}::test_missing", f"{MEMBERS}::test_zero"),
     "20": fixed("without a token the header says `Bearer undefined`", f"{MEMBERS}::test_wrong"),
-    "21": fixed("fifty callers make fifty requests", "strategy/test_threads.py::test_a_thousand_threads_one_request"),
+    "21": fixed("fifty callers make fifty requests", "shell/test_threads.py::test_a_thousand_threads_one_request"),
     "22": kept("get_access_token touches no network", f"{BOTH}::test_looking_never_asks"),
     "23": fixed("get_access_token renews in the window", f"{BOTH}::test_looking_never_asks"),
     "24": kept("an expired token is not given", f"{LIFE}::test_end"),

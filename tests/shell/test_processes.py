@@ -10,7 +10,7 @@ import time
 import pytest
 
 from client_credentials.testing import Answer, TokenServer
-from tests.strategy.kit import run, start, until
+from tests.shell.kit import run, start, until
 
 COMMANDS = "ReadSecrets LookUp TryLock Send Record Settle Publish Unlock Tell".split()
 
@@ -320,3 +320,21 @@ def test_an_isolated_interpreter(server: TokenServer) -> None:
         """,
     )
     assert "right" == said[0], said
+
+
+def test_a_program_without_logging_sees_nothing(server: TokenServer) -> None:
+    """The package's own handler is a NullHandler, so that logging prints no warning as its last resort."""
+    server.always(Answer(status=400))
+    said = run(
+        server,
+        """
+        import logging
+        told = threading.Event()
+        strategy.set_configuration(SdkConfiguration(error_handler=lambda error: told.set()))
+        try:
+            strategy.get_or_create_access_token()
+        except TokenError:
+            print(told.wait(10), *(type(each).__name__ for each in logging.getLogger("client_credentials").handlers))
+        """,
+    )
+    assert ("True NullHandler\n", "", 0) == said

@@ -17,7 +17,7 @@ from client_credentials import (
     TokenResponse,
 )
 from client_credentials.testing import FakeClock
-from tests.strategy.kit import grant, outcome, refuse, settled, strategy_of
+from tests.shell.kit import grant, outcome, refuse, settled, strategy_of
 
 LIFETIMES = st.sampled_from([0, 1, 2, 30, 241, 3600, 10**9])
 REFUSAL_WAITS = [5, 10, 20, 40, 60]

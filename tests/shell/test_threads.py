@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
 import signal
 import threading
 import time
@@ -14,31 +15,10 @@ from typing import Any
 import attrs
 import pytest
 
-from client_credentials import (
-    AccessToken,
-    InvalidTokenResponse,
-    TokenEndpointUnreachable,
-    TokenError,
-    TokenRefused,
-    TokenRequest,
-)
+from client_credentials import AccessToken, InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
+from client_credentials._shell import threads
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
-from tests.strategy.kit import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    EXACT,
-    Endpoint,
-    Held,
-    Maker,
-    Shelf,
-    grant,
-    make_sync,
-    outcome,
-    settled,
-    strategy_of,
-    together,
-    until,
-)
+from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, Shelf, make_sync, outcome, settled, together, until
 
 
 def test_a_thousand_threads_one_request(server: TokenServer) -> None:
@@ -71,33 +51,6 @@ def test_redirects_are_not_followed(server: TokenServer) -> None:
             with pytest.raises(InvalidTokenResponse, match=elsewhere.url.removesuffix("/api/token")):
                 make_sync(server).get_or_create_access_token()
         assert 0 == elsewhere.connections
-
-
-def test_an_overdue_renewal_gives_way(server: TokenServer, clock: FakeClock) -> None:
-    """J6: a renewal that hangs is given up at its deadline, and the gate decides when the next one begins."""
-    stuck = threading.Event()
-    calls: list[TokenRequest] = []
-
-    def hang(request: TokenRequest) -> None:
-        calls.append(request)
-        if len(calls) == 2:
-            stuck.wait(20)
-
-    strategy = make_sync(server, clock, policy=attrs.evolve(EXACT, deadline=0.3), hooks={"before_request": hang})
-    old = strategy.get_or_create_access_token()
-    clock.advance(3500)
-    assert old == strategy.get_or_create_access_token()
-    until(lambda: len(calls) == 2)
-    time.sleep(0.35)
-    assert old == strategy.get_or_create_access_token()
-    clock.advance(2)
-    strategy.get_or_create_access_token()
-    until(lambda: strategy.get_access_token() != old)
-    newest = strategy.get_or_create_access_token()
-    stuck.set()
-    until(lambda: len(server.requests) == 3)
-    time.sleep(0.1)
-    assert newest == strategy.get_or_create_access_token()
 
 
 class SoftTimeLimit(Exception):
@@ -281,29 +234,11 @@ class TestNoThreads:
         assert strategy.get_or_create_access_token().access_token == server.issued[0]
 
 
-def test_somebody_else_has_begun(server: TokenServer) -> None:
-    """Where two begin a flight at the same time, the later one joins the earlier one's."""
-    strategy = make_sync(server)
-    internals: Any = strategy
-    last = internals._active.flight
-    strategy.get_or_create_access_token()
-    joined = internals._begin(last, time.monotonic() + 5, waits=True)
-    assert joined is internals._active.flight.latest()
-    assert 1 == len(server.requests)
+def test_what_fails_in_a_thread() -> None:
+    """What is raised in the thread is raised in the task that waits for it."""
 
+    def fail() -> None:
+        raise LookupError
 
-def test_what_another_host_has_meanwhile() -> None:
-    """A token that another host puts into the cache reaches those who wait for a slow endpoint, when the next asks."""
-    shelf, late = Shelf(), Held(grant("mine"))
-    slow = strategy_of(Endpoint(late), caching_strategy=shelf)
-    found: list[object] = []
-    waiting = threading.Thread(target=lambda: found.append(outcome(slow.get_or_create_access_token)))
-    waiting.start()
-    until(lambda: slow._active.flight.has_asked)  # pyright: ignore[reportPrivateUsage]
-    strategy_of(Endpoint(grant("theirs")), caching_strategy=shelf).get_or_create_access_token()
-    until(lambda: shelf.entries)
-    assert "theirs" == outcome(slow.get_or_create_access_token)
-    waiting.join(5)
-    assert ["theirs"] == found
-    assert not slow._active.flight.is_settled  # pyright: ignore[reportPrivateUsage]
-    late.go.set()
+    with pytest.raises(LookupError):
+        asyncio.run(threads.in_thread(fail))

@@ -1,0 +1,30 @@
+"""The clocks of the system."""
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from client_credentials._shell import clock
+
+
+@pytest.mark.parametrize("named", [["CLOCK_BOOTTIME"], ["CLOCK_BOOTTIME", "CLOCK_MONOTONIC"]])
+def test_a_clock_that_is_named_and_refused(monkeypatch: pytest.MonkeyPatch, named: list[str]) -> None:
+    """I12, Q8/process: the first monotonic clock that really answers is taken, whatever the system's headers name."""
+    refused = {getattr(time, name, None) for name in named}
+    real = time.clock_gettime
+
+    def refusing(number: int) -> float:
+        if number in refused:
+            raise OSError(22, "Invalid argument")
+        return real(number)
+
+    first: Any = clock._answering()
+    assert (getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC),) == first.args
+    monkeypatch.setattr(time, "clock_gettime", refusing)
+    assert clock._answering()() == pytest.approx(time.monotonic(), abs=1)
+    monkeypatch.delattr(time, "clock_gettime")
+    assert clock._answering() is time.monotonic

@@ -1,0 +1,130 @@
+"""A flight in its thread: how it waits for other hosts, and in which order it ends."""
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+
+from client_credentials import CacheEntry, InMemoryCachingStrategy, TokenResponse
+from client_credentials._core.lifecycle import granted
+from client_credentials._core.model import Granted
+from client_credentials._shell import flight
+from client_credentials.testing import FakeClock
+from tests.shell.kit import EXACT, HASTY, Endpoint, Shelf, grant, outcome, refuse, settled, strategy_of
+
+
+class TestTheThreadOfAFlight:
+    """A flight has a thread of ours, which is told from others by its name and delays no exit."""
+
+    def test_its_name(self) -> None:
+        """It is a daemon, and has a name."""
+        seen: list[tuple[str, bool]] = []
+
+        def note(_: object) -> None:
+            seen.append((threading.current_thread().name, threading.current_thread().daemon))
+
+        strategy_of(Endpoint(grant()), before_request=note).get_or_create_access_token()
+        assert [("client-credentials", True)] == seen
+
+    @pytest.mark.parametrize("answer", [grant(), grant(access_token="")], ids=["granted", "failed"])
+    def test_once_it_is_over(self, answer: TokenResponse) -> None:
+        """What it kept from exiting is kept no longer."""
+        strategy = strategy_of(Endpoint(answer))
+        outcome(strategy.get_or_create_access_token)
+        settled(strategy)
+        assert strategy._active.flight not in flight.publishing
+
+
+class Watched(InMemoryCachingStrategy):
+    """A cache that notes, at each write, who keeps the process from exiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holding: list[set[flight.Flight]] = []
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        self.holding.append(set(flight.publishing))
+        super().set(key, value, ttl)
+
+
+class TestTheEndOfAFlight:
+    """Record, wake, publish, release the lock, tell: in that order."""
+
+    def test_the_exit_waits_for_the_cache(self) -> None:
+        """What callers have got is in the cache before this process exits."""
+        cache = Watched()
+        strategy = strategy_of(Endpoint(grant()), caching_strategy=cache)
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        assert [True] == [strategy._active.flight in holding for holding in cache.holding]
+
+    def test_the_lock_is_free_when_it_tells(self) -> None:
+        """An error handler may take its time: no other host waits for it."""
+        free: list[bool] = []
+
+        def handle(_: object) -> None:
+            with cache.lock(strategy._identity.keys[0], 1.0) as has:
+                free.append(has)
+
+        cache = InMemoryCachingStrategy()
+        strategy = strategy_of(Endpoint(refuse("invalid_scope")), caching_strategy=cache, error_handler=handle)
+        outcome(strategy.get_or_create_access_token)
+        settled(strategy)
+        assert [True] == free
+
+
+class Locked(Shelf):
+    """A cache whose lock somebody else holds for ever; counts how often it is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def get(self, key: str) -> CacheEntry | None:
+        self.looks += 1
+        return super().get(key)
+
+    @contextmanager
+    def lock(self, key: str, ttl: float) -> Generator[bool]:
+        yield False
+
+
+def test_waiting_for_another_host_is_no_busy_loop() -> None:
+    """Who does not get the lock looks a few times a second whether the token is there, and asks in the end."""
+    locked = Locked()
+    strategy = strategy_of(Endpoint(grant()), caching_strategy=locked, policy=HASTY)
+    assert "a-token" == outcome(strategy.get_or_create_access_token)
+    assert 2 <= locked.looks < 40
+
+
+def test_a_token_from_another_host_while_the_gate_is_shut(clock: FakeClock) -> None:
+    """After a refusal here, the cache is still looked in: another host may have had more luck."""
+    endpoint = Endpoint(refuse("slow", 429, Retry_After="600"))
+    strategy = strategy_of(endpoint, clock)
+    outcome(strategy.get_or_create_access_token)
+    settled(strategy)
+    clock.advance(1.0)
+    active = strategy._active
+    assert active.cache is not None
+    said = Granted(access_token="theirs", expires_in=3600, scope=None)
+    fact = granted(said, active.now(), EXACT, (), 0.0)
+    active.cache.store(active.identity.keys[0], fact, active.now())
+    assert "theirs" == outcome(strategy.get_or_create_access_token)
+    assert 1 == len(endpoint.requests)
+
+
+def test_the_threads_of_a_cache_have_a_name() -> None:
+    """What calls a cache is told from what makes requests."""
+    seen: set[str] = set()
+
+    class Named(Shelf):
+        def get(self, key: str) -> CacheEntry | None:
+            seen.add(threading.current_thread().name)
+            return super().get(key)
+
+    strategy_of(Endpoint(grant()), caching_strategy=Named()).get_or_create_access_token()
+    assert {"client-credentials-cache"} == seen

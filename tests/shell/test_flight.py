@@ -1,0 +1,175 @@
+"""A flight is begun, joined, given up and settled once, whatever interrupts whoever does it."""
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import attrs
+import pytest
+
+from client_credentials import TokenError, TokenRequest
+from client_credentials._core.lifecycle import Fail
+from client_credentials._core.model import Unreachable
+from client_credentials._shell import flight as flights
+from client_credentials._shell import threads
+from client_credentials._shell.driver import _Driver, fly
+from client_credentials._shell.flight import Flight
+from client_credentials.testing import FakeClock, TokenServer
+from tests.shell.kit import EXACT, HASTY, Endpoint, Held, Shelf, grant, make_sync, outcome, settled, strategy_of, until
+
+
+def test_a_flight_is_made_once() -> None:
+    """A flight that somebody makes already is not made again, by whoever starts it, and stays theirs to end."""
+    endpoint = Endpoint(grant("one"))
+    strategy = strategy_of(endpoint)
+    flight = Flight(strategy._active, time.monotonic() + 10, None)
+    assert flight.claim()
+    fly(flight)
+    assert ([], False) == (endpoint.requests, flight.is_over)
+
+
+class TestFlights:
+    """A flight is begun, given up and settled once, whatever interrupts who does it."""
+
+    def test_who_waits_is_woken(self) -> None:
+        """Settling a flight wakes who waits; who comes later is woken at once; and it is settled once."""
+        woken: list[str] = []
+        flight = Flight(strategy_of(Endpoint(grant()))._active, time.monotonic() + 10)
+        flight.wait(lambda: woken.append("first"))
+        assert [] == woken
+        assert flight.settle(None)
+        assert ["first"] == woken
+        flight.wait(lambda: woken.append("second"))
+        assert ["first", "second"] == woken
+        assert not flight.settle(Fail(Unreachable(reason="late"), 0.0))
+        assert (None, None) == flight.ending
+
+    def test_the_exit_waits_for_a_publication(self) -> None:
+        """An exit waits for a tenth of a second at most, and not at all where nothing is under way to a cache."""
+        flight = Flight(strategy_of(Endpoint(grant()))._active, time.monotonic() + 10)
+        spans: list[float] = []
+        for publishing in (set[Flight](), {flight}):
+            flights.publishing.update(publishing)
+            began = time.monotonic()
+            flights._wait_for_publications()
+            spans.append(time.monotonic() - began)
+            flights.publishing.difference_update(publishing)
+        assert spans[0] < 0.05 < 0.1 <= spans[1] < 5
+
+    def test_given_up_twice(self) -> None:
+        """The second of two callers who give the same flight up changes nothing."""
+        strategy = strategy_of(Endpoint(grant()))
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        flight = strategy._active.flight
+        strategy._give_up_if_overdue(flight)
+        assert ((None, None), set[Flight]()) == (flight.ending, strategy._hung)
+
+    @pytest.mark.parametrize("at", ["succeed", "start"])
+    def test_an_interrupt_at_the_beginning(self, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+        """Who is interrupted while beginning a flight leaves none behind that nobody makes."""
+        strategy = strategy_of(Endpoint(grant()))
+        with monkeypatch.context() as patched:
+            start, calls = threads.start, list[None]()
+
+            def interrupted(*given: Any) -> bool:
+                calls.append(None)
+                if len(calls) == 1:
+                    raise KeyboardInterrupt
+                return start(*given)
+
+            patched.setattr(Flight if at == "succeed" else threads, at, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                strategy.get_or_create_access_token()
+        assert "a-token" == outcome(strategy.get_or_create_access_token)
+
+    def test_an_interrupt_of_a_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who is interrupted while starting a look into the cache keeps nobody else from it."""
+        strategy = strategy_of(Endpoint(grant()), caching_strategy=Shelf())
+
+        def interrupted(_: object) -> bool:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(threads, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            strategy._active.look_meanwhile(strategy._active.flight)
+        assert {} == strategy._active.looks
+
+    def test_a_command_that_is_none(self) -> None:
+        """The driver performs the machine's commands and no other."""
+        strategy = strategy_of(Endpoint(grant()))
+        command: Any = object()
+        with pytest.raises(TypeError):
+            _Driver(strategy._active.flight, Exception)._perform(command)
+
+
+def test_an_overdue_flight_shuts_the_gate() -> None:
+    """Who comes after a request that gave nothing in time is told so at once, and makes no other; so is the log."""
+    told: list[TokenError] = []
+    held = Held(grant("late"))
+    endpoint = Endpoint(held)
+    strategy = strategy_of(endpoint, policy=HASTY, error_handler=told.append)
+    for _ in range(2):
+        assert "nothing came within 0.4 s" in str(outcome(strategy.get_or_create_access_token))
+    assert 1 == len(endpoint.requests)
+    until(lambda: told)
+    assert told[0].retry_after is not None
+    held.go.set()
+
+
+def test_an_overdue_renewal_gives_way(server: TokenServer, clock: FakeClock) -> None:
+    """J6: a renewal that hangs is given up at its deadline, and the gate decides when the next one begins."""
+    stuck = threading.Event()
+    calls: list[TokenRequest] = []
+
+    def hang(request: TokenRequest) -> None:
+        calls.append(request)
+        if len(calls) == 2:
+            stuck.wait(20)
+
+    strategy = make_sync(server, clock, policy=attrs.evolve(EXACT, deadline=0.3), hooks={"before_request": hang})
+    old = strategy.get_or_create_access_token()
+    clock.advance(3500)
+    assert old == strategy.get_or_create_access_token()
+    until(lambda: len(calls) == 2)
+    time.sleep(0.35)
+    assert old == strategy.get_or_create_access_token()
+    clock.advance(2)
+    strategy.get_or_create_access_token()
+    until(lambda: strategy.get_access_token() != old)
+    newest = strategy.get_or_create_access_token()
+    stuck.set()
+    until(lambda: len(server.requests) == 3)
+    time.sleep(0.1)
+    assert newest == strategy.get_or_create_access_token()
+
+
+def test_somebody_else_has_begun(server: TokenServer) -> None:
+    """Where two begin a flight at the same time, the later one joins the earlier one's."""
+    strategy = make_sync(server)
+    internals: Any = strategy
+    last = internals._active.flight
+    strategy.get_or_create_access_token()
+    joined = internals._begin(last, time.monotonic() + 5, waits=True)
+    assert joined is internals._active.flight.latest()
+    assert 1 == len(server.requests)
+
+
+def test_what_another_host_has_meanwhile() -> None:
+    """A token that another host puts into the cache reaches those who wait for a slow endpoint, when the next asks."""
+    shelf, late = Shelf(), Held(grant("mine"))
+    slow = strategy_of(Endpoint(late), caching_strategy=shelf)
+    found: list[object] = []
+    waiting = threading.Thread(target=lambda: found.append(outcome(slow.get_or_create_access_token)))
+    waiting.start()
+    until(lambda: slow._active.flight.has_asked)
+    strategy_of(Endpoint(grant("theirs")), caching_strategy=shelf).get_or_create_access_token()
+    until(lambda: shelf.entries)
+    assert "theirs" == outcome(slow.get_or_create_access_token)
+    waiting.join(5)
+    assert ["theirs"] == found
+    assert not slow._active.flight.is_settled
+    late.go.set()

@@ -1,0 +1,54 @@
+"""The collaborators: each default is public, and each is checked when it is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from client_credentials import (
+    ClientCredentialsStrategy,
+    InvalidTokenResponse,
+    SdkConfiguration,
+    TokenRefused,
+    TokenResponse,
+    accept_success,
+    json_object,
+)
+from tests.shell.kit import CLIENT_ID, CLIENT_SECRET
+
+
+async def later(*_: object) -> Any:
+    """Give something, once awaited."""
+
+
+class Late:
+    """Something whose every method has to be awaited."""
+
+    get = set = remove = wall = monotonic = __call__ = later
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(SdkConfiguration)])
+def test_what_has_to_be_awaited(name: str) -> None:
+    """A hook that is a coroutine function is refused, since nothing would await it; but for the async one's fetch."""
+    awaited: dict[str, Any] = {name: Late()}
+    number: dict[str, Any] = {name: 7}
+    with pytest.raises(ValueError, match=f"^{name} must be synchronous"):
+        ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET).set_configuration(SdkConfiguration(**awaited))
+    with pytest.raises(ValueError, match=f"^{name} must (be|have)"):
+        SdkConfiguration(**number)
+
+
+def test_the_validator() -> None:
+    """`accept_success` passes 200 and 201, and raises what any other status means."""
+    accept_success(TokenResponse(201, {}, b""))
+    with pytest.raises(TokenRefused):
+        accept_success(TokenResponse(400, {}, b"{}"))
+
+
+def test_the_deserializer() -> None:
+    """`json_object` gives the members of a document, and raises for what is none."""
+    assert {"a": 1} == json_object(TokenResponse(200, {}, b'{"a":1}'))
+    with pytest.raises(InvalidTokenResponse):
+        json_object(TokenResponse(200, {}, b"[]"))
