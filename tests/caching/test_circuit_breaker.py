@@ -25,7 +25,7 @@ from tests.caching.redis_server import BlackHole, connect
 from tests.shell.kit import together
 
 
-def _with(error: BaseException, attribute: str, value: str) -> BaseException:
+def _with(error: BaseException, attribute: str, value: object) -> BaseException:
     """Give an error an attribute."""
     setattr(error, attribute, value)
     return error
@@ -289,17 +289,12 @@ class TestLog:
 
     def test_an_error_is_named_with_its_cause(self) -> None:
         """What an error came from is named as well, each class once and four at most, unless it was suppressed."""
-        error = _raised(redis.ConnectionError("text"), ConnectionRefusedError(111, "text"))
+        error = _with(redis.ConnectionError("text"), "__context__", ConnectionRefusedError(111, "text"))
         assert "ConnectionError from ConnectionRefusedError (ECONNREFUSED)" == describe(error)
-        assert "KeyError" == describe(_raised(KeyError(), KeyError()))
+        assert "KeyError" == describe(_with(KeyError(), "__context__", KeyError()))
         error.__suppress_context__ = True
         assert "ConnectionError" == describe(error)
         chain: BaseException = ValueError()
         for kind in (KeyError, OSError, TypeError, IndexError):
-            chain = _raised(kind(), chain)
+            chain = _with(kind(), "__context__", chain)
         assert "IndexError from TypeError from OSError from KeyError" == describe(chain)
-
-
-def _raised(error: BaseException, context: BaseException) -> BaseException:
-    error.__context__ = context
-    return error

@@ -91,9 +91,10 @@ def test_a_cassette_of_vcrpy(urls: list[str]) -> None:
 import urllib3, vcr
 from client_credentials import Urllib3Fetch
 for pool in (None, urllib3.PoolManager()):
+    fetch = Urllib3Fetch(pool=pool)
     for nth in range(2):
         with vcr.use_cassette(f"{folder}/{pool is None}.yaml", record_mode="once") as cassette:
-            print(ask(granting, Urllib3Fetch(pool=pool)), ask(plain, Urllib3Fetch(pool=pool)), cassette.play_count)
+            print(ask(granting, fetch), ask(plain, fetch), cassette.play_count)
 print(ask(dripping))
 """,
         urls,

@@ -34,22 +34,23 @@ from tests.http.peers import (
 class TestRequest:
     """What goes out."""
 
-    def test_a_request_arrives_as_it_was_made(self) -> None:
-        """RFC9112-3.2, RFC9112-9.6: Host names the endpoint, the connection is to be closed, the query is kept."""
+    @pytest.mark.parametrize("pool", [None, urllib3.PoolManager()], ids=["own", "pool"])
+    def test_a_request_arrives_as_it_was_made(self, pool: urllib3.PoolManager | None) -> None:
+        """RFC9112-3.2, RFC9112-9.6: Host names the endpoint, our own connection is to be closed, the query is kept."""
         received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
         with Peer(keeps(received)) as peer:
-            Urllib3Fetch()(token_request(f"{peer.url}?tenant=a%20b&x"))
+            Urllib3Fetch(pool=pool)(token_request(f"{peer.url}?tenant=a%20b&x"))
             head, _, body = received.get(timeout=5).decode().partition("\r\n\r\n")
         first, *headers = head.split("\r\n")
         assert "POST /token?tenant=a%20b&x HTTP/1.1" == first
         assert {
             f"Host: 127.0.0.1:{peer.port}",
             "Accept-Encoding: identity",
-            "Connection: close",
             f"Authorization: Basic {SECRET}",
             f"Content-Length: {len(body)}",
         } <= set(headers)
+        assert (pool is None) is ("Connection: close" in headers)
         assert f"client_secret={SECRET}" == body
 
     @pytest.mark.parametrize(("tail", "target"), [("", b"/"), ("?a=b", b"/?a=b")])

@@ -18,6 +18,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "refusal._reset: text = (response.header(name) or '[ -> XXXX]').strip()",
         "refusal._from_now: ...ked = _date(response.header('Date') or '[ -> XXXX]')",
         "redaction.needles: ...secret, *others) if value == secret != '[ -> XXXX]' or len(value) >= _SHORTEST]",
+        "response._read: ...sponse.headers.get('Content-Encoding', '[ -> XXXX]').lower().split(',')",
         (
             "proxy.proxy_from_environment: ...s_excepted(endpoint, proxies.get('no', '[ -> XXXX]')) or"
             " proxy_bypass(f'{endpoint.name}:{e..."
@@ -69,11 +70,6 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "proxy.open_tunnel: ...nse(cast('socket.socket', wire), method=['CONNECT' -> None])) as answer:",
         "proxy.open_tunnel: ...inalResponse(cast('socket.socket', wire)[, method='CONNECT' -> ])) as answer:",
         "proxy.open_tunnel: ...se(cast('socket.socket', wire), method='[CONNECT -> XXCONNECTXX]')) as answer:",
-    ),
-    "all methods but HEAD are one to it": (
-        "transport._response: ..., original_response=raw, request_method=['POST' -> None])",
-        "transport._response: ...decode_content=False, original_response=[raw, request_method='POST' -> raw])",
-        "transport._response: ... original_response=raw, request_method='[POST -> XXPOSTXX]')",
     ),
     "the name is in small letters by then": (
         (

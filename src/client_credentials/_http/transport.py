@@ -179,15 +179,8 @@ def _folder_is_empty() -> bool:
 def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
     # urllib3's getresponse logs what it cannot parse: the server's text, which may repeat a secret.
     raw = http.client.HTTPConnection.getresponse(connection)
-    return urllib3.HTTPResponse(
-        raw,
-        urllib3.HTTPHeaderDict(raw.headers.items()),
-        raw.status,
-        preload_content=False,
-        decode_content=False,
-        original_response=raw,
-        request_method="POST",
-    )
+    headers = urllib3.HTTPHeaderDict(raw.headers.items())
+    return urllib3.HTTPResponse(raw, headers, raw.status, preload_content=False, decode_content=False)
 
 
 def _proxy_of(pool: urllib3.PoolManager) -> Host | None:
