@@ -104,7 +104,7 @@ print(ask(dripping))
 
 
 def test_a_cassette_behind_a_proxy(urls: list[str]) -> None:
-    """S1/proxy: where urllib3's pools send for us, they go through the environment's proxy, with its credentials."""
+    """S1/proxy: where urllib3's pools send for us, they use the environment's proxy, and the context that was given."""
     port = int(urls[1].removesuffix("/token").rpartition(":")[2])
     received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
@@ -115,10 +115,13 @@ def test_a_cassette_behind_a_proxy(urls: list[str]) -> None:
     with Peer(opens) as proxy:
         said = run(
             """
-import vcr
+import ssl, vcr
+from client_credentials import Urllib3Fetch
+fetch = Urllib3Fetch(ssl_context=ssl.create_default_context())
+os.environ["SSL_CERT_FILE"] = folder + "/none.pem"
 for nth in range(2):
     with vcr.use_cassette(folder + "/c.yaml", record_mode="once"):
-        print(ask(granting))
+        print(ask(granting, fetch))
 """,
             urls,
             HTTPS_PROXY=f"http://user:password@127.0.0.1:{proxy.port}",
