@@ -15,7 +15,7 @@ def test_what_not_every_program_uses_is_imported_when_it_is_named() -> None:
     code = """
 import sys
 import client_credentials
-late = ["client_credentials." + name for name in ("aio", "caching.file", "caching.redis", "_shell.state_cache")]
+late = ["client_credentials." + name for name in ("aio", "caching.file", "caching.redis", "caching._state_cache")]
 print(set(late) & set(sys.modules), set(client_credentials.__all__) - set(dir(client_credentials)))
 print(client_credentials.FileCachingStrategy is client_credentials.FileCachingStrategy, set(late) & set(sys.modules))
 """

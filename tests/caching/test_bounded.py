@@ -23,9 +23,9 @@ from client_credentials import (
     RedisCachingStrategy,
     RenewalPolicy,
 )
-from client_credentials._shell import circuit_breaker
-from client_credentials._shell.circuit_breaker import BUDGET, CircuitBreaker, Future
-from client_credentials._shell.state_cache import StateCache
+from client_credentials.caching import _circuit_breaker as circuit_breaker
+from client_credentials.caching._circuit_breaker import BUDGET, CircuitBreaker, Future
+from client_credentials.caching._state_cache import StateCache
 from client_credentials.caching.bounded import bounded
 from client_credentials.testing import TokenServer
 from tests.caching.broken import Cache, failing, operation, operations

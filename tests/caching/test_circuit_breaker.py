@@ -16,8 +16,8 @@ import redis
 from redis.exceptions import OutOfMemoryError
 
 from client_credentials import CacheEntry, RedisCachingStrategy
-from client_credentials._shell import circuit_breaker
-from client_credentials._shell.circuit_breaker import CircuitBreaker, Future, describe
+from client_credentials.caching import _circuit_breaker as circuit_breaker
+from client_credentials.caching._circuit_breaker import CircuitBreaker, Future, describe
 from client_credentials.caching.bounded import bounded
 from tests.caching.broken import Cache, failing, operations, pass_time
 from tests.caching.fleet import told

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from client_credentials import FileCachingStrategy
-from client_credentials._shell.circuit_breaker import BUDGET
+from client_credentials.caching._circuit_breaker import BUDGET
 from client_credentials.caching._directory import Directory
 from client_credentials.testing import TokenServer
 from tests.caching.files import mode, only

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from client_credentials._shell import fork
+from client_credentials.caching import _fork as fork
 
 
 def test_what_is_gone_at_a_fork() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from client_credentials import RedisCachingStrategy, TokenRequest, TokenResponse, Urllib3Fetch
-from client_credentials._shell import circuit_breaker
+from client_credentials.caching import _circuit_breaker as circuit_breaker
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.caching.fleet import obtain, strategy_on, told, value
 from tests.caching.redis_server import Babbler, BlackHole, RedisServer, SlowLine, connect, free_port

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from client_credentials import ClientCredentialsStrategy, RedisCachingStrategy, RenewalPolicy, TokenRefused
-from client_credentials._shell.circuit_breaker import BUDGET
+from client_credentials.caching._circuit_breaker import BUDGET
 from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.caching.fleet import CLIENT, name_of, obtain, strategy_on, told, value
 from tests.caching.redis_server import RedisServer, Scripted

@@ -9,7 +9,7 @@ import pytest
 
 from client_credentials import CacheEntry, InMemoryCachingStrategy, RenewalPolicy
 from client_credentials._core.state import EMPTY, Instant
-from client_credentials._shell.state_cache import StateCache
+from client_credentials.caching._state_cache import StateCache
 from tests.shell.kit import Endpoint, Shelf, grant, settled, strategy_of
 
 

@@ -17,7 +17,7 @@ from unittest import mock
 import attrs
 
 from client_credentials._core import entry
-from client_credentials._shell import state_cache
+from client_credentials.caching import _state_cache as state_cache
 from tests.simulation.process import virtual_time
 
 from .laws import Broken, LawfulWorld

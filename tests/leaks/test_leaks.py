@@ -205,7 +205,7 @@ import pytest
 import client_credentials as ours
 from client_credentials import *
 from client_credentials._core import secret as secrets
-from client_credentials._shell.state_cache import StateCache
+from client_credentials.caching._state_cache import StateCache
 from client_credentials.testing import Answer, TokenServer
 
 SECRET = "pl4nted-s3cret"

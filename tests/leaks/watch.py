@@ -27,8 +27,10 @@ from client_credentials import (
     TokenResponse,
 )
 from client_credentials._core import secret
-from client_credentials._shell import active, fork, state_cache
+from client_credentials._shell import active
 from client_credentials._shell.base import BaseStrategy
+from client_credentials.caching import _fork as fork
+from client_credentials.caching import _state_cache as state_cache
 from client_credentials.testing import TokenServer
 from tests.leaks.canaries import Hit, is_canary, search
 from tests.leaks.surfaces import Text, leaves, said, shown, views

@@ -8,7 +8,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     "both sides do the same where the two are equal": (
         "file._discard: ...ITE if name.endswith('.tmp') else 0.0) <[ -> =] now:",
         "file.FileCachingStrategy.lock: if held.until <[ -> =] time.monotonic():",
-        "circuit_breaker.CircuitBreaker.settle: is_quick = failure is None and waited <[= -> ] _QUICK",
+        "_circuit_breaker.CircuitBreaker.settle: is_quick = failure is None and waited <[= -> ] _QUICK",
         "redis._Entries.set: if passed <[= -> ] _LATEST:",
         "verdict._tls_reason: if time.time() <[ -> =] _YEAR_2025:",
         "wire.Exchange.left: if left <[= -> ] 0:",

@@ -17,12 +17,10 @@ class Room:
 
     patterns: tuple[str, ...]
     tests: tuple[str, ...]
-    without: tuple[str, ...] = ()
 
     def modules(self, root: Path) -> list[Path]:
         """Give the modules to mutate."""
-        found = {path for pattern in self.patterns for path in (root / PACKAGE).glob(pattern)}
-        return sorted(path for path in found if path.name not in self.without)
+        return sorted({path for pattern in self.patterns for path in (root / PACKAGE).glob(pattern)})
 
     def places(self, root: Path) -> list[str]:
         """Give the tests, as arguments for pytest."""
@@ -31,12 +29,7 @@ class Room:
 
 ROOMS: Final = {
     "core": Room(("_core/*.py",), ("tests/core", "tests/explorer")),
-    "shell": Room(
-        ("_shell/*.py",),
-        ("tests/shell", "tests/faults"),
-        without=("circuit_breaker.py", "state_cache.py"),
-    ),
+    "shell": Room(("_shell/*.py",), ("tests/shell", "tests/faults")),
     "http": Room(("_http/*.py",), ("tests/http",)),
-    "caching": Room(("caching/*.py", "_shell/circuit_breaker.py", "_shell/state_cache.py"), ("tests/caching",)),
+    "caching": Room(("caching/*.py",), ("tests/caching",)),
 }
-"""What bounds a cache is tested by the tests of the caches, so that it is mutated with them."""

@@ -35,10 +35,10 @@ from client_credentials._shell import active, base, driver, threads
 from client_credentials._shell import flight as flights
 from client_credentials._shell.active import ActiveConfiguration
 from client_credentials._shell.base import BaseStrategy
-from client_credentials._shell.circuit_breaker import BUDGET
 from client_credentials._shell.flight import Flight
 from client_credentials._shell.identity import Identity
-from client_credentials._shell.state_cache import StateCache
+from client_credentials.caching._circuit_breaker import BUDGET
+from client_credentials.caching._state_cache import StateCache
 
 T = TypeVar("T")
 

@@ -15,8 +15,9 @@ import pytest
 from client_credentials import CacheEntry, RenewalPolicy
 from client_credentials._core import acquisition, entry, lifecycle, state
 from client_credentials._core.state import Held, Instant, State
-from client_credentials._shell import active, state_cache
+from client_credentials._shell import active
 from client_credentials._shell.flight import Flight
+from client_credentials.caching import _state_cache as state_cache
 from client_credentials.testing._world import first_renewal
 from tests.simulation import host, world
 from tests.simulation.__main__ import main, report

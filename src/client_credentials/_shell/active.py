@@ -21,7 +21,7 @@ from .flight import Flight
 from .identity import Identity
 
 if TYPE_CHECKING:
-    from .state_cache import StateCache
+    from ..caching._state_cache import StateCache
 
 _MOST_GONE: Final = 8
 _NO_TOKEN: Final = AccessToken("", "Bearer", 0, 0)

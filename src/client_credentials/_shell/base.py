@@ -90,7 +90,7 @@ class BaseStrategy:
         check_kind("configuration", configuration, SdkConfiguration)
         if is_coroutine_function(configuration.fetch) and not self._takes_coroutines:
             raise ValueError("fetch must be synchronous, or take AsyncClientCredentialsStrategy")
-        from .state_cache import StateCache  # here, since without a configuration nothing is cached
+        from ..caching._state_cache import StateCache  # here, since without a configuration nothing is cached
 
         cache = StateCache.of(configuration.caching_strategy, self._identity.policy)
         self._active = ActiveConfiguration(self._identity, configuration, cache)

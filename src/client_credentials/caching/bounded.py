@@ -15,9 +15,9 @@ import attrs
 
 from .._core.model import CacheEntry
 from .._shell import threads
-from .._shell.circuit_breaker import BUDGET, THREAD, CircuitBreaker, Future, taken_lock
-from .._shell.fork import survive_fork
 from ..protocols import CachingStrategy, LockingCachingStrategy
+from ._circuit_breaker import BUDGET, THREAD, CircuitBreaker, Future, taken_lock
+from ._fork import survive_fork
 
 
 @attrs.define(eq=False, repr=False)

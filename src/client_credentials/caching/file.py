@@ -14,9 +14,9 @@ from typing import Final
 import attrs
 
 from .._core.model import CacheEntry
-from .._shell.fork import survive_fork
 from . import _directory
 from ._directory import Directory
+from ._fork import survive_fork
 from ._locks import try_lock, unlock
 
 _LARGEST: Final = 1 << 18  # bytes of an entry that is read

@@ -15,7 +15,7 @@ import attrs
 from .._core.model import CacheEntry
 from .._core.state import Instant, elapsed
 from .._shell.clock import SystemClock, read
-from .._shell.fork import survive_fork
+from ._fork import survive_fork
 
 if TYPE_CHECKING:
     from ..protocols import Clock

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol, cast
 
 from .._core.model import CacheEntry
-from .._shell.circuit_breaker import BUDGET, CircuitBreaker
+from ._circuit_breaker import BUDGET, CircuitBreaker
 from .bounded import BoundedCache
 
 _LARGEST: Final = 1 << 18  # bytes of an entry that is fetched

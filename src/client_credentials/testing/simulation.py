@@ -23,9 +23,9 @@ from .._core.request import cache_key
 from .._core.secret import Secret
 from .._core.state import State, elapsed
 from .._shell.active import ActiveConfiguration
-from .._shell.circuit_breaker import BUDGET
 from .._shell.identity import Identity
-from .._shell.state_cache import StateCache
+from ..caching._circuit_breaker import BUDGET
+from ..caching._state_cache import StateCache
 from ..configuration import SdkConfiguration
 from ._world import Cache, Endpoint, Scheduler, first_renewal
 

@@ -11,12 +11,12 @@ import attrs
 from .._core.entry import dump, load, strict_converter
 from .._core.model import RenewalPolicy
 from .._core.state import EMPTY, Instant, State
-from ..caching.bounded import bounded
-from ..caching.memory import InMemoryCachingStrategy
-from ..caching.redis import RedisCachingStrategy
+from .._shell import log
 from ..protocols import CachingStrategy, LockingCachingStrategy
-from . import log
-from .circuit_breaker import BUDGET
+from ._circuit_breaker import BUDGET
+from .bounded import bounded
+from .memory import InMemoryCachingStrategy
+from .redis import RedisCachingStrategy
 
 _BOUND_THEMSELVES: Final = (InMemoryCachingStrategy, RedisCachingStrategy)
 """Classes whose methods neither raise nor hang; classes that derive from them may."""

@@ -13,8 +13,8 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
-from . import log, threads
-from .fork import survive_fork
+from .._shell import log, threads
+from ._fork import survive_fork
 
 T = TypeVar("T")
 
