@@ -37,22 +37,19 @@ def configured(clock: Clock | None = None, **hooks: Any) -> SdkConfiguration:
     return SdkConfiguration(**hooks)
 
 
-def make_ours(
-    token_url: str, client_id: str, client_secret: str, clock: Clock | None = None
-) -> ClientCredentialsStrategy:
-    """Make our strategy for threads."""
-    strategy = ClientCredentialsStrategy(client_id, client_secret, token_url=token_url, policy=POLICY)
-    strategy.set_configuration(configured(clock))
-    return strategy
+def making(kind: type[Any]) -> Callable[..., Any]:
+    """Give what makes our strategy of this kind."""
+
+    def make(token_url: str, client_id: str, client_secret: str, clock: Clock | None = None) -> Any:
+        strategy = kind(client_id, client_secret, token_url=token_url, policy=POLICY)
+        strategy.set_configuration(configured(clock))
+        return strategy
+
+    return make
 
 
-def make_ours_async(
-    token_url: str, client_id: str, client_secret: str, clock: Clock | None = None
-) -> AsyncClientCredentialsStrategy:
-    """Make our strategy for an event loop."""
-    strategy = AsyncClientCredentialsStrategy(client_id, client_secret, token_url=token_url, policy=POLICY)
-    strategy.set_configuration(configured(clock))
-    return strategy
+make_ours = making(ClientCredentialsStrategy)
+make_ours_async = making(AsyncClientCredentialsStrategy)
 
 
 class Good:
@@ -95,14 +92,7 @@ class OwnRequests(Good):
     def get_or_create_access_token(self) -> object:
         with self.lock:
             self.inside += 1
-            most = self.inside
-        try:
-            return self._ask(crowded=most > 10)
-        finally:
-            with self.lock:
-                self.inside -= 1
-
-    def _ask(self, *, crowded: bool) -> object:
+            is_crowded = self.inside > 10
         status = 200
         try:
             return super().get_or_create_access_token()
@@ -110,8 +100,10 @@ class OwnRequests(Good):
             status = error.status
             raise
         finally:
-            if crowded and status == self.status:
+            if is_crowded and status == self.status:
                 self.make().get_or_create_access_token()
+            with self.lock:
+                self.inside -= 1
 
 
 class OwnRefusals(OwnRequests):

@@ -15,7 +15,6 @@ from client_credentials import (
     AsyncAuthStrategy,
     AsyncClientCredentialsStrategy,
     AuthStrategy,
-    CacheEntry,
     CachingStrategy,
     ClientCredentialsStrategy,
     FileCachingStrategy,
@@ -24,6 +23,7 @@ from client_credentials import (
 )
 from client_credentials.testing.contracts import AuthStrategyContract, CachingContract
 from tests.caching.redis_server import RedisServer, close_clients, running
+from tests.testing.broken import BROKEN, Shelf
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,22 +57,10 @@ class TestShelf(CachingContract):
     @pytest.fixture(autouse=True)
     def made(self) -> None:
         """Make one for each test."""
-        self.entries: dict[str, str] = {}
+        self.cache = Shelf()
 
     def make_cache(self) -> CachingStrategy:
-        entries = self.entries
-
-        class Shelf:
-            def get(self, key: str) -> CacheEntry | None:
-                return CacheEntry(entries[key], None) if key in entries else None
-
-            def set(self, key: str, value: str, ttl: float) -> None:
-                entries[key] = value
-
-            def remove(self, key: str) -> None:
-                entries.pop(key, None)
-
-        return Shelf()
+        return self.cache
 
 
 class TestFile(CachingContract):
@@ -125,32 +113,6 @@ class TestAsyncStrategy(AuthStrategyContract):
         return AsyncClientCredentialsStrategy(client_id, client_secret, token_url=token_url)
 
 
-# For each broken part of `broken.py`, the tests of its contract that fail.
-BROKEN = {
-    "TestCutsShort": {"a_large_value_comes_back"},
-    "TestRemovesOnce": {"removal_is_idempotent", "what_is_set_is_there_until_it_is_removed"},
-    "TestShowsValues": {"no_repr_shows_a_value"},
-    "TestLiesAboutTime": {"the_time_left_falls", "strategies_share_a_token"},
-    "TestNeverEnds": {"an_entry_ends"},
-    "TestLocksNobodyOut": {"a_lock_excludes_all_others", "a_lock_is_lost_in_time"},
-    "TestKeepsLockAfterError": {"a_lock_is_released_by_an_error"},
-    "TestNeverLosesLock": {"a_lock_is_lost_in_time"},
-    "TestReleasesAnothersLock": {"a_lock_is_lost_in_time"},
-    "TestKeepsToItself": {"processes_share_entries"},
-    "TestKeepsToItselfWithoutLock": {"processes_share_entries"},
-    "TestForgetsKeys": {"strategies_share_a_token"},
-    "TestHangs": {"a_broken_cache_counts_as_empty"},
-    "TestAsks": {"get_sends_no_request", "the_laws_hold_in_any_order", "the_configuration_is_used"},
-    "TestKeepsRemoved": {"the_laws_hold_in_any_order"},
-    "TestRemovesAny": {"the_laws_hold_in_any_order"},
-    "TestWaits": {"a_good_token_waits_for_no_endpoint"},
-    "TestAsksForEach": {"one_request_for_many_callers"},
-    "TestIgnoresHooks": {"the_configuration_is_used"},
-    "TestRaisesOther": {"the_laws_hold_in_any_order"},
-    "TestServesTheDead": {"the_laws_hold_in_any_order", "get_sends_no_request"},
-}
-
-
 @pytest.mark.parametrize(
     "parts",
     [("TestNeverEnds", "TestKeepsToItselfWithoutLock"), pytest.param(tuple(BROKEN), marks=pytest.mark.slow)],
@@ -166,9 +128,9 @@ def test_each_broken_rule_is_seen(parts: tuple[str, ...]) -> None:
         cwd=ROOT,
         env={**os.environ, "HYPOTHESIS_PROFILE": "mutants"},  # no shrinking
     )
-    failed: dict[str, set[str]] = {}
+    failed: dict[str, set[str]] = {part: set() for part in parts}
     for kind, name in re.findall(r"^FAILED \S+::(\w+)::test_(\w+)", done.stdout, re.MULTILINE):
-        failed.setdefault(kind, set()).add(name)
+        failed[kind].add(name)
     assert {part: BROKEN[part] for part in parts} == failed
 
 

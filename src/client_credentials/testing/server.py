@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import selectors
 import socket
 import threading
 from collections import deque
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _BACKLOG: Final = 4096
+_POLL: Final = 0.1  # seconds; where the end of the listener wakes no thread that accepts, it is seen after these
 
 
 class TokenServer:
@@ -40,7 +40,7 @@ class TokenServer:
         self._lifetime = lifetime
         self._ssl_context = ssl_context
         self._port = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # for what takes more than one step
         self._script: deque[Answer] = deque()
         self._default = Answer()
         self._requests: list[ReceivedRequest] = []
@@ -59,11 +59,11 @@ class TokenServer:
         if self._ssl_context is not None:
             # Each handshake is left to its connection's thread: a client that stalls in it stops no other.
             listener = self._ssl_context.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        listener.settimeout(_POLL)
         self._closing.clear()
-        waker, woken = socket.socketpair()
-        thread = threading.Thread(target=self._accept, args=(listener, woken), daemon=True)
+        thread = threading.Thread(target=self._accept, args=(listener,), daemon=True)
         thread.start()
-        self._acceptor = thread, waker
+        self._acceptor = thread, listener
 
     def close(self) -> None:
         """Stop serving and cut off who is still being served; nothing happens if it does not serve.
@@ -72,15 +72,14 @@ class TokenServer:
         """
         if self._acceptor is None or not self._acceptor[0].is_alive():
             return
-        (acceptor, waker), self._acceptor = self._acceptor, None
-        with waker:
-            # In this order: an acceptor that saw the end first would have closed its side.
-            waker.send(b"\0")
-            self._closing.set()
+        (acceptor, listener), self._acceptor = self._acceptor, None
+        self._closing.set()
+        with listener:
+            with contextlib.suppress(OSError):
+                # It wakes the acceptor; and a forked child may hold a copy, which would go on listening.
+                listener.shutdown(socket.SHUT_RDWR)
             acceptor.join()
-        with self._lock:
-            conversations = dict(self._conversations)
-        for connection, thread in conversations.items():
+        for connection, thread in self._conversations.copy().items():
             # Below TLS, whose own shutdown would pull the session from under the thread that reads.
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
@@ -104,52 +103,40 @@ class TokenServer:
     @property
     def requests(self) -> list[ReceivedRequest]:
         """The whole requests received so far, those still waiting for their answer included."""
-        with self._lock:
-            return list(self._requests)
+        return list(self._requests)
 
     @property
     def issued(self) -> list[str]:
         """The tokens granted so far, each another one."""
-        with self._lock:
-            return list(self._issued)
+        return list(self._issued)
 
     @property
     def connections(self) -> int:
         """How many TCP connections were accepted so far."""
-        with self._lock:
-            return self._connections
+        return self._connections
 
     def answer(self, *answers: Answer) -> None:
         """Answer the next requests with these, one each, in order, after those already lined up."""
-        with self._lock:
-            self._script.extend(answers)
+        self._script.extend(answers)
 
     def always(self, answer: Answer | None) -> None:
         """Answer like this from now on, whenever nothing is lined up; None: judge and grant again."""
-        with self._lock:
-            self._default = answer or Answer()
+        self._default = answer or Answer()
 
-    def _accept(self, listener: socket.socket, woken: socket.socket) -> None:
-        with listener, woken, selectors.DefaultSelector() as selector:
-            listener.setblocking(False)
-            selector.register(listener, selectors.EVENT_READ)
-            selector.register(woken, selectors.EVENT_READ)
-            while not self._closing.is_set():
-                selector.select()
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    # The peer has gone, no file descriptor is left, or the end has come.
-                    self._closing.wait(0.01)
-                    continue
-                thread = threading.Thread(target=self._converse, args=(connection,), daemon=True)
-                with self._lock:
-                    self._connections += 1
-                    self._conversations[connection] = thread
-                thread.start()
-            with contextlib.suppress(OSError):
-                # A forked child may hold a copy of the socket, which would go on listening.
-                listener.shutdown(socket.SHUT_RDWR)
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._closing.is_set():
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            except OSError:
+                # The peer has gone, no file descriptor is left, or the end has come.
+                self._closing.wait(0.01)
+                continue
+            thread = threading.Thread(target=self._converse, args=(connection,), daemon=True)
+            self._connections += 1
+            self._conversations[connection] = thread
+            thread.start()
 
     def _converse(self, connection: socket.socket) -> None:
         try:
@@ -159,8 +146,7 @@ class TokenServer:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._send(connection, self._answer_to(connection))
         finally:
-            with self._lock:
-                del self._conversations[connection]
+            del self._conversations[connection]
 
     def _send(self, connection: socket.socket, answer: Answer) -> None:
         sent = answer.encode()
