@@ -49,7 +49,7 @@ bench-peers: .venv/bench/ready  ## compare with other libraries; writes tests/be
 	.venv/bench/bin/python -m tests.bench.peers
 	.venv/bench/bin/python -m tests.bench.peers.drills
 
-simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare, and draw the plot; SEED=N replays one
+simulate: .venv/test/ready  ## print how fleets of 1 to 100,000 hosts fare; SEED=N replays one
 	.venv/test/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED))
 
 ## Before a release:

@@ -167,13 +167,13 @@ RUINS: dict[str, tuple[SetUp, str, str]] = {
     "plain http on the TLS port": (
         lambda ward: ward.server().replace("http:", "https:"),
         "bad tls",
-        "WRONG_VERSION_NUMBER",
+        "WRONG_VERSION_NUMBER, so this port does not speak TLS",
     ),
     "hangs up in the handshake": (secure(says(b"")), "bad tls", "closed without an answer"),
     "silent in the handshake": (secure(silent), "bad tls", "timed out"),
     "resets in the handshake": (secure(endpoints.resets), "bad tls", "closed without an answer"),
     "handshake refused": (secure(says(REFUSAL)), "bad tls", "HANDSHAKE_FAILURE"),
-    "certificate of another host": (shows("other.example"), "bad tls", "'localhost'.; it is for other.example"),
+    "certificate of another host": (shows("other.example"), "bad tls", "'localhost'; it is for other.example"),
     "expired certificate": (shows("localhost", starts_in=-9, ends_in=-1), "bad tls", "has expired"),
     "certificate of tomorrow": (shows("localhost", starts_in=1), "bad tls", "is not yet valid"),
     "self-signed certificate": (

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation` prints the tables and draws the plot; `--seed N` replays one random fleet exactly."""
+"""`python -m tests.simulation` prints the tables; `--seed N` replays one random fleet exactly."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import argparse
 import gc
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from .fleet import random_fleet, run
-from .plot import draw
 from .referee import Violation
 from .table import HEADING, HOUR, MODES, SIZES, hours, measure, outages, row
-
-PICTURE = Path(__file__).with_name("peak.svg")
 
 
 def replay(seed: int) -> int:
@@ -29,20 +25,16 @@ def replay(seed: int) -> int:
     return 0
 
 
-def report(picture: Path, sizes: Sequence[int] = SIZES) -> None:
-    """Print both tables and draw the plot."""
-    peaks: dict[str, list[int]] = {mode: [] for mode in MODES}
+def report(sizes: Sequence[int] = SIZES) -> None:
+    """Print both tables."""
     print(HEADING)
     for hosts in sizes:
-        for mode, line in peaks.items():
+        for mode in MODES:
             span = hours(hosts) * HOUR
-            measured = measure(mode, hosts, span)
-            line.append(measured.peak)
-            print(row(mode, hosts, span, measured), flush=True)
+            print(row(mode, hosts, span, measure(mode, hosts, span)), flush=True)
             gc.collect()
     print()
     print(*outages(min(max(sizes), 1_000)), sep="\n", flush=True)
-    picture.write_text(draw(sizes, peaks), "utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed: int | None = parser.parse_args(arguments).seed
     if seed is not None:
         return replay(seed)
-    report(PICTURE)
+    report()
     return 0
 
 

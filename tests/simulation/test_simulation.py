@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -53,17 +52,16 @@ def test_random_fleets_keep_every_rule() -> None:
     assert set(DRAWN) == met
 
 
-def test_the_same_seed_gives_the_same_bytes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A replay tells the same story, and the report prints and draws the same, run after run."""
-    told: list[tuple[str, str]] = []
-    for picture in (tmp_path / "one.svg", tmp_path / "other.svg"):
+def test_the_same_seed_gives_the_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    """A replay tells the same story, and the report prints the same, run after run."""
+    told: list[str] = []
+    for _ in range(2):
         assert 0 == main(["--seed", "40"])
-        report(picture, sizes=(2,))
-        told.append((capsys.readouterr().out, picture.read_text("utf-8")))
+        report(sizes=(2,))
+        told.append(capsys.readouterr().out)
     assert told[0] == told[1]
     assert random_fleet(40).faults
-    assert all(str(fault) in told[0][0] for fault in random_fleet(40).faults)
-    assert [3, 1] == [told[0][1].count("<polyline"), told[0][1].count("</svg>")]
+    assert all(str(fault) in told[0] for fault in random_fleet(40).faults)
 
 
 def test_a_replay_shows_which_rule_is_broken(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from client_credentials.testing import Answer, TokenServer
+from client_credentials.testing import Answer, TokenServer, refusal
 from client_credentials.testing.endpoint import judge
 from tests.http.loopback import CLIENT, FORM, GRANT, Reply, ask, basic
 
@@ -134,3 +134,31 @@ class TestRefusal:
         request, verdict = judge("POST", "/api/token", headers, body, CLIENT)
         assert verdict is not None
         assert (body, verdict[1]) == (request.body, request.problem)
+
+
+HEAD = b"Cache-Control: no-store\r\nConnection: close\r\n"
+JSON = b"Content-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent"),
+    [
+        (Answer(body=b"<html>", status=299), b"HTTP/1.1 299 \r\n%sContent-Length: 6\r\n\r\n<html>" % HEAD),
+        (Answer(body=b""), b"HTTP/1.1 200 OK\r\n%sContent-Length: 0\r\n\r\n" % HEAD),
+        (Answer(body={"a": None}), b'HTTP/1.1 200 OK\r\n%s%sContent-Length: 11\r\n\r\n{"a": null}' % (HEAD, JSON)),
+        (
+            Answer(body={}, headers={"content-type": "text/html", "X-A": "1"}),
+            b"HTTP/1.1 200 OK\r\n%sContent-Length: 2\r\ncontent-type: text/html\r\nX-A: 1\r\n\r\n{}" % HEAD,
+        ),
+        (Answer(body=b"{", headers={"Content-Length": "9"}), b"HTTP/1.1 200 OK\r\n%sContent-Length: 9\r\n\r\n{" % HEAD),
+        (
+            refusal("a", "b"),
+            b'HTTP/1.1 400 Bad Request\r\n%s%sContent-Length: 40\r\n\r\n{"error": "a", "error_description": "b"}'
+            % (HEAD, JSON),
+        ),
+        (Answer(raw=b"SSH-2.0", status=503), b"SSH-2.0"),
+    ],
+)
+def test_what_is_sent(answer: Answer, sent: bytes) -> None:
+    """Bytes as they are, a mapping as a JSON object; a header given, in any case, outranks the server's own."""
+    assert sent == answer.encode()

@@ -29,6 +29,8 @@ _NAME: Final = "use the name in --token-url that the certificate has"
 _TRUST: Final = "set SSL_CERT_FILE to a file with its authority, or have the server send its intermediate certificates"
 _ADVICE_BY_CODE: Final = {9: _RENEW, 10: _RENEW, 62: _NAME, 64: _NAME}
 """What to do about a certificate, by OpenSSL's X509_V_ERR_*; else its authority is not trusted."""
+_NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+_NO_TLS: Final = ", so this port does not speak TLS"
 _ADVICE: Final = {
     "proxy": "set HTTPS_PROXY to http://host:port, or NO_PROXY to this host",
     "name": "check the host in --token-url (or the proxy's), and the name server",
@@ -73,7 +75,7 @@ def way_to(token_url: str, context: ssl.SSLContext | None) -> Generator[Finding]
         if isinstance(error, ssl.SSLCertVerificationError):
             yield _untrusted(error.verify_code, reason, context, None if exchange.proxy else exchange)
         else:
-            yield bad(step, reason, _ADVICE[step])
+            yield bad(step, f"{reason}{_NO_TLS if getattr(error, 'reason', '') in _NOT_TLS else ''}", _ADVICE[step])
     finally:
         if wire:
             wire.hang_up()
@@ -90,7 +92,7 @@ def _trusted(secured: ssl.SSLSocket) -> Finding:
 
 
 def _untrusted(code: int, reason: str, context: ssl.SSLContext, exchange: Exchange | None) -> Finding:
-    seen = reason.partition(";")[0]
+    seen = reason.partition(";")[0].rstrip(".")
     if code in _ADVICE_BY_CODE:
         names = _names_at(exchange, context) if exchange and _ADVICE_BY_CODE[code] == _NAME else ""
         return bad("tls", f"{seen}; it is for {names}" if names else seen, _ADVICE_BY_CODE[code])

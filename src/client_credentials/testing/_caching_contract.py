@@ -20,8 +20,8 @@ from ..strategy import ClientCredentialsStrategy
 from ._calls import Caller, in_child
 from .server import TokenServer
 
-_CLIENT: Final = ("contract-client", "contract-secret-7e1b")
-_SETTINGS: Final = settings(
+CLIENT: Final = ("contract-client", "contract-secret-7e1b")
+SETTINGS: Final = settings(
     max_examples=20, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
@@ -76,7 +76,7 @@ class CachingContract:
                 for key in self.kept:
                     self.cache.remove(key)
 
-        run_state_machine_as_test(Entries, settings=_SETTINGS)
+        run_state_machine_as_test(Entries, settings=SETTINGS)
 
     def test_a_large_value_comes_back(self) -> None:
         """An entry of 100 KB, as of a token with many claims, comes back whole."""
@@ -186,7 +186,7 @@ class CachingContract:
 
     def test_strategies_share_a_token(self) -> None:
         """Strategies of one client share one token by way of the cache, and its removal."""
-        with TokenServer(*_CLIENT) as server:
+        with TokenServer(*CLIENT) as server:
             first, second, third = (self._strategy(server) for _ in range(3))
             token = first.get_or_create_access_token()
             # Callers get a token before the cache does.
@@ -197,7 +197,7 @@ class CachingContract:
 
     def test_a_broken_cache_counts_as_empty(self) -> None:
         """Once its entries are out of reach it raises or is empty, without hanging, and a strategy gets its token."""
-        with TokenServer(*_CLIENT) as server:
+        with TokenServer(*CLIENT) as server:
             cache = self.make_cache()
             strategy = self._strategy(server)
             self.break_cache()
@@ -207,7 +207,7 @@ class CachingContract:
             assert call.value is None
 
     def _strategy(self, server: TokenServer) -> ClientCredentialsStrategy:
-        strategy = ClientCredentialsStrategy(*_CLIENT, token_url=server.url)
+        strategy = ClientCredentialsStrategy(*CLIENT, token_url=server.url)
         strategy.set_configuration(SdkConfiguration(caching_strategy=self.make_cache()))
         return strategy
 

@@ -87,7 +87,6 @@ class Stage:
         self.fault_if(not is_granted, "handed out what the endpoint did not grant")
 
     def fault_if(self, is_fault: bool, text: str) -> None:
-        """Note a fault."""
         if is_fault:
             self.faults.append(text)
 
@@ -96,7 +95,6 @@ class Stage:
         self.fault_if(self.requests > requests + late, f"{self.requests} requests, where {requests} would do")
 
     def no_errors(self, calls: list[Call], why: str) -> None:
-        """Count the calls that raised."""
         errors = sum(call.error is not None for call in calls)
         self.fault_if(errors > 0, f"{errors} of {len(calls)} calls raised, though {why}")
 
@@ -143,7 +141,6 @@ class Stage:
 
     @property
     def requests(self) -> int:
-        """How many requests the endpoint has received."""
         return len(self.server.requests)
 
     @property
@@ -151,7 +148,6 @@ class Stage:
         return all(call.returned for call in self.calls)
 
     def came(self) -> str:
-        """Say what the calls gave."""
         counts = Counter(map(_outcome, self.calls))
         return ", ".join(f"{count} {what}{'s' * (what == 'token' and count > 1)}" for what, count in counts.items())
 

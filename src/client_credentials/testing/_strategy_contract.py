@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -16,19 +15,16 @@ from ..caching.memory import InMemoryCachingStrategy
 from ..configuration import SdkConfiguration
 from ..errors import TokenError
 from ..protocols import AsyncAuthStrategy, AuthStrategy
+from ._caching_contract import CLIENT, SETTINGS
 from ._calls import Caller
 from .clock import FakeClock
 from .endpoint import Answer, refusal
 from .server import TokenServer
 
-_CLIENT: Final = ("contract-client", "contract-secret-7e1b")
 _LIFETIME: Final = 3600
 _PATIENCE: Final = 15.0
 _PROMPT: Final = 5.0
 """Seconds within which a call returns on any machine, unless it waits for the endpoint."""
-_SETTINGS: Final = settings(
-    max_examples=20, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
 # None that is retried while the caller waits, which would take real time.
 _ANSWERS: Final = {
     "granting": Answer(lifetime=_LIFETIME),
@@ -105,7 +101,7 @@ class AuthStrategyContract:
             def teardown(self) -> None:
                 self.context.__exit__(None, None, None)
 
-        run_state_machine_as_test(Laws, settings=_SETTINGS)
+        run_state_machine_as_test(Laws, settings=SETTINGS)
 
     @pytest.mark.parametrize("age", [0.0, 1800.0, 3500.0])
     def test_a_good_token_waits_for_no_endpoint(self, age: float) -> None:
@@ -148,8 +144,8 @@ class AuthStrategyContract:
 
     @contextmanager
     def _made(self) -> Generator[_Made]:
-        with TokenServer(*_CLIENT, lifetime=_LIFETIME) as server:
-            made = _Made(self.make_strategy(server.url, *_CLIENT), server)
+        with TokenServer(*CLIENT, lifetime=_LIFETIME) as server:
+            made = _Made(self.make_strategy(server.url, *CLIENT), server)
             try:
                 yield made
             finally:
@@ -172,24 +168,20 @@ class _Made:
         self._strategy.set_configuration(SdkConfiguration(clock=self.clock, caching_strategy=cache, **hooks))
 
     def get_or_create(self, within: float = _PATIENCE) -> AccessToken:
-        token: AccessToken = self._result(self._strategy.get_or_create_access_token, within)
-        return token
+        return cast("AccessToken", self._result(self._strategy.get_or_create_access_token, within))
 
     def get(self) -> AccessToken | None:
-        token: AccessToken | None = self._result(self._strategy.get_access_token)
-        return token
+        return cast("AccessToken | None", self._result(self._strategy.get_access_token))
 
-    def remove(self, token: AccessToken | None = None) -> None:
-        self._result(
-            lambda: self._strategy.remove_access_token(token) if token else self._strategy.remove_access_token()
-        )
+    def remove(self, *token: AccessToken) -> None:
+        self._result(lambda: self._strategy.remove_access_token(*token))
 
     def crowd(self, count: int) -> list[AccessToken]:
         calls = self._caller.begin(self._strategy.get_or_create_access_token, count)()
         assert [] == [call for call in calls if call.error or not call.returned]
         return [cast("AccessToken", call.value) for call in calls]
 
-    def _result(self, function: Callable[[], object], within: float = _PATIENCE) -> Any:  # noqa: ANN401
+    def _result(self, function: Callable[[], object], within: float = _PATIENCE) -> object:
         [call] = self._caller.begin(function)()
         assert call.returned, f"the call did not return within {_PATIENCE:g} s"
         assert call.seconds < within, f"the call took {call.seconds:.1f} s"

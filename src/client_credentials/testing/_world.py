@@ -36,11 +36,9 @@ class Scheduler:
         self._planned = count()
 
     def wall(self) -> float:
-        """Give the seconds since the epoch."""
         return _EPOCH + self.now
 
     def monotonic(self) -> float:
-        """Give the seconds since the beginning."""
         return self.now
 
     def after(self, seconds: float, action: Callable[[], object]) -> None:
@@ -64,7 +62,6 @@ class Rate:
     _recent: deque[float] = attrs.field(factory=deque[float])
 
     def count(self, now: float) -> None:
-        """Count one more."""
         self.requests += 1
         recent = self._recent
         recent.append(now)
@@ -105,25 +102,21 @@ class Cache:
         self._locks: set[str] = set()
 
     def get(self, key: str) -> CacheEntry | None:
-        """Give the entry."""
         del key
         value, end = self._entry
         left = end - self._scheduler.now
         return CacheEntry(value, left) if left > 0 else None
 
     def set(self, key: str, value: str, ttl: float) -> None:
-        """Keep an entry."""
         del key
         self.version += 1
         self._entry = value, self._scheduler.now + ttl
 
     def remove(self, key: str) -> None:
-        """Keep none."""
         self.set(key, "", 0.0)
 
     @contextmanager
     def lock(self, key: str, ttl: float) -> Generator[bool]:
-        """Try once to take a lock."""
         del ttl
         is_mine = key not in self._locks
         self._locks.add(key)

@@ -84,7 +84,9 @@ def simulate(
     rng, scheduler = Random(seed), Scheduler()  # noqa: S311  # the same figures in each run
     begins = max(first_renewal(policy, lifetime) - BUDGET, 0.0)  # a cache tells of a token that much older than it is
     endpoint = Endpoint(rng, lifetime, (begins, begins + outage))
-    world = _World(scheduler, rng, policy, endpoint, Cache(scheduler) if shared else None)
+    identity, configuration = Identity(_CLIENT, (_SECRET,), policy), SdkConfiguration(clock=scheduler)
+    cache = Cache(scheduler) if shared else None
+    world = _World(scheduler, rng, policy, endpoint, cache, identity, configuration)
     fleet = [_Host(world) for _ in range(hosts)]
     for host in fleet:
         scheduler.after(_STARTING * rng.random(), host.call)
@@ -108,12 +110,8 @@ class _World:
     policy: RenewalPolicy
     endpoint: Endpoint
     cache: Cache | None
-    identity: Identity = attrs.field(init=False)
-    configuration: SdkConfiguration = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.identity = Identity(_CLIENT, (_SECRET,), self.policy)
-        self.configuration = SdkConfiguration(clock=self.scheduler)
+    identity: Identity
+    configuration: SdkConfiguration
 
 
 @attrs.define(eq=False)
