@@ -206,10 +206,14 @@ def _requests(auth: Any) -> Caller:
     return ask
 
 
+def _httpx(client: Any, auth: Any, ca: str | None) -> Any:
+    verify = ssl.create_default_context(cafile=ca) if ca else False
+    return client(auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=10)
+
+
 def _blocking_httpx(library: Any, auth: Any) -> Caller:
     def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
-        verify = ssl.create_default_context(cafile=ca) if ca else False
-        with library.Client(auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=10) as client:
+        with _httpx(library.Client, auth, ca) as client:
             return _told(client.request(method, url, content=iter([content]) if one_shot else content))
 
     return ask
@@ -217,12 +221,8 @@ def _blocking_httpx(library: Any, auth: Any) -> Caller:
 
 def _awaited_httpx(library: Any, auth: Any) -> Caller:
     def ask(method: str, url: str, content: bytes = b"", *, one_shot: bool = False, ca: str | None = None) -> Reply:
-        verify = ssl.create_default_context(cafile=ca) if ca else False
-
         async def run() -> Reply:
-            async with library.AsyncClient(
-                auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=10
-            ) as client:
+            async with _httpx(library.AsyncClient, auth, ca) as client:
                 return _told(await client.request(method, url, content=_once(content) if one_shot else content))
 
         return asyncio.run(run())
@@ -240,14 +240,11 @@ def _aiohttp(middleware: aiohttp.ClientMiddlewareType) -> Caller:
             return response
 
         async def run() -> Reply:
+            data = _once(content) if one_shot else content
+            trust = ssl.create_default_context(cafile=ca) if ca else True
             async with (
                 aiohttp.ClientSession(middlewares=(middleware, note)) as session,
-                session.request(
-                    method,
-                    url,
-                    data=_once(content) if one_shot else content,
-                    ssl=ssl.create_default_context(cafile=ca) if ca else True,
-                ) as answer,
+                session.request(method, url, data=data, ssl=trust) as answer,
             ):
                 return Reply(answer.status, await answer.read(), statuses[:-1])
 

@@ -17,7 +17,7 @@ from client_credentials import ClientCredentialsStrategy, TokenError
 from client_credentials.integrations.requests import BearerAuth
 from client_credentials.testing import TokenServer, refusal
 from tests.http.peers import Peer, answers
-from tests.integrations.kit import INVALID, Api, awaited, blocking
+from tests.integrations.kit import INVALID, Api, blocking
 
 
 @pytest.fixture
@@ -100,12 +100,6 @@ def test_a_token_of_the_callers_own_is_not_touched(session: requests.Session, ap
     assert (["my-own"], 1) == (api.tokens, len(server.requests))
 
 
-def test_the_history_can_be_read(session: requests.Session, api: Api) -> None:
-    """What the refusal said is kept for whoever asks for it later."""
-    revoke(session, api)
-    assert [b"why"] == [each.content for each in session.post(api.url(), data=b"why", stream=True).history]
-
-
 def test_hooks_see_the_last_answer(session: requests.Session, api: Api) -> None:
     """A hook of the caller's, which may raise for a 401, is called once, with what the repetition brought."""
     revoke(session, api)
@@ -169,13 +163,6 @@ def test_a_move_to_tls_earns_no_new_token(session: requests.Session, server: Tok
     assert 401 == session.get("http://api.example/").status_code
     assert [("http://api.example/", True), ("https://api.example/", True)] == upgrade.asked
     assert 1 == len(server.requests)
-
-
-def test_an_asynchronous_strategy_is_refused(server: TokenServer) -> None:
-    """Requests cannot await: the error says what to use, when the bearer is made."""
-    strategy: Any = awaited(server)
-    with pytest.raises(ValueError, match="must be a synchronous one for requests"):
-        BearerAuth(strategy)
 
 
 def test_an_answer_can_be_pickled(session: requests.Session, api: Api) -> None:
