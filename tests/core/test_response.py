@@ -28,7 +28,6 @@ from tests.core.kit import (
     granted,
     judged,
     malformed,
-    members,
     read,
     refused,
     texts,
@@ -319,13 +318,6 @@ def test_d12(tail: str) -> None:
 def test_d13() -> None:
     """D13: the end of a line within a string is refused."""
     assert malformed(answer(f'{BODY}, "x": "a\nb"}}'.encode())).reason.startswith("not JSON: ")
-
-
-def test_d15() -> None:
-    """D15, RFC6749-5.1-4: members that nobody knows are kept, and do not enter a repr."""
-    grant = granted(answer(members(**{"x-tenant": {"name": "acme-inc"}, "expires": 7})))
-    assert {"x-tenant": {"name": "acme-inc"}, "expires": 7} == grant.extra
-    assert "acme" not in repr(grant)
 
 
 @pytest.mark.parametrize("body", [b"\0", b"\0" * 100, BODY.encode() + b"\0}", b"\0" + BODY.encode() + b"}"])

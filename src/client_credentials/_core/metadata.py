@@ -26,7 +26,6 @@ from .refusal import redacted_failure, with_retry_after
 from .request import OUR_HEADERS
 from .response import decode, status_failure
 
-_DEFAULT_METHODS: Final = ("client_secret_basic",)
 _MOST_METHODS: Final = 256
 _METHOD = re.compile(r"[\x21-\x7E]{1,256}")
 _LONGEST_WORDS: Final = 256
@@ -141,7 +140,7 @@ def _metadata(document: Mapping[str, object], issuer: str) -> ServerMetadata:
 
 def _methods(value: object) -> tuple[str, ...]:
     if value is None:
-        return _DEFAULT_METHODS
+        return ("client_secret_basic",)
     methods = cast("list[object]", value) if isinstance(value, list) else [None]
     if len(methods) > _MOST_METHODS or not all(isinstance(each, str) and _METHOD.fullmatch(each) for each in methods):
         raise ValueError("token_endpoint_auth_methods_supported must be a list of words")

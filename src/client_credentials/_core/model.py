@@ -24,14 +24,6 @@ def _sizes(value: bytes) -> str:
     return f"<{len(value)} bytes>"
 
 
-def _names(value: Mapping[str, str]) -> str:
-    return f"<{', '.join(value)}>"
-
-
-def _count(value: Mapping[str, str]) -> str:
-    return f"<{len(value)} headers>"
-
-
 def without_query(url: str) -> str:
     """The URL as it may be shown: gateways put keys into the query."""
     return url.partition("?")[0]
@@ -122,7 +114,9 @@ class TokenRequest(_Record):
 
     method: str
     url: str = attrs.field(repr=shown_url)
-    headers: Mapping[str, str] = attrs.field(repr=_names, hash=False, converter=_frozen_headers)
+    headers: Mapping[str, str] = attrs.field(
+        repr=lambda headers: f"<{', '.join(headers)}>", hash=False, converter=_frozen_headers
+    )
     body: bytes = attrs.field(repr=_sizes)
     timeout: float
 
@@ -136,7 +130,9 @@ class TokenResponse(_Record):
 
     status: int
     # Header names are the server's words too, so the repr counts them.
-    headers: Mapping[str, str] = attrs.field(repr=_count, hash=False, converter=_frozen_headers)
+    headers: Mapping[str, str] = attrs.field(
+        repr=lambda headers: f"<{len(headers)} headers>", hash=False, converter=_frozen_headers
+    )
     body: bytes = attrs.field(repr=_sizes)
 
     def header(self, name: str) -> str | None:
