@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from ._core.model import TokenRequest, TokenResponse
+from ._core.model import Failure, TokenRequest, TokenResponse
 from ._core.redaction import NOTHING, Hidden
 from ._core.response import decode, status_failure
 from ._http.fetch import Urllib3Fetch
@@ -20,8 +20,22 @@ from .caching.memory import InMemoryCachingStrategy
 from .errors import TokenError, error_of
 from .protocols import CachingStrategy, Clock
 
-HIDDEN: Final[ContextVar[Hidden]] = ContextVar("HIDDEN", default=NOTHING)
-"""What must not be shown of the answer that the hooks see."""
+
+@attrs.frozen(eq=False, repr=False)
+class Reading:
+    """A response that the hooks see: what must not be shown of it, and the failures that the defaults found in it."""
+
+    hidden: Hidden = NOTHING
+    found: list[Failure] = attrs.field(factory=list[Failure])
+
+    def error(self, failure: Failure) -> TokenError:
+        """Make the exception of a failure found."""
+        self.found.append(failure)
+        return error_of(failure)
+
+
+READING: Final[ContextVar[Reading | None]] = ContextVar("READING", default=None)
+"""What is read in this context."""
 
 
 def nothing(*_: object) -> None:
@@ -33,9 +47,10 @@ def accept_success(response: TokenResponse) -> None:
 
     This is the default `response_validator`. Your own can call it for the statuses that it does not accept itself.
     """
-    failure = status_failure(response, HIDDEN.get())
+    reading = READING.get() or Reading()
+    failure = status_failure(response, reading.hidden)
     if failure is not None:
-        raise error_of(failure)
+        raise reading.error(failure)
 
 
 def json_object(response: TokenResponse) -> Mapping[str, object]:
@@ -43,10 +58,11 @@ def json_object(response: TokenResponse) -> Mapping[str, object]:
 
     This is the default `deserializer`. Your own can call it and change the members.
     """
-    document = decode(response, HIDDEN.get())
+    reading = READING.get() or Reading()
+    document = decode(response, reading.hidden)
     if isinstance(document, Mapping):
         return document
-    raise error_of(document)
+    raise reading.error(document)
 
 
 def is_coroutine_function(value: object) -> bool:

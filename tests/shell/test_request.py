@@ -18,11 +18,12 @@ from client_credentials import (
     TokenResponse,
     accept_success,
 )
+from client_credentials._core import response as core_response
 from client_credentials._core.model import HookFailed, Unreachable
 from client_credentials._core.secret import Secret
 from client_credentials._shell.driver import run
 from client_credentials._shell.request import attempt
-from client_credentials.configuration import HIDDEN
+from client_credentials.configuration import READING
 from tests.core.kit import SECRET, SOUND, accept, answer, choosy, failed_by, granted, judged, make, unwrapped
 
 ANSWERS = [
@@ -165,6 +166,23 @@ def test_an_error_that_a_hook_raises_beside_our_own_fetch() -> None:
 
 def test_nothing_is_left_in_the_context() -> None:
     """What is hidden in one request is no matter of whoever asked for it."""
-    before = HIDDEN.get()
+    before = READING.get()
     granted(answer())
-    assert before is HIDDEN.get()
+    assert before is READING.get()
+
+
+@pytest.mark.parametrize(
+    "response", [answer(), answer({"error": "invalid_client"}, 401), answer(b"<html>"), answer(b"<html>", 503)]
+)
+def test_a_response_is_decoded_once(response: TokenResponse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it ends: a refusal may be as long, and cost as much to decode, as a grant."""
+    decoded: list[bytes] = []
+
+    def decode(body: bytes) -> object:
+        decoded.append(body)
+        return real(body)
+
+    real = core_response._decoded  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(core_response, "_decoded", decode)
+    judged(response)
+    assert [response.body] == decoded

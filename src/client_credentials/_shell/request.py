@@ -12,7 +12,6 @@ import attrs
 from .._core.client import check_secret
 from .._core.model import (
     Client,
-    Failure,
     HookFailed,
     Malformed,
     Outcome,
@@ -21,13 +20,13 @@ from .._core.model import (
     TokenResponse,
     Unreachable,
 )
-from .._core.redaction import NOTHING, Hidden
+from .._core.redaction import NOTHING
 from .._core.refusal import redacted_failure, with_retry_after
 from .._core.request import credentials_note, hidden_of, token_request
-from .._core.response import decode, parse_document, status_failure
+from .._core.response import parse_document, status_failure
 from .._core.secret import NO_SECRET, Secret
 from .._http.fetch import Urllib3Fetch
-from ..configuration import HIDDEN, SdkConfiguration
+from ..configuration import READING, Reading, SdkConfiguration
 from ..errors import TokenError, failure_of
 from .clock import read
 
@@ -81,7 +80,8 @@ async def attempt(
     outcome: Outcome
     cause: BaseException | None = None
     stage = "before_request"
-    context = HIDDEN.set(hidden)
+    reading = Reading(hidden)
+    context = READING.set(reading)
     try:
         configuration.before_request(request)
         stage = "fetch"
@@ -99,14 +99,16 @@ async def attempt(
         stage = "deserializer"
         outcome = parse_document(response, configuration.deserializer(response), client.scopes, hidden)
     except TokenError as error:
-        # What our own fetch says is made of constants.
+        outcome = failure_of(error)
+        # What our own fetch says is made of constants, and what one of the defaults says is redacted already.
         constant = stage == "fetch" and isinstance(configuration.fetch, Urllib3Fetch)
-        outcome = failure_of(error) if constant else _described(error, response, hidden)
+        if not constant and outcome not in reading.found:
+            outcome = redacted_failure(outcome, hidden)
     except caught as error:  # the program's code
         outcome = HookFailed(hook=stage, kind=f"raised {type(error).__name__}")
         cause = error
     finally:
-        HIDDEN.reset(context)
+        READING.reset(context)
     if response is None:
         return Attempted(outcome, cause)
     if response.status >= 400 and (isinstance(outcome, Malformed) or stage == "deserializer"):
@@ -117,10 +119,3 @@ async def attempt(
     if isinstance(outcome, Refused | Malformed | Unreachable):
         outcome = with_retry_after(outcome, response, read(configuration.clock).wall)
     return Attempted(outcome, cause)
-
-
-def _described(error: TokenError, response: TokenResponse | None, hidden: Hidden) -> Failure:
-    """The failure that a hook's exception describes; our own words stay, where one of the defaults raised it."""
-    failure = failure_of(error)
-    ours = response is not None and failure in (status_failure(response, hidden), decode(response, hidden))
-    return failure if ours else redacted_failure(failure, hidden)
