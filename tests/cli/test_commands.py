@@ -127,7 +127,7 @@ class TestIssuer:
         url = "https://a.example"
         for command in ("token", "doctor"):
             for issuer in ("http://login.example", f"{url}/?a", f"{url}/#a", "x"):
-                assert "error: --issuer must " in usage_error(command, "--issuer", issuer)
+                assert "error: argument --issuer: must " in usage_error(command, "--issuer", issuer)
         assert "combined with --token-url" in usage_error("token", "--issuer", url, "--token-url", f"{url}/t")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from .._core.client import SPOTIFY_TOKEN_URL, check_secret, make_client
+from .._core.metadata import check_issuer
 from .._core.model import Client, ClientAuthentication
 from .._core.secret import NO_SECRET, Secret
 
@@ -69,7 +70,8 @@ def client_options(parser: Parser) -> None:
     text = "file that holds an assertion, in place of the secret; implies --auth assertion"
     secret.add_argument("--assertion-file", metavar="FILE", type=_path, help=text)
     add("--token-url", metavar="URL", help=f"default: {TOKEN_URL} in the environment, else {SPOTIFY_TOKEN_URL}")
-    add("--issuer", metavar="URL", help="find the endpoint in this issuer's metadata (RFC 8414); doctor: or compare")
+    text = "find the endpoint in this issuer's metadata (RFC 8414); doctor: or compare"
+    add("--issuer", metavar="URL", type=_issuer, help=text)
     add("--scope", action="append", default=[], help="several with spaces between, or repeated")
     add("--audience", help="API that the token is for")
     add("--resource", metavar="URI", action="append", default=[], help="the same by RFC 8707; repeatable")
@@ -195,6 +197,13 @@ def _seconds(text: str) -> float:
         if 0 <= (seconds := float(text)) < math.inf:
             return seconds
     raise argparse.ArgumentTypeError("must be 0 seconds or more")
+
+
+def _issuer(text: str) -> str:
+    try:
+        return check_issuer(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("issuer ")) from None
 
 
 def _path(text: str) -> str:

@@ -10,7 +10,6 @@ import attrs
 from .._core.model import TokenRequest, TokenResponse
 from .._http.fetch import Urllib3Fetch
 from ..errors import TokenError
-from .arguments import UsageError
 
 if TYPE_CHECKING:
     from ..discovery import ServerMetadata
@@ -19,16 +18,13 @@ ISSUER_ADVICE: Final = "check --issuer, or give --token-url"
 
 
 def find_metadata(arguments: argparse.Namespace, fetch: Urllib3Fetch, seconds: float) -> ServerMetadata:
-    """Find the issuer's metadata; each request takes so many seconds at most. Raises UsageError and TokenError."""
+    """Find the issuer's metadata; each request takes so many seconds at most. Raises TokenError."""
     from ..discovery import discover
 
     def bounded(request: TokenRequest) -> TokenResponse:
         return fetch(attrs.evolve(request, timeout=min(request.timeout, seconds)))
 
-    try:
-        return discover(arguments.issuer, fetch=bounded)
-    except ValueError as error:
-        raise UsageError.of(error) from None
+    return discover(arguments.issuer, fetch=bounded)
 
 
 def what_failed(error: TokenError) -> str:
