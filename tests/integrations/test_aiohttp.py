@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from client_credentials.integrations.aiohttp import bearer
-from client_credentials.testing import TokenServer
+from client_credentials.testing import AsyncStaticStrategy, TokenServer
 from tests.integrations.kit import Api, awaited
 
 
@@ -36,6 +36,24 @@ def test_a_redirect_followed_by_hand_leaves_the_token_at_home(api: Api, elsewher
     api.moved["/me"] = 302, elsewhere.url()
     in_session(server, run)
     assert [None, server.issued[0]] == elsewhere.tokens[:2]
+
+
+def test_a_redirect_of_one_api_leaves_another_apis_token_alone(api: Api, server: TokenServer) -> None:
+    """Who goes by hand to where a redirect led, with a session of its own for that API, has that session's token."""
+    other = AsyncStaticStrategy("the-other-token")
+
+    async def run(session: aiohttp.ClientSession) -> None:
+        async with aiohttp.ClientSession(middlewares=(bearer(other, origin=partner.url("")),)) as another:
+            async with session.get(api.url(), allow_redirects=False) as response:
+                assert 303 == response.status
+            for _ in range(2):
+                async with another.get(partner.url()):
+                    pass
+
+    with Api(lambda: ("the-other-token",)) as partner:
+        api.moved["/me"] = 303, partner.url()
+        in_session(server, run)
+    assert ["the-other-token"] * 2 == partner.tokens
 
 
 def test_the_next_request_at_home_has_its_token(api: Api, elsewhere: Api, server: TokenServer) -> None:

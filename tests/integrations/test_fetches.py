@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import ssl
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import attrs
 import httpx
 import httpx2
 import pytest
@@ -128,6 +131,25 @@ def test_a_session_of_aiohttp_with_auth_is_refused() -> None:
     for options in ({"auth": aiohttp.BasicAuth("user")}, {"headers": {"authorization": "Basic dXNlcjo="}}):
         with pytest.raises(ValueError, match="session must have no auth, "):
             asyncio.run(run(**options))
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": f"Basic {SECRET}"}, {}], ids=["basic", "post"])
+def test_aiohttp_sends_nothing_of_netrc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: str, headers: dict[str, str]
+) -> None:
+    """A session that trusts the environment would send what netrc has for the host; the client authenticates alone."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password from-netrc\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    received: list[bytes] = []
+
+    def script(sock: Any) -> None:
+        received.append(read_request(sock))
+        sock.sendall(GRANTED)
+
+    with Peer(script) as peer:
+        request = attrs.evolve(token_request(peer.url), headers=headers)
+        assert 200 == fetch_of("aiohttp", ca, trust_env=True)(request).status
+    assert list(headers.values()) == re.findall("^authorization: (.*)\r$", received[0].decode(), re.I | re.M)
 
 
 @pytest.mark.parametrize("read", [True, False])

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
-_AWAY: ContextVar[frozenset[Origin]] = ContextVar("client_credentials.away", default=frozenset())
-"""Where the next request of a task carries no token: a redirect may have led there, which aiohttp does not tell."""
-
-
 def bearer(
     strategy: AuthStrategy | AsyncAuthStrategy, *, origin: str | None = None, allow_http: bool = False
 ) -> ClientMiddlewareType:
@@ -43,10 +39,13 @@ def bearer(
     token, and ValueError where it would go in the clear.
     """
     tokens = Bearer(strategy, origin, allow_http=allow_http)
+    # Where the next request of a task carries no token: a redirect may have led there, which aiohttp does not tell.
+    barred: ContextVar[frozenset[Origin]] = ContextVar("client_credentials.away", default=frozenset())
 
     async def send(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        url, away = str(request.url), _AWAY.get()
-        _AWAY.set(frozenset())
+        url, away = str(request.url), barred.get()
+        if away:
+            barred.set(frozenset())
         here = origin_of(url)
         if here not in away and tokens.admits(url):
             response = await _authorized(tokens, request, handler)
@@ -54,7 +53,7 @@ def bearer(
             response = await handler(request)
         if response.status in _REDIRECTS:
             # Who has left the origin of the first request does not bring the token back there.
-            _AWAY.set(_targets(response) - ({here} - away))
+            barred.set(_targets(response) - ({here} - away))
         return response
 
     return send
@@ -92,9 +91,9 @@ async def _authorized(tokens: Bearer, request: ClientRequest, handler: ClientHan
 class AiohttpFetch:
     """Sends token requests through the program's own session, for AsyncClientCredentialsStrategy.
 
-    The session decides on connections, TLS and proxies; its middlewares and redirects do not count, but aiohttp adds
-    its headers and cookies to every request. `request.timeout`, in seconds, bounds the exchange whatever the endpoint
-    does. At most 1 MiB of a body is read. Nothing is retried.
+    The session decides on connections, TLS and proxies; its middlewares, .netrc and redirects do not count, but
+    aiohttp adds its headers and cookies to every request. `request.timeout`, in seconds, bounds the exchange
+    whatever the endpoint does. At most 1 MiB of a body is read. Nothing is retried.
 
     Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
     what is no aiohttp.ClientSession, or one whose auth would be sent in place of the client's.
@@ -110,16 +109,21 @@ class AiohttpFetch:
         return await exchanged(request, self._send, diagnosed)
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
+        async def authenticate(outgoing: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            # With trust_env, aiohttp puts there what .netrc has for the host.
+            outgoing.headers.popall(hdrs.AUTHORIZATION, None)
+            outgoing.headers.update(request.headers)
+            return await handler(outgoing)
+
         outgoing = self._session.request(
             request.method,
             URL(request.url, encoded=True),
-            headers=request.headers,
             data=request.body,
             skip_auto_headers=(hdrs.ACCEPT_ENCODING,),
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=False,
-            middlewares=(),
+            middlewares=(authenticate,),
             timeout=ClientTimeout(total=None),
         )
         async with timeout(exchange.left()), outgoing as response:
