@@ -33,37 +33,22 @@ def run(request: pytest.FixtureRequest) -> Run[Any]:
     return run
 
 
-@pytest.mark.parametrize("cancelled", [0, 3], ids=["the leader", "one who waits"])
-def test_one_is_cancelled(server: TokenServer, run: Run[None], cancelled: int) -> None:
-    """K1, Q9/task: when one task is cancelled, be it the leader, the request goes on, and all others get its token."""
+@pytest.mark.parametrize("cancelled", [{0}, {3}, set(range(6))], ids=["the leader", "one who waits", "all"])
+def test_tasks_are_cancelled(server: TokenServer, run: Run[None], cancelled: set[int]) -> None:
+    """K1, Q9/task: whichever tasks are cancelled, the request goes on; all others get its token, and who comes next."""
     server.always(Answer(delay=0.3))
 
     async def scenario() -> None:
         strategy = make_async(server)
         tasks = [asyncio.create_task(strategy.get_or_create_access_token()) for _ in range(6)]
         await asyncio.sleep(0.1)
-        tasks[cancelled].cancel()
+        for nth in cancelled:
+            tasks[nth].cancel()
         found = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(found.pop(cancelled), asyncio.CancelledError)
-        assert server.issued * 5 == [token.access_token for token in found if isinstance(token, AccessToken)]
-
-    run(scenario())
-    assert 1 == len(server.requests)
-
-
-def test_all_are_cancelled(server: TokenServer, run: Run[None]) -> None:
-    """K1: when all are cancelled the request goes on nevertheless, and its token is there for who comes next."""
-    server.always(Answer(delay=0.3))
-
-    async def scenario() -> None:
-        strategy = make_async(server)
-        tasks = [asyncio.create_task(strategy.get_or_create_access_token()) for _ in range(3)]
-        await asyncio.sleep(0.1)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        token = await strategy.get_or_create_access_token()
-        assert server.issued == [token.access_token]
+        assert cancelled == {nth for nth, each in enumerate(found) if isinstance(each, asyncio.CancelledError)}
+        tokens = [each for each in found if isinstance(each, AccessToken)]
+        tokens.append(await strategy.get_or_create_access_token())
+        assert server.issued * (7 - len(cancelled)) == [token.access_token for token in tokens]
 
     run(scenario())
     assert 1 == len(server.requests)

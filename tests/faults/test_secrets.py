@@ -192,14 +192,6 @@ def test_nothing_is_copied(kind: type[ClientCredentialsStrategy], copied: Callab
     assert [] == hits(repr(inner(strategy).__getstate__()))
 
 
-def test_a_pickled_error(server: TokenServer) -> None:
-    """O5: an error pickles, and takes neither secret nor token along."""
-    server.always(refusal("invalid_client", CLIENT_SECRET))
-    error = refused(make_sync(server))
-    assert [] == hits(pickle.dumps(error).decode(errors="replace"))
-    assert repr(error) == repr(pickle.loads(pickle.dumps(error)))
-
-
 def _everywhere(error: BaseException) -> list[str]:
     return [text for _, text in shown(error)]
 

@@ -27,6 +27,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "the value is replaced, or leads to the same error, before anybody reads it": (
         "acquisition._look_and_lock: look: Done[State] | None = [None -> '']",
+        "active.ActiveConfiguration._forget_in_cache: release = [None -> '']",
         "identity.wrapped: secrets: tuple[Secret, ...] = [() -> None]",
     ),
     "no caller waits any more for what this says": (
@@ -38,6 +39,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "active.Lease.__init__: self.until = [-math -> math].inf",
     ),
     "the flight before the first is settled, and nobody counts it or is part of it": (
+        "active.ActiveConfiguration.__init__: self.flight = Flight(self, [0 -> 1].0)",
         "active.ActiveConfiguration.__init__: self.flight.is_over = [True -> None]",
         "active.ActiveConfiguration.__init__: self.flight.is_over = [True -> False]",
     ),
@@ -45,17 +47,9 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "active.ActiveConfiguration._forget_in_cache: without release()",
         "transport.OwnConnection._send_through_pool: without pool.clear()",
     ),
-    "a token is served on whatever the reason that none is asked for, and else that reason is raised": (
-        (
-            "base.BaseStrategy._without_request: ...wer(active.known().state, active.now(), [ended -> None], 0.0,"
-            " self._deadline)"
-        ),
-        "base.BaseStrategy._without_request: ...ive.known().state, active.now(), ended, [0.0 -> None], self._deadline)",
-        "base.BaseStrategy._without_request: ...ive.known().state, active.now(), ended, [0 -> 1].0, self._deadline)",
-        "base.BaseStrategy._without_request: ...nown().state, active.now(), ended, 0.0, [self._deadline -> None])",
-    ),
     "one look in the cache more, before the request was sent, finds nothing new": (
         "flight.Flight.__init__: self.has_asked = [False -> True]",
+        "base.BaseStrategy._join: if flight.has_asked [and -> or] active.cache is not None:",
     ),
     "there is nothing after the loop": ("flight._wait_for_publications: [break -> return]",),
     "a thousandth of a time, or of a second, is neither here nor there": (

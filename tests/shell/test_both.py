@@ -379,5 +379,5 @@ def test_what_is_not_a_policy() -> None:
     wrong: Any = {"renew_ahead": 3}
     with pytest.raises(ValueError, match="policy"):
         ClientCredentialsStrategy("a", "b", policy=wrong)
-    with pytest.raises(ValueError, match="configuration"):
+    with pytest.raises(ValueError, match=r"^configuration must"):
         ClientCredentialsStrategy("a", "b").set_configuration(wrong)

@@ -128,3 +128,16 @@ def test_the_threads_of_a_cache_have_a_name() -> None:
 
     strategy_of(Endpoint(grant()), caching_strategy=Named()).get_or_create_access_token()
     assert {"client-credentials-cache"} == seen
+
+
+def test_a_renewal_is_not_retried(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no caller waits, what fails is tried again only once the backoff is over."""
+    monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.01)
+    endpoint = Endpoint(grant(), refuse(status=503))
+    strategy = strategy_of(endpoint, clock)
+    strategy.get_or_create_access_token()
+    settled(strategy)
+    clock.advance(3500)
+    assert "a-token" == outcome(strategy.get_or_create_access_token)
+    settled(strategy)
+    assert 2 == len(endpoint.requests)

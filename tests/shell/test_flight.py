@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from client_credentials import TokenError, TokenRequest
+from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest
 from client_credentials._core.lifecycle import Fail
 from client_credentials._core.model import Unreachable
 from client_credentials._shell import flight as flights
@@ -106,17 +106,34 @@ class TestFlights:
             _Driver(strategy._active.flight, Exception)._perform(command)
 
 
-def test_an_overdue_flight_shuts_the_gate() -> None:
+def test_an_overdue_flight_shuts_the_gate(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Who comes after a request that gave nothing in time is told so at once, and makes no other; so is the log."""
+    monkeypatch.setattr("client_credentials._shell.base.dice", lambda: 0.5)
     told: list[TokenError] = []
     held = Held(grant("late"))
     endpoint = Endpoint(held)
     strategy = strategy_of(endpoint, policy=HASTY, error_handler=told.append)
-    for _ in range(2):
-        assert "nothing came within 0.4 s" in str(outcome(strategy.get_or_create_access_token))
+    for nth in range(2):
+        error = outcome(strategy.get_or_create_access_token)
+        assert isinstance(error, TokenEndpointUnreachable)
+        assert "nothing came within 0.4 s" in str(error)
+        assert error.retry_after is not None
+        assert 0 < error.retry_after <= 0.5
+        assert nth or error.retry_after == 0.5
     assert 1 == len(endpoint.requests)
     until(lambda: told)
-    assert told[0].retry_after is not None
+    assert ([0.5], [str(told[0])]) == ([error.retry_after for error in told], caplog.messages)
+    held.go.set()
+
+
+def test_who_joins_a_later_flight() -> None:
+    """A caller is back by its own deadline, though the flight that it waits for was begun later and ends later."""
+    held = Held(grant())
+    strategy = strategy_of(Endpoint(held), policy=HASTY)
+    strategy._begin(strategy._active.flight, time.monotonic() + 5, waits=True)
+    began = time.monotonic()
+    assert "nothing came within 0.4 s" in str(outcome(strategy.get_or_create_access_token))
+    assert time.monotonic() - began < 3
     held.go.set()
 
 
@@ -166,6 +183,8 @@ def test_what_another_host_has_meanwhile() -> None:
     waiting = threading.Thread(target=lambda: found.append(outcome(slow.get_or_create_access_token)))
     waiting.start()
     until(lambda: slow._active.flight.has_asked)
+    slow._active.look_meanwhile(slow._active.flight)
+    until(lambda: not slow._active.looks)
     strategy_of(Endpoint(grant("theirs")), caching_strategy=shelf).get_or_create_access_token()
     until(lambda: shelf.entries)
     assert "theirs" == outcome(slow.get_or_create_access_token)

@@ -292,16 +292,21 @@ class TestLogHandlers:
         for handler in added:
             LOG.removeHandler(handler)
 
-    def test_that_raises(self, handling: Any) -> None:
-        """Q5/log, Q10/log: a handler that raises costs nobody the token, keeps no gate open, and ends no thread."""
-        handling(lambda: 1 / 0)
+    @pytest.mark.parametrize("error", [LookupError, SystemExit])
+    def test_that_raises(self, handling: Any, error: type[BaseException]) -> None:
+        """Q5/log, Q10/log: a handler that raises costs nobody the token, keeps no gate open, and hides no failure."""
+
+        def fail() -> None:
+            raise error
+
+        handling(fail)
         odd = Endpoint(TokenResponse(200, {}, b'{"access_token":"a-token","expires_in":60}'))
         assert "a-token" == outcome(strategy_of(odd).get_or_create_access_token)
-        endpoint = Endpoint(refuse())
-        strategy = strategy_of(endpoint, policy=HASTY)
+        endpoint, told = Endpoint(refuse()), list[TokenError]()
+        strategy = strategy_of(endpoint, policy=HASTY, error_handler=told.append)
         assert [TokenRefused] * 3 == [type(outcome(strategy.get_or_create_access_token)) for _ in range(3)]
-        assert 1 == len(endpoint.requests)
         settled(strategy)
+        assert (1, 1) == (len(endpoint.requests), len(told))
 
     @pytest.mark.parametrize("aside", [False, True], ids=["in its thread", "in another"])
     def test_that_asks(self, handling: Any, aside: bool, monkeypatch: pytest.MonkeyPatch) -> None:

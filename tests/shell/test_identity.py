@@ -11,7 +11,7 @@ import pytest
 from client_credentials import TokenRefused, TokenResponse
 from client_credentials.errors import HookError
 from client_credentials.testing import TokenServer, refusal
-from tests.shell.kit import HASTY, Endpoint, Maker, Shelf, grant, outcome, settled, strategy_of
+from tests.shell.kit import HASTY, Endpoint, Maker, Shelf, grant, outcome, refuse, settled, strategy_of
 
 
 def test_the_secret_is_read_for_each_request(server: TokenServer, make: Maker) -> None:
@@ -107,3 +107,18 @@ def test_each_remark_is_made_once() -> None:
     """Whatever was remarked on in between."""
     identity = strategy_of(Endpoint(grant()))._active.identity
     assert [["a"], ["b"], []] == [identity.news((remark,)) for remark in "aba"]
+
+
+def test_the_secret_at_a_shut_gate() -> None:
+    """After a refusal the cache is looked in for another host's token, but the secret is not read again."""
+    reads: list[str] = []
+
+    def read() -> str:
+        reads.append("a-secret-71")
+        return reads[0]
+
+    strategy = strategy_of(Endpoint(refuse("invalid_scope")), secret=read, caching_strategy=Shelf())
+    for _ in range(3):
+        assert isinstance(outcome(strategy.get_or_create_access_token), TokenRefused)
+        settled(strategy)
+    assert 1 == len(reads)

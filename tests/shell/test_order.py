@@ -105,24 +105,6 @@ class TestAGrant:
 class TestAnOrderedWait:
     """A wait that the server ordered stands until it is over."""
 
-    @pytest.mark.parametrize("failure", [refuse(status=503), refuse(), refuse(status=429, Retry_After="1")])
-    def test_stands_whatever_fails_late(self, clock: FakeClock, failure: TokenResponse) -> None:
-        """Q3/user: a failure that was asked for earlier, and comes later, neither shortens nor lengthens it."""
-        late = Held(failure)
-        endpoint = Endpoint(late, HOUR, grant())
-        strategy = strategy_of(endpoint, clock, policy=HASTY, caching_strategy=Forgetful())
-        outcome(strategy.get_or_create_access_token)
-        clock.advance(61)
-        outcome(strategy.get_or_create_access_token)
-        late.go.set()
-        until(lambda: late.is_over)
-        time.sleep(0.05)
-        clock.advance(3599)
-        assert isinstance(outcome(strategy.get_or_create_access_token), TokenRefused)
-        assert 2 == len(endpoint.requests)
-        clock.advance(1)
-        assert "a-token" == outcome(strategy.get_or_create_access_token)
-
     def test_is_as_long_in_a_cache(self, clock: FakeClock) -> None:
         """What a cache may take to write a token down shortens no wait, however often it is written down anew."""
         cache = Shelf()

@@ -19,7 +19,7 @@ from client_credentials import (
     accept_success,
 )
 from client_credentials._core import response as core_response
-from client_credentials._core.model import HookFailed, Unreachable
+from client_credentials._core.model import HookFailed, Refused, Unreachable
 from client_credentials._core.secret import Secret
 from client_credentials._shell.driver import run
 from client_credentials._shell.request import attempt
@@ -186,3 +186,17 @@ def test_a_response_is_decoded_once(response: TokenResponse, monkeypatch: pytest
     monkeypatch.setattr(core_response, "_decoded", decode)
     judged(response)
     assert [response.body] == decoded
+
+
+def test_odd_credentials() -> None:
+    """At invalid_client a secret with odd characters is pointed out, with the ways to send it otherwise."""
+    failure = failed_by(answer({"error": "invalid_client"}, 401), secret="a+secret%71")
+    assert isinstance(failure, Refused)
+    assert "BASIC_RAW" in str(failure.note)
+
+
+def test_other_scopes() -> None:
+    """RFC6749-5.1-4: what was granted is compared with the scopes that were asked for."""
+    client = make(scopes=("mine",))
+    mine, other = (granted(answer({**SOUND, "scope": each}), client=client).remarks for each in ("mine", "other"))
+    assert (0, 1) == (len(mine), len(other))
