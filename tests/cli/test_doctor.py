@@ -174,6 +174,11 @@ RUINS: dict[str, tuple[SetUp, str, str]] = {
     "resets in the handshake": (secure(endpoints.resets), "bad tls", "closed without an answer"),
     "handshake refused": (secure(says(REFUSAL)), "bad tls", "HANDSHAKE_FAILURE"),
     "certificate of another host": (shows("other.example"), "bad tls", "'localhost'; it is for other.example"),
+    "certificate with a common name alone": (
+        lambda ward: ward.server(context=server_context(common_name="localhost")),
+        "bad tls",
+        "certificate is not valid for 'localhost'",
+    ),
     "expired certificate": (shows("localhost", starts_in=-9, ends_in=-1), "bad tls", "has expired"),
     "certificate of tomorrow": (shows("localhost", starts_in=1), "bad tls", "is not yet valid"),
     "self-signed certificate": (
@@ -255,6 +260,14 @@ class TestHealth:
         assert ["route", "name", "connect", "tunnel", "tls"] == [each["step"] for each in found[:5]]
         assert {"ok"} == {each["status"] for each in found}
         assert "through the proxy 127.0.0.1" in found[0]["seen"]
+
+    def test_behind_a_proxy_nothing_goes_direct(self, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
+        """What a certificate of another host is for is not looked up past the proxy."""
+        with TokenServer(*CLIENT, ssl_context=context_for("other.example")) as server:
+            through(tunnels(200, to=int(server.url.split(":")[2].partition("/")[0])))(ward)
+            found = first_complaint(examine(server.url))
+            assert ("tls", 1) == (found["step"], server.connections)
+            assert found["seen"].endswith("certificate is not valid for 'localhost'")
 
     @pytest.mark.parametrize(
         ("answer", "step", "words"),

@@ -30,7 +30,7 @@ from ..configuration import SdkConfiguration, json_object
 from ..errors import InvalidTokenResponse, TokenError, error_of
 from . import checks
 from .advice import UNSEEN, advice
-from .arguments import Parser, client_of, read_secret, tls_context, way_of
+from .arguments import Parser, client_of, default_context, read_secret, tls_context, way_of
 from .checks import Finding, bad, ok, warn
 from .issuer import ISSUER_ADVICE, find_metadata, what_failed
 from .output import DONE, FAILED, say
@@ -73,16 +73,13 @@ class _Doctor:
 
     def findings(self) -> Generator[Finding]:
         """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
-        is_compared = self.arguments.token_url is not None
-        if not is_compared:
-            yield from (found := list(self._metadata()))
-            if any(each.status == "bad" for each in found):
-                return
-        for finding in way_to(client_of(self.arguments).token_url, self.context):
-            yield finding
-            if finding.status == "bad":
-                return
-        if is_compared:
+        early = () if self.arguments.token_url else (self._metadata,)
+        for step in (*early, self._way):
+            for finding in step():
+                yield finding
+                if finding.status == "bad":
+                    return
+        if not early:
             yield from self._metadata()
         yield from self._answer()
         if self.arguments.try_all:
@@ -107,6 +104,9 @@ class _Doctor:
             yield bad("metadata", text, "check --token-url and --issuer")
         self.arguments.token_url = given or named.token_url
         yield from checks.authentication(way_of(self.arguments).value, named.token_endpoint_auth_methods)
+
+    def _way(self) -> Generator[Finding]:
+        return way_to(client_of(self.arguments).token_url, self.context or default_context())
 
     def _answer(self) -> Generator[Finding]:
         client = client_of(self.arguments)

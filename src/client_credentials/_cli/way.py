@@ -40,18 +40,15 @@ _ADVICE: Final = {
 }
 
 
-def way_to(token_url: str, context: ssl.SSLContext | None) -> Generator[Finding]:
-    """Go the way of a token request, up to the TLS handshake, each step in bounded time; ends after one that fails.
-
-    `context` is for the handshake; None: the default one.
-    """
+def way_to(token_url: str, context: ssl.SSLContext) -> Generator[Finding]:
+    """Go the way of a token request, up to the TLS handshake, each step in bounded time; ends after one that fails."""
     exchange = Exchange.begin(token_url, STEP_SECONDS, HEAD_BYTES)
     host, step = exchange.host, "proxy"
-    context = context or ssl.create_default_context()
     wire: Wire | None = None
     try:
         proxy = None if exchange.is_plain else proxy_from_environment(host)
-        peer = proxy.host if proxy else host
+        exchange.proxy = proxy.host if proxy else None
+        peer = exchange.proxy or host
         yield ok("route", f"through the {peer} of the environment" if proxy else "direct")
 
         step = "name"  # a lookup knows no timeout
