@@ -13,8 +13,9 @@ import pytest
 from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest
 from client_credentials._core.lifecycle import Fail
 from client_credentials._core.model import Unreachable
+from client_credentials._core.state import State
+from client_credentials._shell import active, threads
 from client_credentials._shell import flight as flights
-from client_credentials._shell import threads
 from client_credentials._shell.driver import _Driver, fly
 from client_credentials._shell.flight import Flight
 from client_credentials.testing import FakeClock, TokenServer
@@ -59,14 +60,26 @@ class TestFlights:
             flights.publishing.difference_update(publishing)
         assert spans[0] < 0.05 < 0.1 <= spans[1] < 5
 
-    def test_given_up_twice(self) -> None:
-        """The second of two callers who give the same flight up changes nothing."""
-        strategy = strategy_of(Endpoint(grant()))
-        strategy.get_or_create_access_token()
+    def test_given_up_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The second of two callers who give the same flight up, at the same time or later, changes nothing."""
+        told, held = list[TokenError](), Held(grant())
+        strategy = strategy_of(Endpoint(held), error_handler=told.append)
+        flight = strategy._begin(strategy._active.flight, time.monotonic() - 0.1, waits=True)
+        flight.is_waited = True
+        record = active.ActiveConfiguration.record
+
+        def interrupted(self: active.ActiveConfiguration, fact: State) -> State:
+            monkeypatch.undo()
+            strategy._give_up_if_overdue(flight)
+            return record(self, fact)
+
+        monkeypatch.setattr(active.ActiveConfiguration, "record", interrupted)
+        for _ in range(2):
+            strategy._give_up_if_overdue(flight)
+        until(lambda: told)
+        held.go.set()
         settled(strategy)
-        flight = strategy._active.flight
-        strategy._give_up_if_overdue(flight)
-        assert ((None, None), set[Flight]()) == (flight.ending, strategy._hung)
+        assert ({flight}, 1) == (strategy._hung, len(told))
 
     @pytest.mark.parametrize("at", ["succeed", "start"])
     def test_an_interrupt_at_the_beginning(self, monkeypatch: pytest.MonkeyPatch, at: str) -> None:

@@ -242,3 +242,19 @@ def test_what_fails_in_a_thread() -> None:
 
     with pytest.raises(LookupError):
         asyncio.run(threads.in_thread(fail))
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_bare_thread(monkeypatch: pytest.MonkeyPatch, starts: bool) -> None:
+    """A bare thread starts one that has a name, and makes the call itself where it cannot."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    where: list[str] = []
+    thread = threading.Thread(target=lambda: where.append(threading.current_thread().name), name="named")
+    if not starts:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+    threads._begin(thread)  # pyright: ignore[reportPrivateUsage]
+    until(lambda: where)
+    assert ["named" if starts else "MainThread"] == where
