@@ -9,11 +9,11 @@ import pytest
 from client_credentials import RenewalPolicy
 from client_credentials._core import acquisition as machine
 from client_credentials._core.acquisition import Done, LookUp, Publish, Record, Send, Settle, Sleep, Tell, Unlock
-from client_credentials._core.lifecycle import Fail, timed_out
+from client_credentials._core.lifecycle import Fail, failed, timed_out
 from client_credentials._core.model import Granted, HookFailed, Refused, Unreachable
 from client_credentials._core.request import cache_key
 from client_credentials._core.secret import Secret
-from client_credentials._core.state import EMPTY
+from client_credentials._core.state import EMPTY, State
 from tests.core.kit import make
 from tests.core.states import an_hour, granted, later
 from tests.strategies import NOW
@@ -26,7 +26,9 @@ KEY: Final = cache_key(make(), "one")
 DELIVERY: Final = [Record, Settle, Publish, Unlock, Tell]
 
 
-def walk(results: dict[type[Any], list[Any]], spent: float = 0.0, *, current: bool = True) -> list[Any]:
+def walk(
+    results: dict[type[Any], list[Any]], spent: float = 0.0, *, current: bool = True, key: str | None = None
+) -> list[Any]:
     """Give the commands, each with its results in turn, the last one again and again; only Sleep takes time."""
     rows: dict[type[Any], list[Any]] = {
         machine.ReadSecrets: [(ONE,)],
@@ -35,7 +37,7 @@ def walk(results: dict[type[Any], list[Any]], spent: float = 0.0, *, current: bo
         Send: [GRANT],
         **results,
     }
-    steps = machine.acquire(make(), RenewalPolicy(deadline=DEADLINE))
+    steps = machine.acquire(make(), RenewalPolicy(deadline=DEADLINE), key)
     commands: list[Any] = []
     done: Done[Any] | None = None
     while True:
@@ -108,6 +110,14 @@ def test_a_secret_that_is_no_longer_in_use(failure: Refused, counts: bool) -> No
         commands[0].fact != EMPTY,
     )
     assert (Fail(failure, 5.0), ((failure, 5.0),)) == (commands[1].ended, commands[-1].failures)
+
+
+def test_while_the_gate_is_shut() -> None:
+    """There is only the cache to look in, by the key of before; with an open gate everything is as without it."""
+    shut = State(gates=(failed(EMPTY, DOWN, NOW, NOW, 1.0),))
+    looked = walk({Record: [shut], LookUp: [shut]}, key=KEY)
+    assert [Record(EMPTY), LookUp(KEY), Settle(Fail(DOWN, 1.0))] == looked
+    assert [Record(EMPTY), *walk({})] == walk({Record: [EMPTY]}, key=KEY)
 
 
 def test_too_late() -> None:

@@ -256,6 +256,12 @@ class TestLasts:
             after = decide(state, later(NOW, decision.lasts + 1e-3))
             assert not isinstance(after, Serve) or longest > decision.lasts
 
+    @pytest.mark.parametrize(("wait", "lasts"), [(30.0, 30.0), (3600.0, 90.0)])
+    def test_in_the_window(self, wait: float, lasts: float) -> None:
+        """Until the gate opens, or the token ends."""
+        state = State(held=an_hour(3500), gates=(shut(wait),))
+        assert Serve(an_hour(3500).token, lasts) == decide(state, NOW)
+
 
 FIRST: Final = {True: 1.0, False: 5.0}
 
@@ -341,6 +347,11 @@ class TestWaiting:
         held = state.held
         overdue = held.token if held and elapsed(held.asked.at, NOW) < held.last and (ended or in_vain) else None
         assert (token_in_hand(state, NOW) or overdue or ended or in_vain) == answer(state, NOW, ended, left, 2.0)
+
+    def test_a_token_by_now(self) -> None:
+        """Whatever a flight ended with, and while there is time: a token that is good now is handed out."""
+        for ended in (None, Fail(DOWN, 0.0)):
+            assert an_hour().token == answer(State(held=an_hour()), NOW, ended, 1.0, 2.0)
 
     def test_an_overdue_token(self) -> None:
         """An assumed end is past, and no other token is to be had: the old one is served on."""

@@ -54,6 +54,7 @@ def reason(**changed: object) -> str:
     """Say why a document with these members is refused."""
     failure, _ = failed(answer({**SOUND, **changed}))
     assert isinstance(failure, Malformed)
+    assert 200 == failure.status
     return failure.reason
 
 

@@ -15,7 +15,16 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from client_credentials._core.redaction import LONGEST_TEXT, MOST_MEMBERS, NOTHING, Hidden, is_code, needles, printable
+from client_credentials._core.redaction import (
+    LONGEST_TEXT,
+    MOST_MEMBERS,
+    NOTHING,
+    Hidden,
+    encoded_forms,
+    is_code,
+    needles,
+    printable,
+)
 from client_credentials._core.secret import REDACTED
 from tests.strategies import VISIBLE, credentials, json_values
 
@@ -94,6 +103,13 @@ class TestHolds:
         """Base64 and hex are recognised wherever in a longer message the secret stands."""
         assert REDACTED == hiding(secret).shown(f"dump: {blocks()[block](before + secret.encode() + after)}")
 
+    @pytest.mark.parametrize("secret", ["?" * 12, ">" * 12])
+    def test_both_alphabets(self, secret: str) -> None:
+        """Base64 has two, and in these a character in four is of one of them alone; each form says what it is."""
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            assert REDACTED == hiding(secret).shown(encode(secret.encode()).decode())
+        assert {"base64", "hex"} == set(encoded_forms(secret).values())
+
     @given(st.text(VISIBLE, min_size=10), st.data())
     def test_ten_characters_are_too_many(self, secret: str, data: st.DataObject) -> None:
         """Ten characters of it in a row give it away, wherever it was cut."""
@@ -143,6 +159,7 @@ class TestHolds:
         """An answer's own tokens are secrets as well, and what is no text, or a short one, is none."""
         hidden = hiding(CANARY).beside(["a-token-of-the-answer", None, 5, "short"])
         assert [True, True, False] == list(map(hidden.holds, (CANARY, "a-token-of-the-answer", "short")))
+        assert [True, True] == list(map(hidden.holds, (CANARY[:10], "a-token-of")))
         assert NOTHING is NOTHING.beside([None, "short"])
 
 

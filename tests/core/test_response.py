@@ -252,6 +252,13 @@ def test_d2(brackets: str, depth: int) -> None:
     assert malformed(answer(body)).reason.startswith(("not JSON: ", "more than 10000 objects"))
 
 
+@pytest.mark.parametrize(("count", "reason"), [(9_999, None), (10_000, "more than 10000 objects in one document")])
+def test_d2_too_many(count: int, reason: str | None) -> None:
+    """D2, R1: so many objects side by side are too many."""
+    outcome = read(answer(f'{BODY}, "wide": [{", ".join(["{}"] * count)}]}}'.encode()))
+    assert reason == (outcome.reason if isinstance(outcome, Malformed) else None)
+
+
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
 def test_d4(literal: str) -> None:
     """D4: JSON has no such number, whatever Python's reader says."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from client_credentials import AccessToken, TokenResponse
 from client_credentials._core.lifecycle import hold
 from client_credentials._core.model import Granted, Malformed, Refused, RenewalPolicy
-from client_credentials._core.redaction import LONGEST_TOKEN, Hidden, needles, printable
+from client_credentials._core.redaction import LONGEST_TOKEN, MOST_MEMBERS, Hidden, needles, printable
 from client_credentials._core.response import parse_document
 from client_credentials._core.state import Asked, Instant
 from client_credentials.testing.strategies import token_responses
@@ -270,9 +270,9 @@ class TestLifetime:
     )
     def test_no_numbers(self, value: object) -> None:
         """G2, G4-G6, G12, G13: what only looks like a number, a boolean, a negative one, an object, are refused."""
-        assert malformed(answer(members(expires_in=value))).reason.startswith(
-            "expires_in must be a number of seconds, not "
-        )
+        reason = malformed(answer(members(expires_in=value))).reason
+        assert reason.startswith("expires_in must be a number of seconds, not ")
+        assert reason.endswith("; a deserializer can convert it")
 
     @pytest.mark.parametrize("value", [0, "0", 0.0, 0.9, -0.0])
     def test_zero(self, value: object) -> None:
@@ -320,6 +320,11 @@ class TestLifetime:
         """G16: a lifetime counts from before the request was sent, however long the answer took."""
         held = hold(granted(answer(members(expires_in=60))), Asked.here(START), RenewalPolicy(), 0.5)
         assert (START, int((NOON + 60) * 1000)) == (held.asked.at, held.token.expires)
+
+    def test_as_many_as_there_is_room_for(self) -> None:
+        """R1: so many members that nobody knows are kept, whatever stands beside them, and no more."""
+        many = {f"m{number}": number for number in range(MOST_MEMBERS)}
+        assert many == granted(answer(members(**many))).extra == granted(answer(members(**many, more=1))).extra
 
     def test_others_are_ignored(self) -> None:
         """G17, I10: ext_expires_in, expires_on and expires are members like any other."""

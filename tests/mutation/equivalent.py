@@ -25,6 +25,11 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         ),
         "file.FileCachingStrategy.__init__: name = [None -> '']",
     ),
+    "the backoff is a minute by then; the fourth place in base64 is the first again; four characters are no piece": (
+        "lifecycle.failed: ...ered else 5.0) * 2.0 ** min(streak - 1, [10 -> 11]), _LONGEST_BACKOFF)",
+        "redaction.encoded_forms: for offset in range([3 -> 4]):",
+        "request._needles: ...messages, (*public, client.audience or '[ -> XXXX]'))",
+    ),
     "the value is replaced, or leads to the same error, before anybody reads it": (
         "acquisition._look_and_lock: look: Done[State] | None = [None -> '']",
         "active.ActiveConfiguration._forget_in_cache: release = [None -> '']",
