@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 
 import client_credentials
 from client_credentials import AccessToken, AsyncAuthStrategy, LockingCachingStrategy
@@ -25,12 +26,13 @@ def main() -> None:
     clock = SteadyClock()
     with TokenServer("an-id", "a-secret") as server:
         caches = (Cupboard(), LockedCupboard())
-        apis = [
-            Api.of_client("an-id", secret, server.url, cache=cache, clock=clock, log=log)
-            for cache in caches
-            for secret in ("a-secret", "a-secret", "another")
-        ]
-        headers = [api.headers() for api in apis]
+        apis: list[Api] = []
+        headers: list[Mapping[str, str]] = []
+        for cache in caches:
+            for secret in ("a-secret", "a-secret", "another"):
+                apis.append(Api.of_client("an-id", secret, server.url, cache=cache, clock=clock, log=log))
+                headers.append(apis[-1].headers())
+                cache.is_used.wait(10)  # callers have the token before the cache has it
     borrowed = AccessToken(access_token="borrowed", token_type="Bearer", expires_in=60, expires=0)
     told = {
         "from": client_credentials.__file__,

@@ -160,8 +160,9 @@ def test_a_library_checks_against_it_with_mypy(home: Home) -> None:
     assert "Success: no issues found in 7 source files\n" == home.run(*mypy, "-p", "consumer", accept=(0, 1, 2))
 
 
+@pytest.mark.slow
 def test_a_library_checks_against_it_with_pyright(home: Home) -> None:
-    """The same package passes pyright at its strictest."""
+    """The same package passes pyright at its strictest, as it does against the sources whenever `make test` is run."""
     strictest = {"include": ["consumer"], "typeCheckingMode": "strict"}
     (home.folder / "pyrightconfig.json").write_text(json.dumps(strictest), "utf-8")
     told = home.run(sys.executable, "-m", "pyright", "--pythonpath", home.python, "--outputjson", accept=(0, 1))
