@@ -310,13 +310,29 @@ class TestHealth:
         found = {each["step"]: each for each in examine(ward.server(Answer(body={**GIVEN, "access_token": token})))}
         assert ("ok", True) == (found["jwt"]["status"], found["token"]["seen"].endswith("a JWT"))
 
-    def test_a_member_whose_name_is_a_secret_is_left_out(
+    def test_no_member_is_named_in_the_words_of_the_server(
         self, ward: Ward, examine: Callable[..., list[Finding]]
     ) -> None:
-        """The server's words may repeat the secret or the token anywhere, in a name too."""
-        found = examine(ward.server(Answer(body={**GIVEN, CLIENT[1]: 1, f"of-{TOKEN}": 1, "tenant": 1})))
+        """A name may repeat the secret or the token in any reading, and hold what a terminal obeys."""
+        encoded = base64.b64encode(CLIENT[1].encode()).decode()
+        hostile = dict.fromkeys((CLIENT[1], encoded, f"of-{TOKEN[4:]}", "\x1b[2J\nok  x", "tenant"), 1)
+        found = examine(ward.server(Answer(body={**GIVEN, "scope": f"a {TOKEN}", **hostile})), "--scope", "a")
         said = {each["step"]: each["seen"] for each in found}
-        assert "access_token, token_type, expires_in, tenant" == said["members"]
+        hidden = "*" * 10
+        assert (
+            f"access_token, token_type, expires_in, scope, {', '.join([hidden] * 3)}, [2Jok  x, tenant"
+            == said["members"]
+        )
+        assert f"{hidden}; asked for was a" == said["scope"]
+
+    @pytest.mark.parametrize("exp", ["1" + "0" * 400, "1e300", "NaN", "true", '"5"'])
+    def test_an_exp_that_is_no_date_is_passed_over(
+        self, exp: str, ward: Ward, examine: Callable[..., list[Finding]]
+    ) -> None:
+        """There is nothing to compare the lifetime with, and nothing is wrong."""
+        payload = base64.urlsafe_b64encode(f'{{"exp": {exp}}}'.encode()).decode().rstrip("=")
+        found = examine(ward.server(Answer(body={**GIVEN, "access_token": f"e30.{payload}.c2ln"})))
+        assert ("ok", "lifetime") == (found[-1]["status"], found[-1]["step"])
 
 
 class TestOtherWays:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Final, Literal, cast
 
 import attrs
 
+from .._core.redaction import Hidden
+
 _SKEW: Final = (30.0, 300.0)  # seconds of difference between two clocks that are odd, and that are wrong
 _SHORT: Final = 60
+_NO_DATE: Final = 1e15
+"""No number as large is a time, in seconds or milliseconds."""
 
 
 @attrs.frozen
@@ -72,10 +76,9 @@ def authentication(way: str, methods: Collection[str]) -> list[Finding]:
     return [warn("metadata", f"token_endpoint_auth_methods_supported does not name {names}", "try another --auth")]
 
 
-def members(document: Mapping[str, object], secret: str) -> Finding:
-    """Name the members of a response, but for those whose names repeat the secret or the token."""
-    hidden = [text for text in (secret, document.get("access_token")) if isinstance(text, str) and text]
-    seen = ", ".join([name[:40] for name in document if not any(text in name for text in hidden)][:20])
+def members(document: Mapping[str, object], hidden: Hidden) -> Finding:
+    """Name the members of a response; the names are the server's words, too."""
+    seen = ", ".join(hidden.shown(name, 40) for name in islice(document, 20))
     kept_out = [name for name in ("refresh_token", "id_token") if name in document]
     if kept_out:
         return warn("members", seen, f"nothing: {' and '.join(kept_out)} is not kept (RFC 6749 section 4.4.3)")
@@ -93,7 +96,7 @@ def lifetime(stated: int | None, granted: int, token: str, now: float) -> list[F
     else:
         found = ok("lifetime", f"{granted} s")
     end = jwt_claims(token).get("exp")
-    if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+    if isinstance(end, bool) or not isinstance(end, int | float) or not abs(end) < _NO_DATE:
         return [found]
     left = end - now
     if abs(left - granted) < _SKEW[0]:

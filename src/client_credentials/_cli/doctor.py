@@ -21,6 +21,8 @@ from .._core.model import (
     TokenResponse,
     without_query,
 )
+from .._core.refusal import SECRET_MEMBERS
+from .._core.request import hidden_of
 from .._core.secret import Secret
 from .._core.state import Asked, Instant
 from .._http.fetch import Urllib3Fetch
@@ -121,8 +123,10 @@ class _Doctor:
         yield ok("token", f"Bearer, {len(text)} characters, {'a JWT' if checks.jwt_claims(text) else 'opaque'}")
         for remark in outcome.remarks:
             yield warn("remark", remark, "nothing, if that is meant")
-        yield checks.scope(client.scopes, token.scope)
-        yield checks.members(json_object(response), self.secret.reveal())
+        document = json_object(response)
+        hidden = hidden_of(client, self.secret).beside(map(document.get, SECRET_MEMBERS))
+        yield checks.scope(client.scopes, token.scope and hidden.shown(token.scope))
+        yield checks.members(document, hidden)
         yield from checks.lifetime(outcome.expires_in, token.expires_in, text, time.time())
 
     def _other_ways(self) -> Generator[Finding]:
