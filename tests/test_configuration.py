@@ -16,7 +16,8 @@ from client_credentials import (
     accept_success,
     json_object,
 )
-from tests.shell.kit import CLIENT_ID, CLIENT_SECRET
+from client_credentials.testing import FakeClock
+from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, Endpoint, grant, settled
 
 
 async def later(*_: object) -> Any:
@@ -52,3 +53,15 @@ def test_the_deserializer() -> None:
     assert {"a": 1} == json_object(TokenResponse(200, {}, b'{"a":1}'))
     with pytest.raises(InvalidTokenResponse):
         json_object(TokenResponse(200, {}, b"[]"))
+
+
+def test_the_default_cache_has_the_clock_of_the_strategies() -> None:
+    """What has ended by the clock that was given is gone from the default cache, too, for all who share it."""
+    clock = FakeClock()
+    shared = SdkConfiguration(clock=clock, fetch=Endpoint(grant("first"), grant("second")))
+    for name in ("first", "second"):
+        strategy = ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET)
+        strategy.set_configuration(shared)
+        assert name == strategy.get_or_create_access_token().access_token
+        settled(strategy)
+        clock.advance(3600)

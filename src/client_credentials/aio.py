@@ -34,13 +34,10 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
         lease = self._active.lease
         if lease.begins <= time.time() < lease.until:
             return lease.token
-        waits = self._obtain()
-        try:
-            while True:
-                await _wait(*next(waits))
-        except StopIteration as done:
-            token: AccessToken = done.value
-            return token
+        steps = self._obtain()
+        while not isinstance(step := next(steps), AccessToken):
+            await _wait(*step)
+        return step
 
     async def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""

@@ -97,7 +97,7 @@ class SdkConfiguration:
     - `deserializer(response)`: returns the body of an accepted response as a mapping. Default: `json_object`.
     - `error_handler(error)`: called with a TokenError after every failed request, those in the background too, once
       the callers who wait have their answer.
-    - `caching_strategy`: keeps tokens (`CachingStrategy`). Default: `InMemoryCachingStrategy()`.
+    - `caching_strategy`: keeps tokens (`CachingStrategy`). Default: `InMemoryCachingStrategy(clock=clock)`.
     - `clock`: tells the time (`Clock`), for tests. Default: `SystemClock()`.
 
     Hooks are called without a lock held, in the daemon thread that makes the request. An exception that one raises
@@ -110,8 +110,10 @@ class SdkConfiguration:
     deserializer: Callable[[TokenResponse], Mapping[str, object]] = json_object
     response_validator: Callable[[TokenResponse], object] = accept_success
     error_handler: Callable[[TokenError], object] = nothing
-    caching_strategy: CachingStrategy = attrs.field(factory=InMemoryCachingStrategy)
     clock: Clock = attrs.field(factory=SystemClock)
+    caching_strategy: CachingStrategy = attrs.Factory(
+        lambda self: InMemoryCachingStrategy(clock=self.clock), takes_self=True
+    )
 
     def __attrs_post_init__(self) -> None:
         for name, value in self._named():

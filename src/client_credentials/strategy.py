@@ -7,6 +7,7 @@ import time
 from contextvars import copy_context
 
 from ._core.model import AccessToken
+from ._shell import threads
 from ._shell.base import BaseStrategy
 from ._shell.driver import fly_here, run
 from ._shell.flight import Flight
@@ -28,24 +29,25 @@ class ClientCredentialsStrategy(BaseStrategy):
         lease = self._active.lease
         if lease.begins <= time.time() < lease.until:
             return lease.token
-        waits = self._obtain()
-        try:
-            while True:
-                copy_context().run(_wait, *next(waits))
-        except StopIteration as done:
-            token: AccessToken = done.value
-            return token
+        steps = self._obtain()
+        while not isinstance(step := next(steps), AccessToken):
+            copy_context().run(_wait, *step)
+        return step
 
     def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
-        return self._active.in_hand() or self._look_in_cache()
+        active = self._active
+        return active.in_hand() or (threads.wait_for(self._look_in_cache) if active.cache else None)
 
     def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
 
         With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
-        self._active.forget(token)()
+        active = self._active
+        forget_in_cache = active.forget(token)
+        if active.cache:
+            threads.wait_for(forget_in_cache)
 
 
 def _wait(flight: Flight, until: float) -> None:

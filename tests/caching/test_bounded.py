@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
@@ -31,7 +32,7 @@ from client_credentials.testing import TokenServer
 from tests.caching.broken import Cache, failing, operation, operations
 from tests.caching.fleet import strategy_on, told, works_in_a_child
 from tests.caching.redis_server import connect
-from tests.shell.kit import until
+from tests.shell.kit import Shelf, make_sync, until
 
 SLACK = 0.7  # seconds that a busy machine may take over half a second
 
@@ -118,6 +119,26 @@ class TestMisses:
         tenant.set("somebody")
         cache = bounded(Cache(lambda: CacheEntry(f"{tenant.get()} {threading.current_thread().name}", 60)))
         assert CacheEntry("somebody client-credentials-cache", 60) == cache.get("key")
+
+
+@pytest.mark.parametrize("lock", [threading.Lock(), None, False])
+def test_an_attribute_that_is_no_lock(server: TokenServer, lock: object) -> None:
+    """A cache may call its own mutex `lock`: only what can be called is the lock of the protocol."""
+    cache = Shelf()
+    vars(cache)["lock"] = lock
+    make_sync(server, hooks={"caching_strategy": cache}).get_or_create_access_token()
+    until(lambda: cache.entries)
+
+
+@pytest.mark.parametrize(("ttl", "found"), [(Decimal(60), True), ("60", True), (10**400, False), ((), False)])
+def test_a_ttl_that_is_no_float(ttl: Any, found: bool) -> None:
+    """What is left may come as any number, as DynamoDB's does; what is none makes a miss."""
+
+    class Cache(Shelf):
+        def get(self, key: str) -> CacheEntry | None:
+            return CacheEntry("a", ttl)
+
+    assert (CacheEntry("a", 60.0) if found else None) == bounded(Cache()).get("key")
 
 
 class TestLock:

@@ -35,6 +35,7 @@ def walk(
         LookUp: [EMPTY],
         machine.TryLock: [True],
         Send: [GRANT],
+        Record: [EMPTY],
         **results,
     }
     steps = machine.acquire(make(), RenewalPolicy(deadline=DEADLINE), key)
@@ -94,8 +95,8 @@ def test_no_secret() -> None:
     """A secret that cannot be read is this process's own failure: nothing is asked, and nothing published."""
     failure = HookFailed(hook="client_secret", kind="raised KeyError")
     commands = walk({machine.ReadSecrets: [failure]})
-    assert [machine.ReadSecrets, Record, Settle, Unlock, Tell] == [type(each) for each in commands]
-    assert Fail(failure, 5.0) == commands[2].ended
+    assert [machine.ReadSecrets, Record, Record, Settle, Unlock, Tell] == [type(each) for each in commands]
+    assert Fail(failure, 5.0) == commands[3].ended
 
 
 @pytest.mark.parametrize(
@@ -128,4 +129,4 @@ def test_too_late() -> None:
 def test_time_was_lost() -> None:
     """A failure of a flight that stood still beyond its deadline is nobody's: it backs nothing off."""
     commands = walk({machine.ReadSecrets: [DOWN]}, spent=DEADLINE + 2)
-    assert [machine.ReadSecrets(), Settle(Fail(DOWN, 0.0)), Unlock()] == commands
+    assert [machine.ReadSecrets(), Record(EMPTY), Settle(Fail(DOWN, 0.0)), Unlock()] == commands

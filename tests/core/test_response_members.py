@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -370,3 +371,13 @@ def test_a_deserializer_that_gives_no_mapping() -> None:
     """The failure says so, and with which status."""
     found = parse_document(TokenResponse(200, {}, b""), "text", ())
     assert Malformed(status=200, reason="the deserializer did not return a mapping") == found
+
+
+@pytest.mark.parametrize("nested", [lambda inner: [inner], lambda inner: {"a": inner}])
+def test_a_member_that_is_nested_deep(nested: Callable[[object], object]) -> None:
+    """A member that no RFC names is kept if its lists and objects are some dozens deep, and left out if deeper."""
+    for depth, kept in ((20, True), (500, False)):
+        member: object = 1
+        for _ in range(depth):
+            member = nested(member)
+        assert kept is ("x" in granted(answer(members(x=member))).extra)

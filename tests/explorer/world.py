@@ -454,10 +454,11 @@ def _mark(value: object, flights: dict[int, int]) -> object:
                 value.is_settled,
                 value.is_over,
                 value.is_unmanned,
+                bool(value.looks),
                 _mark(value.active, flights),
             )
         case ActiveConfiguration():
-            return id(value) in flights or (value.known().state, bool(value.looks), _marked_once(value, flights))
+            return id(value) in flights or (value.known().state, _marked_once(value, flights))
         case Wait(flight=flight, until=until):
             return "wait", until, _mark(flight, flights)
         case MethodType():
@@ -467,7 +468,9 @@ def _mark(value: object, flights: dict[int, int]) -> object:
         case CoroutineType():
             frame, inner = value.cr_frame, value.cr_await
         case partial():
-            return tuple(_mark(each, flights) for each in value.args)
+            return _mark(value.args, flights)
+        case tuple():
+            return tuple(_mark(each, flights) for each in value)
         case _:
             # What is equal to nothing but itself has no part in what comes.
             return None if type(value).__hash__ in (object.__hash__, None) else _hash(value)

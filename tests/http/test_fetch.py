@@ -60,9 +60,9 @@ class TestArguments:
         with pytest.raises(ValueError, match=r"^ssl_context must be an ssl\.SSLContext"):
             Urllib3Fetch(ssl_context=context)
 
-    @pytest.mark.parametrize("mode", [ssl.CERT_NONE, ssl.CERT_OPTIONAL])
+    @pytest.mark.parametrize("mode", [ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
     def test_a_context_that_does_not_verify(self, mode: ssl.VerifyMode) -> None:
-        """RFC6749-10.9-1: the endpoint's certificate is always verified, by whatever context."""
+        """RFC6749-10.9-1: the endpoint's certificate and its name are always verified, by whatever context."""
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = mode

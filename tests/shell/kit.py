@@ -19,7 +19,6 @@ from client_credentials import (
     AsyncClientCredentialsStrategy,
     CacheEntry,
     ClientCredentialsStrategy,
-    InMemoryCachingStrategy,
     RenewalPolicy,
     SdkConfiguration,
     TokenError,
@@ -90,9 +89,7 @@ def nothing(*_: object) -> None:
 
 def configuration(clock: FakeClock | None = None, **hooks: Any) -> SdkConfiguration:
     """Make a configuration on a clock, its cache on the same one."""
-    if clock is not None:
-        hooks = {"clock": clock, "caching_strategy": InMemoryCachingStrategy(clock=clock), **hooks}
-    return SdkConfiguration(**hooks)
+    return SdkConfiguration(**hooks) if clock is None else SdkConfiguration(clock=clock, **hooks)
 
 
 def made(

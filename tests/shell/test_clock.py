@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 import pytest
 
 from client_credentials._shell import clock
+from client_credentials.testing import FakeClock
 
 
 @pytest.mark.parametrize("named", [["CLOCK_BOOTTIME"], ["CLOCK_BOOTTIME", "CLOCK_MONOTONIC"]])
@@ -30,3 +32,13 @@ def test_a_clock_that_is_named_and_refused(monkeypatch: pytest.MonkeyPatch, name
     assert (() if len(named) == 2 else (time.CLOCK_MONOTONIC,)) == getattr(second, "args", ())
     monkeypatch.delattr(time, "clock_gettime")
     assert clock._answering() is time.monotonic
+
+
+@pytest.mark.parametrize("wall", [math.inf, -math.inf, math.nan])
+def test_a_clock_that_tells_no_time(wall: float) -> None:
+    """A clock that is infinite says as little as one that says NaN: the other one counts."""
+    mine = FakeClock()
+    mine.wall = lambda: wall  # type: ignore[method-assign]
+    instant = clock.read(mine)
+    assert math.isnan(instant.wall)
+    assert mine.monotonic() == instant.monotonic

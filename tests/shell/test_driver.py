@@ -6,13 +6,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import pytest
 
-from client_credentials import CacheEntry, InMemoryCachingStrategy, TokenResponse
+from client_credentials import CacheEntry, InMemoryCachingStrategy, TokenError, TokenResponse
+from client_credentials._core.acquisition import Command, Record, Send, Settle
 from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Granted
 from client_credentials._shell import flight
+from client_credentials._shell.driver import _Driver
 from client_credentials.testing import FakeClock
 from tests.shell.kit import EXACT, HASTY, Endpoint, Shelf, grant, outcome, refuse, settled, strategy_of
 
@@ -141,3 +144,31 @@ def test_a_renewal_is_not_retried(clock: FakeClock, monkeypatch: pytest.MonkeyPa
     assert "a-token" == outcome(strategy.get_or_create_access_token)
     settled(strategy)
     assert 2 == len(endpoint.requests)
+
+
+@pytest.mark.parametrize("broken", [Record, Send, Settle])
+def test_a_flight_that_breaks(monkeypatch: pytest.MonkeyPatch, broken: type[object]) -> None:
+    """Even a defect of ours ends a flight with a backoff: one request, and an error that names it."""
+    perform = _Driver._perform
+    left = [None]
+
+    def breaking(self: _Driver, command: Command) -> object:
+        if isinstance(command, broken) and left:
+            left.clear()
+            raise ZeroDivisionError
+        return perform(self, command)
+
+    async def not_sent(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(_Driver, "_perform", breaking)
+    if broken is Send:
+        monkeypatch.setattr(_Driver, "_send", not_sent)
+    told: list[TokenError] = []
+    endpoint = Endpoint(grant())
+    strategy = strategy_of(endpoint, error_handler=told.append)
+    for _ in range(3):
+        outcome(strategy.get_or_create_access_token)
+    settled(strategy)
+    assert len(endpoint.requests) <= 1
+    assert ["unexpected ZeroDivisionError in client-credentials"] == [getattr(each, "reason", None) for each in told]

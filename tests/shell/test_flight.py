@@ -109,7 +109,7 @@ class TestFlights:
         monkeypatch.setattr(threads, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
             strategy._active.look_meanwhile(strategy._active.flight)
-        assert {} == strategy._active.looks
+        assert {} == strategy._active.flight.looks
 
     def test_a_command_that_is_none(self) -> None:
         """The driver performs the machine's commands and no other."""
@@ -197,7 +197,7 @@ def test_what_another_host_has_meanwhile() -> None:
     waiting.start()
     until(lambda: slow._active.flight.has_asked)
     slow._active.look_meanwhile(slow._active.flight)
-    until(lambda: not slow._active.looks)
+    until(lambda: not slow._active.flight.looks)
     strategy_of(Endpoint(grant("theirs")), caching_strategy=shelf).get_or_create_access_token()
     until(lambda: shelf.entries)
     assert "theirs" == outcome(slow.get_or_create_access_token)

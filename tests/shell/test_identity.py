@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import UserList
 from typing import Any
 
 import pytest
@@ -11,7 +12,19 @@ import pytest
 from client_credentials import TokenRefused, TokenResponse
 from client_credentials.errors import HookError
 from client_credentials.testing import TokenServer, refusal
-from tests.shell.kit import HASTY, Endpoint, Maker, Shelf, grant, outcome, refuse, settled, strategy_of
+from tests.shell.kit import (
+    CLIENT_SECRET,
+    HASTY,
+    Endpoint,
+    Maker,
+    Shelf,
+    grant,
+    outcome,
+    refuse,
+    settled,
+    strategy_of,
+    until,
+)
 
 
 def test_the_secret_is_read_for_each_request(server: TokenServer, make: Maker) -> None:
@@ -46,11 +59,38 @@ def test_a_secret_that_cannot_be_sent(server: TokenServer, make: Maker, answer: 
     assert 0 == server.connections
 
 
-@pytest.mark.parametrize("wrong", [asyncio.sleep, [], 7], ids=["coroutine function", "no secret", "number"])
+@pytest.mark.parametrize("wrong", [asyncio.sleep, [], 7, ["a", str], b"a"])
 def test_what_is_no_secret(make: Maker, server: TokenServer, wrong: Any) -> None:
     """A secret is a text, several of them, or a callable that gives one without being awaited."""
     with pytest.raises(ValueError, match=r"^client_secret must be a string, several of them, or a callable"):
         make(server, secret=wrong)
+
+
+def test_a_sequence_of_secrets(make: Maker, server: TokenServer) -> None:
+    """Several secrets may come in whatever sequence the program has."""
+    make(server, secret=UserList(["former", CLIENT_SECRET])).get_or_create_access_token()
+
+
+def test_a_secret_that_could_not_be_read(server: TokenServer, make: Maker) -> None:
+    """While that is the failure, neither method reads it again, though it is there and another host has a token."""
+    cache = Shelf()
+    make(server, hooks={"caching_strategy": cache}).get_or_create_access_token()
+    until(lambda: cache.entries)
+    reads: list[None] = []
+
+    def read() -> str:
+        reads.append(None)
+        if len(reads) == 1:
+            raise OSError
+        return CLIENT_SECRET
+
+    strategy = make(server, secret=read, hooks={"caching_strategy": cache})
+    with pytest.raises(HookError):
+        strategy.get_or_create_access_token()
+    assert strategy.get_access_token() is None
+    with pytest.raises(HookError):
+        strategy.get_or_create_access_token()
+    assert [None] == reads
 
 
 class TestSeveralSecrets:

@@ -200,3 +200,29 @@ def test_other_scopes() -> None:
     client = make(scopes=("mine",))
     mine, other = (granted(answer({**SOUND, "scope": each}), client=client).remarks for each in ("mine", "other"))
     assert (0, 1) == (len(mine), len(other))
+
+
+class Hollow(TokenEndpointUnreachable):
+    """An exception that has nothing of what its class promises."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "no reason")
+
+
+@pytest.mark.parametrize("error", [Hollow(), TokenEndpointUnreachable(OSError("x")), InvalidTokenResponse(200, 7)])  # type: ignore[arg-type]
+@pytest.mark.parametrize("hook", ["fetch", "deserializer"])
+def test_a_broken_token_error(error: Exception, hook: str) -> None:
+    """A TokenError that describes no failure is told by its class, as any other exception is."""
+
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    assert HookFailed(hook=hook, kind=f"raised {type(error).__name__}") == failed_by(answer(), **{hook: fail})
+
+
+@pytest.mark.parametrize("broken", [("200", {}, b""), (429, {"Retry-After": 5}, b""), (200, {}, "text")])
+def test_a_response_of_other_types(broken: tuple[Any, ...]) -> None:
+    """A response that a fetch makes of odd parts is refused where it is made, so the error names the fetch."""
+    assert HookFailed(hook="fetch", kind="raised ValueError") == failed_by(
+        answer(), fetch=lambda _: TokenResponse(*broken)
+    )

@@ -275,15 +275,13 @@ class Strategy(BaseStrategy):
 
     def call(self) -> Steps:
         """Ask for a token as both strategies do; raises TokenError."""
-        waits = self._obtain()
-        try:
-            while True:
-                flight, until = next(waits)
-                if flight.is_unmanned and flight.claim():
-                    yield from _fly(flight)
-                yield Wait(flight, until)
-        except StopIteration as done:
-            return done.value
+        steps = self._obtain()
+        while not isinstance(step := next(steps), AccessToken):
+            flight, until = step
+            if flight.is_unmanned and flight.claim():
+                yield from _fly(flight)
+            yield Wait(flight, until)
+        return step
 
     def remove(self, token: AccessToken | None) -> Steps:
         """Remove a token as `remove_access_token` does; its two looks in the cache are one here."""

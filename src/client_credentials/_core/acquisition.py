@@ -23,6 +23,7 @@ from .lifecycle import (
     failed,
     granted,
     is_overdue,
+    is_shut,
     lost_time,
     poll_wait,
     retry_wait,
@@ -154,13 +155,12 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
     """
     if key is not None:
         known = await Record(EMPTY)
-        if isinstance(decide(known.value, known.now), Fail) and await _is_served(await LookUp(key)):
+        if is_shut(known.value, known.now) and await _is_served(await LookUp(key)):
             return
     read = await ReadSecrets()
     secrets = read.value
     if not isinstance(secrets, tuple):
-        gate = failed(EMPTY, secrets, read.now, read.now, read.dice)
-        await _give_up(State(gates=(gate,)), read, None, ((gate.failure, gate.wait),))
+        await fail(secrets)
         return
     told: _Told = ()
     for secret in secrets:
@@ -186,6 +186,13 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
             await _give_up(fact, done, key, told)
             return
         await Unlock()
+
+
+async def fail(failure: Failure) -> None:
+    """End a flight with a failure that is no answer of the server: the secret cannot be read, or something broke."""
+    known = await Record(EMPTY)
+    gate = failed(known.value, failure, begin(known.value, known.now), known.now, known.dice)
+    await _give_up(State(gates=(gate,)), known, None, ((gate.failure, gate.wait),))
 
 
 async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _VERSION: Final = 3
 _LONGEST_TEXT: Final = 262144  # characters; a token has at most a quarter of that
 _WRITTEN: Final = Instant(0.0, 0.0)  # when an entry is written, by the clocks that its ages are counted on
+_LATEST: Final = 1e11  # seconds since the epoch, the year 5138
 _ROUNDED_UP: Final = 1.0  # seconds that a cache may add to what is left
 
 
@@ -151,6 +152,7 @@ def _is_plausible(entry: _Entry, key: str) -> bool:
         entry.version == _VERSION
         and entry.owner == _owner(key)
         and (entry.held is None or _is_granted(entry.held.grant))
+        and not any(abs(each.stamp) > _LATEST for each in asked if each)
         and all(elapsed(moment, _WRITTEN) >= -_ROUNDED_UP for moment in moments)
         and all(
             is_shared(gate.failure)

@@ -112,6 +112,11 @@ def token_in_hand(state: State, now: Instant) -> AccessToken | None:
             return None
 
 
+def is_shut(state: State, now: Instant) -> bool:
+    """Tell whether there is no token, and it is too early to ask for one."""
+    return isinstance(decide(state, now), Fail)
+
+
 def answer(
     state: State, now: Instant, ended: Fail | None, left: float, deadline: float, flights: int = 0
 ) -> AccessToken | Fail | None:

@@ -126,6 +126,7 @@ class TokenResponse(_Record):
     """The HTTP response of the token endpoint: status, a read-only copy of the headers, and the body as bytes.
 
     Header names may be in any case; `header(name)` looks one up. The repr shows no header and no byte of the body.
+    Raises ValueError for a status that is no int, headers that are no strings, or a body that is no bytes.
     """
 
     status: int
@@ -134,6 +135,14 @@ class TokenResponse(_Record):
         repr=lambda headers: f"<{len(headers)} headers>", hash=False, converter=_frozen_headers
     )
     body: bytes = attrs.field(repr=_sizes)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.status, int):
+            raise ValueError("status must be an int")
+        if not all(isinstance(text, str) for header in self.headers.items() for text in header):
+            raise ValueError("headers must map strings to strings")
+        if not isinstance(self.body, bytes):
+            raise ValueError("body must be bytes")
 
     def header(self, name: str) -> str | None:
         """Look a header up by name, in any case."""

@@ -23,6 +23,8 @@ MOST_MEMBERS: Final = 256
 """So many members that no RFC names are kept of an answer."""
 _LONGEST_MEMBERS: Final = 16384
 """So many characters all of them may have."""
+_DEEPEST: Final = 64
+"""So deep lists and pairs may stand in each other."""
 _PIECE: Final = 10
 """So many characters in a row give a secret away."""
 _SHORTEST: Final = 6
@@ -192,17 +194,17 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _text_of(value: object, room: int) -> str | None:
-    """Everything that a member says; None: more than there is room for, or what cannot be looked at."""
+    """Everything that a member says; None: more than there is room for, too deep, or what cannot be looked at."""
     said: list[str] = []
-    waiting = [value]
+    waiting = [(value, 0)]
     while waiting and room >= 0:
-        found = waiting.pop()
+        found, depth = waiting.pop()
         if isinstance(found, Mapping):
             found = list(cast("Mapping[object, object]", found).items())
         if isinstance(found, list | tuple):
             parts = cast("Sequence[object]", found)
-            room -= len(parts)
-            waiting += parts if room >= 0 else ()
+            room -= len(parts) if depth < _DEEPEST else room + 1
+            waiting += ((part, depth + 1) for part in parts if room >= 0)
             continue
         try:
             said.append(found if isinstance(found, str) else repr(found))

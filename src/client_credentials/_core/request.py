@@ -44,7 +44,8 @@ def credentials_note(client: Client, refusal: Refused, secret: str) -> str | Non
         return None
     if not {"%", "+"} & {*client.client_id, *secret} and ":" not in client.client_id:
         return None
-    ways = _OTHER_WAYS[client.authentication]
+    # BASIC_RAW has no way to send a colon in the id.
+    ways = "POST" if ":" in client.client_id else _OTHER_WAYS[client.authentication]
     return f"client_id or client_secret holds a character that servers decode differently: try {ways}"
 
 

@@ -192,8 +192,10 @@ def _said(value: object, hidden: Hidden) -> str:
             return hidden.shown(str(value)) if abs(value) < 2**53 else "that number"
         case Mapping():
             return "an object"
-        case _:
+        case list() | tuple():
             return "a list"
+        case _:
+            return f"of type {type(value).__name__}"
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

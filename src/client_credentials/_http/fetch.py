@@ -48,8 +48,10 @@ class Urllib3Fetch:
 
         from .transport import OwnConnection, UsersPool
 
-        if ssl_context is not None and ssl_context.verify_mode != CERT_REQUIRED:  # RFC 6749 section 10.9
-            raise ValueError("ssl_context must verify certificates (verify_mode CERT_REQUIRED)")
+        # RFC 6749 section 10.9
+        verifies = ssl_context is None or (ssl_context.verify_mode == CERT_REQUIRED and ssl_context.check_hostname)
+        if not verifies:
+            raise ValueError("ssl_context must verify certificates (verify_mode CERT_REQUIRED) and host names")
         self._send = (
             OwnConnection(max_body, ssl_context, trust_env=trust_env) if pool is None else UsersPool(pool, max_body)
         )

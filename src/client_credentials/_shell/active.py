@@ -9,9 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from .._core.client import check_kind
-from .._core.lifecycle import LOCK_MARGIN, LONGEST_UNREAD, REMOVAL_WAITS, removed, token_in_hand
+from .._core.lifecycle import LOCK_MARGIN, LONGEST_UNREAD, REMOVAL_WAITS, is_shut, removed, token_in_hand
 from .._core.model import AccessToken
-from .._core.secret import Secret
 from .._core.state import EMPTY, Instant, State, merge, tells_more
 from ..configuration import SdkConfiguration
 from . import threads
@@ -50,7 +49,7 @@ class Lease(Link):
 class ActiveConfiguration:
     """What flights and callers share: the newest state, the newest flight, and the cache, where there is one."""
 
-    __slots__ = ("cache", "configuration", "flight", "gone", "identity", "lease", "looks")
+    __slots__ = ("cache", "configuration", "flight", "gone", "identity", "lease")
 
     def __init__(self, identity: Identity, configuration: SdkConfiguration, cache: StateCache | None) -> None:
         self.identity = identity
@@ -60,10 +59,8 @@ class ActiveConfiguration:
         self.flight = Flight(self, 0.0)
         self.flight.settle(None)
         self.flight.is_over = True
-        self.gone: tuple[Secret, ...] = ()
+        self.gone: tuple[AccessToken, ...] = ()
         """The last tokens removed, which an error must not repeat."""
-        self.looks: dict[None, object] = {}
-        """Something, while the cache is looked in for those who wait for an endpoint."""
 
     def now(self) -> Instant:
         """Read both clocks."""
@@ -100,15 +97,17 @@ class ActiveConfiguration:
         held = self.known().state.held
         if held:
             yield held.token.access_token
-        for secret in self.gone:
-            yield secret.reveal()
+        for token in self.gone:
+            yield token.access_token
 
     def in_hand(self) -> AccessToken | None:
         """Give the good token in memory."""
         return token_in_hand(self.known().state, self.now())
 
     def in_cache(self) -> AccessToken | None:
-        """Give the good token in the cache, and remember it."""
+        """Give the good token in the cache, and remember it; the secret is not read while the gate is shut."""
+        if not self.identity.keys and is_shut(self.known().state, self.now()):
+            return None
         key = self.identity.key() if self.cache else None
         return token_in_hand(self.look(key), self.now()) if key else None
 
@@ -123,17 +122,17 @@ class ActiveConfiguration:
         """See whether the cache has a token for those who wait for the endpoint; one look at a time."""
         mark = object()
         try:
-            if self.looks.setdefault(None, mark) is mark and not threads.start(partial(self._look_for, flight)):
-                self.looks.clear()
+            if flight.looks.setdefault(None, mark) is mark and not threads.start(partial(self._look_for, flight)):
+                flight.looks.clear()
         except BaseException:
-            self.looks.clear()
+            flight.looks.clear()
             raise
 
     def _look_for(self, flight: Flight) -> None:
         try:
             found = self.in_cache()
         finally:
-            self.looks.clear()
+            flight.looks.clear()
         if found:
             flight.wake()
 
@@ -158,7 +157,7 @@ class ActiveConfiguration:
         fact = removed(self.known().state, token)
         self.record(fact)
         if token:
-            self.gone = (*self.gone, Secret(token.access_token))[-_MOST_GONE:]
+            self.gone = (*self.gone, token)[-_MOST_GONE:]
         return partial(self._forget_in_cache, token, fact)
 
     def _forget_in_cache(self, token: AccessToken | None, fact: State) -> None:

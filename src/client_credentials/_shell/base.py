@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
@@ -106,19 +106,17 @@ class BaseStrategy:
     def _deadline(self) -> float:
         return self._identity.policy.deadline
 
-    def _obtain(self) -> Generator[tuple[Flight, float], None, AccessToken]:
-        """Return a token that is good now; gives each flight to wait for on the way, and the moment to stop waiting."""
+    def _obtain(self) -> Iterator[AccessToken | tuple[Flight, float]]:
+        """Give each flight to wait for, with the moment to stop waiting; in the end, a token that is good now."""
         until = time.monotonic() + self._deadline
         flights = 0
-        while True:
-            got = self._serve_or_join(until)
-            if isinstance(got, AccessToken):
-                return got
+        while isinstance(got := self._serve_or_join(until), Flight):
             yield got, min(got.deadline, until)
             flights += got.is_settled
             token = self._result(got, until, flights)
             if token:
-                return token
+                yield token
+        yield got
 
     def _serve_or_join(self, until: float) -> AccessToken | Flight:
         """Give a good token, or the flight to wait for until a moment in real time; raises TokenError for neither."""

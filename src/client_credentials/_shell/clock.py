@@ -47,7 +47,7 @@ class SystemClock:
 
 
 def read(clock: Clock) -> Instant:
-    """Read both clocks; one that raises gives NaN, and where neither gives a time the system's do."""
+    """Read both clocks; one that raises or is infinite gives NaN, and where neither gives a time the system's do."""
     instant = Instant(_read(clock.wall), _read(clock.monotonic))
     if math.isnan(instant.wall) and math.isnan(instant.monotonic):
         return Instant(time.time(), _ticks())
@@ -56,9 +56,10 @@ def read(clock: Clock) -> Instant:
 
 def _read(hand: Callable[[], float]) -> float:
     try:
-        return float(hand())
+        seconds = float(hand())
     except Exception:  # a user's clock
         return math.nan
+    return seconds if math.isfinite(seconds) else math.nan
 
 
 def dice() -> float:

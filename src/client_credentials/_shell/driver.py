@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import CancelledError
+from contextlib import suppress
 from inspect import isawaitable, iscoroutine
 from typing import Any, Final, TypeVar, cast
 
@@ -23,9 +23,10 @@ from .._core.acquisition import (
     Unlock,
     Wake,
     acquire,
+    fail,
 )
 from .._core.lifecycle import Fail
-from .._core.model import Failure, Granted, Outcome, TokenRequest, without_query
+from .._core.model import Failure, Granted, Outcome, TokenRequest, Unreachable, without_query
 from .._core.secret import Secret
 from ..errors import TokenEndpointUnreachable, error_of
 from . import log
@@ -96,20 +97,25 @@ class _Driver:
         if not flight.claim():
             return
         flight.engage()
-        machine = acquire(self._identity.client, self._identity.policy, next(iter(self._identity.keys), None))
-        done: Done[Any] | None = None
+        key = next(iter(self._identity.keys), None)
         try:
-            while True:
-                command = cast("Command", machine.send(done))
-                value = await self._send(command, fetch) if isinstance(command, Send) else self._perform(command)
-                current = set(self._identity.keys) == set(self._keys)
-                done = Done(value, self._active.now(), flight.left, dice(), flight.is_waited, current)
-        except StopIteration:
-            pass
+            await self._follow(acquire(self._identity.client, self._identity.policy, key), fetch)
+        except Exception as error:  # what must not happen is no reason to ask again at once
+            reason = f"unexpected {type(error).__name__} in client-credentials"
+            await self._follow(fail(Unreachable(reason=reason, retryable=False)), fetch)
         finally:
             flight.settle(None)
             self._give_back()
             flight.is_over = True
+
+    async def _follow(self, machine: Coroutine[Command, Done[Any], None], fetch: Fetch) -> None:
+        done: Done[Any] | None = None
+        with suppress(StopIteration):
+            while True:
+                command = machine.send(cast("Done[Any]", done))
+                value = await self._send(command, fetch) if isinstance(command, Send) else self._perform(command)
+                current = set(self._identity.keys) == set(self._keys)
+                done = Done(value, self._active.now(), self._flight.left, dice(), self._flight.is_waited, current)
 
     def _perform(self, command: Command) -> object:
         active = self._active
@@ -179,7 +185,9 @@ class _Driver:
             if iscoroutine(fetched):
                 fetched.close()
             raise TokenEndpointUnreachable(_NO_LOOP)
-        from asyncio import run_coroutine_threadsafe  # imported already where there is an event loop
+        # Imported already where there is an event loop.
+        from asyncio import run_coroutine_threadsafe
+        from concurrent.futures import CancelledError
 
         future = run_coroutine_threadsafe(_awaited(fetched), loop)
         try:

@@ -50,6 +50,8 @@ class Flight(Link):
         """Whether no thread could be started for it."""
         self.events: dict[AbstractEventLoop, Event] = {}
         """What the tasks of each event loop wait for; each is used only by the thread of its loop."""
+        self.looks: dict[None, object] = {}
+        """Something, while the cache is looked in for those who wait."""
         self._waiting: list[Callable[[], object]] = []
         self._claim = _thread.allocate_lock()
         self._ending: dict[None, Ending] = {}

@@ -40,7 +40,7 @@ class Identity:
     def key(self) -> str | None:
         """Give the cache key, reading the secret where that was never done; None: it cannot be read now."""
         if not self.keys:
-            self.read_secrets()
+            self.read_secrets(BaseException)  # there is nothing to exit from
         return self.keys[0] if self.keys else None
 
     def prefer(self, secret: Secret) -> None:
@@ -64,7 +64,7 @@ def wrapped(given: list[str | Callable[[], str] | Sequence[str] | None]) -> tupl
             return (NO_SECRET,)
         case str():
             secrets = (Secret(given[0]),)
-        case list() | tuple():
+        case Sequence() if all(isinstance(each, str) for each in given[0]):
             secrets = tuple(map(Secret, given[0]))
         case _ if callable(given[0]) and not is_coroutine_function(given[0]):
             return (Secret(given[0]),)

@@ -13,5 +13,5 @@ _LOGGER.addHandler(logging.NullHandler())
 
 def warn(message: str, *values: object) -> None:
     """Log a warning; what a handler of the program raises is ignored."""
-    with suppress(Exception, SystemExit):
+    with suppress(BaseException):
         _LOGGER.warning(message, *values)

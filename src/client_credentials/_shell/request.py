@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from inspect import isawaitable
 from typing import TypeAlias, cast
 
@@ -12,6 +12,7 @@ import attrs
 from .._core.client import check_secret
 from .._core.model import (
     Client,
+    Failure,
     HookFailed,
     Malformed,
     Outcome,
@@ -20,7 +21,7 @@ from .._core.model import (
     TokenResponse,
     Unreachable,
 )
-from .._core.redaction import NOTHING
+from .._core.redaction import NOTHING, Hidden
 from .._core.refusal import redacted_failure, with_retry_after
 from .._core.request import credentials_note, hidden_of, token_request
 from .._core.response import parse_document, status_failure
@@ -50,7 +51,7 @@ def read_secret(source: Secret, caught: type[BaseException] = Exception) -> Secr
     try:
         value = source.reveal()
     except TokenError as error:
-        return Attempted(redacted_failure(failure_of(error), NOTHING))
+        return Attempted(_described(error, "client_secret", NOTHING))
     except caught as error:  # the program's code
         return Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
     try:
@@ -99,11 +100,9 @@ async def attempt(
         stage = "deserializer"
         outcome = parse_document(response, configuration.deserializer(response), client.scopes, hidden)
     except TokenError as error:
-        outcome = failure_of(error)
         # What our own fetch says is made of constants, and what one of the defaults says is redacted already.
         constant = stage == "fetch" and isinstance(configuration.fetch, Urllib3Fetch)
-        if not constant and outcome not in reading.found:
-            outcome = redacted_failure(outcome, hidden)
+        outcome = failure_of(error) if constant else _described(error, stage, hidden, reading.found)
     except caught as error:  # the program's code
         outcome = HookFailed(hook=stage, kind=f"raised {type(error).__name__}")
         cause = error
@@ -119,3 +118,12 @@ async def attempt(
     if isinstance(outcome, Refused | Malformed | Unreachable):
         outcome = with_retry_after(outcome, response, read(configuration.clock).wall)
     return Attempted(outcome, cause)
+
+
+def _described(error: TokenError, hook: str, hidden: Hidden, known: Collection[object] = ()) -> Failure:
+    """The failure that a hook's exception describes; one of the defaults' own is known, and redacted already."""
+    try:
+        failure = failure_of(error)
+        return failure if failure in known else redacted_failure(failure, hidden)
+    except Exception:  # it has not what its class promises
+        return HookFailed(hook=hook, kind=f"raised {type(error).__name__}")

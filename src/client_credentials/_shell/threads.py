@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,8 @@ def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
 
     So it is where a limit is reached, the interpreter is about to exit, or a sub-interpreter allows none.
     """
+    if sys.is_finalizing():  # a thread would start, and never run
+        return False
     try:
         thread = threading.Thread(target=copy_context().run, args=(call,), name=name, daemon=True)
         # Thread.start waits for the new thread to run: milliseconds, where hundreds of others are busy. And an
@@ -34,6 +37,23 @@ def run_aside(call: Callable[[], object], name: str = "client-credentials") -> N
     """The same, but here and now where there is no thread."""
     if not start(call, name):
         copy_context().run(call)
+
+
+def wait_for(call: Callable[[], T]) -> T:
+    """Run what raises nothing in a thread, and wait: an interrupt reaches neither its frames nor what it holds."""
+    done = _thread.allocate_lock()
+    done.acquire()
+    results: list[T] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        finally:
+            done.release()
+
+    run_aside(run)
+    done.acquire()
+    return results[0]
 
 
 async def in_thread(call: Callable[[], T]) -> T:

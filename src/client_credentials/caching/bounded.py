@@ -81,7 +81,7 @@ class BoundedCache:
     def lock(self, key: str, ttl: float) -> Generator[bool]:
         """Try once to take the lock; True where the cache has none or fails: a token matters more than a request."""
         # isinstance would ask for every method of the protocol, which takes longer than all else here.
-        taken = self._breaker.admit() if hasattr(self._cache, "lock") else None
+        taken = self._breaker.admit() if callable(getattr(self._cache, "lock", None)) else None
         if taken is None:
             yield True
             return
@@ -108,8 +108,10 @@ def _set_in_time(cache: CachingStrategy, key: str, value: str, ttl: float) -> No
 
 def _checked_entry(cache: CachingStrategy, key: str) -> CacheEntry | None:
     found = cast("object", cache.get(key))
-    if found is None or (isinstance(found, CacheEntry) and type(found.value) is str):
-        return found
+    if found is None:
+        return None
+    if isinstance(found, CacheEntry) and type(found.value) is str:
+        return found if found.ttl is None else CacheEntry(found.value, float(found.ttl))
     raise TypeError("get must return a CacheEntry or None")
 
 
