@@ -93,10 +93,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
             "transport.UsersPool._post: ..., preload_content=False, decode_content=[False -> True],"
             " timeout=urllib3.Timeout(total=left), p..."
         ),
-        (
-            "transport._response: ..., preload_content=False, decode_content=[False -> True], original_response=raw,"
-            " request_method=..."
-        ),
+        "transport._response: ..., preload_content=False, decode_content=[False -> True])",
     ),
     "any number but 0 switches it on": ("wire._connected: ...socket.IPPROTO_TCP, socket.TCP_NODELAY, [1 -> 2])",),
     "a second after 1970 is as long past as 1970 is": (
