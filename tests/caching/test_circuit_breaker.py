@@ -140,12 +140,13 @@ class TestRecovery:
     @pytest.mark.parametrize(
         ("late", "needed", "waited", "took"),
         [
+            (-0.04, 1, 0.01, 0.01),
             (0.0, 3, 0.15, 0.15),
             (0.2, 2, 0.1, 0.5),
             (0.0, 99, 0.22, 0.22),
             (0.2, 99, 0.22, 1.0),
         ],
-        ids=["done", "done on a busy machine", "hangs", "hangs on a busy machine"],
+        ids=["done at once", "done", "done on a busy machine", "hangs", "hangs on a busy machine"],
     )
     def test_how_long_is_waited(
         self, monkeypatch: pytest.MonkeyPatch, late: float, needed: int, waited: float, took: float

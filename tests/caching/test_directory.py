@@ -211,12 +211,13 @@ def test_windows(folder: Path) -> None:
         import client_credentials.errors  # what must not take this for Windows
 
         def locking(descriptor, mode, size):
+            assert size
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if mode else fcntl.LOCK_UN)
+                fcntl.flock(descriptor, {2: fcntl.LOCK_EX | fcntl.LOCK_NB, 1: fcntl.LOCK_UN}[mode])
             except BlockingIOError:
                 raise PermissionError from None
 
-        sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2, LK_UNLCK=0)
+        sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2, LK_UNLCK=1)
         for name in [name for name in sys.modules if name.startswith("client_credentials.caching")]:
             del sys.modules[name]
         for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "geteuid"):

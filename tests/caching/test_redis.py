@@ -49,21 +49,23 @@ class TestEntries:
         token = obtain(strategy)
         assert token.access_token == value(strategy_on(server.url, redis_cache).get_access_token())
 
-    @pytest.mark.parametrize("options", [{"decode_responses": True}, {"decode_responses": False}], ids=str)
+    @pytest.mark.parametrize(
+        ("decodes", "said"),
+        [
+            (True, "failed with UnicodeDecodeError; it counts as empty"),
+            (False, "holds an entry that is not ours; it counts as a miss"),
+        ],
+    )
     def test_bytes_that_are_no_text(
-        self,
-        server: TokenServer,
-        redis_server: RedisServer,
-        options: dict[str, bool],
-        caplog: pytest.LogCaptureFixture,
+        self, server: TokenServer, redis_server: RedisServer, decodes: bool, said: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         """M6, M8: bytes that are no text are a miss, told of once, and are overwritten."""
-        cache = RedisCachingStrategy(redis_server.client(**options))
+        cache = RedisCachingStrategy(redis_server.client(decode_responses=decodes))
         strategy = strategy_on(server.url, cache)
         redis_server.client().set(name_of(strategy), b"\xff\xfe\xfd")
         token = obtain(strategy)
         assert token.access_token == value(strategy_on(server.url, cache).get_access_token())
-        assert 1 == len(told(caplog))
+        assert [f"RedisCachingStrategy {said}"] == told(caplog)
 
     def test_a_token_dies_before_its_entry(
         self, server: TokenServer, redis_server: RedisServer, redis_cache: RedisCachingStrategy

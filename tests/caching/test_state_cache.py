@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import time
-
-import pytest
-
 from client_credentials import CacheEntry, InMemoryCachingStrategy, RenewalPolicy
+from client_credentials._core.entry import strict_converter
 from client_credentials._core.state import EMPTY, Instant
 from client_credentials.caching._state_cache import StateCache
-from tests.shell.kit import Endpoint, Shelf, grant, settled, strategy_of
 
 
 def test_nothing_is_kept_of_nothing() -> None:
@@ -25,13 +20,8 @@ def test_nothing_is_kept_of_nothing() -> None:
     assert "of another client" == found.value
 
 
-def test_a_foreign_entry(caplog: pytest.LogCaptureFixture) -> None:
-    """What is in a cache and is not ours is a miss, and the log says so once."""
-    shelf = Shelf()
-    first = strategy_of(Endpoint(grant("one")), caching_strategy=shelf)
-    first.get_or_create_access_token()
-    settled(first)
-    shelf.entries = {key: ("{}", time.monotonic() + 60) for key in shelf.entries}
-    second = strategy_of(Endpoint(grant("two")), caching_strategy=shelf)
-    assert [None, None] == [second.get_access_token() for _ in range(2)]
-    assert 1 == len([each for each in caplog.records if each.levelno == logging.WARNING])
+def test_what_an_entry_needs_is_there_before_it_is_read() -> None:
+    """P13: the converter, which takes a while to import, is made where a strategy is given its cache."""
+    strict_converter.cache_clear()
+    StateCache.of(InMemoryCachingStrategy(), RenewalPolicy())
+    assert 1 == strict_converter.cache_info().currsize

@@ -9,6 +9,8 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "file._discard: ...ITE if name.endswith('.tmp') else 0.0) <[ -> =] now:",
         "file.FileCachingStrategy.lock: if held.until <[ -> =] time.monotonic():",
         "_circuit_breaker.CircuitBreaker.settle: is_quick = failure is None and waited <[= -> ] _QUICK",
+        "_circuit_breaker.Future.wait: ...lowed and ((began := time.monotonic()) <[ -> =] end):",
+        "bounded._set_in_time: if time.monotonic() - began >[ -> =] BUDGET:",
         "redis._Entries.set: if passed <[= -> ] _LATEST:",
         "verdict._tls_reason: if time.time() <[ -> =] _YEAR_2025:",
         "wire.Exchange.left: if left <[= -> ] 0:",
@@ -107,7 +109,19 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "wire.Wire.start_tls: self._sock.getpeercert([binary_form=True -> ])",
         "wire.Wire.start_tls: self._sock.getpeercert(binary_form=[True -> False])",
     ),
+    "a name that nobody else has is as good with a byte more": (
+        "redis._Entries.lock: ...(self._name(key) + b':lock', os.urandom([16 -> 17]).hex())",
+    ),
     "the name of an operation is only told from the others": (
+        "bounded.BoundedCache.lock: self._breaker.settle(['lock' -> None], future)",
+        "bounded.BoundedCache.lock: self._breaker.settle('[lock -> XXlockXX]', future)",
+        "bounded.BoundedCache.lock: is_known = self._breaker.settle(['lock' -> None], taken)",
+        "bounded.BoundedCache.lock: is_known = self._breaker.settle('[lock -> XXlockXX]', taken)",
+        (
+            "bounded.BoundedCache.get: return self._breaker.call(['get' -> None], partial(_checked_entry, self._cache,"
+            " k..."
+        ),
+        "bounded.BoundedCache.remove: self._breaker.call(['remove' -> None], partial(self._cache.remove, key))",
         "bounded.BoundedCache.set: self._breaker.call(['set' -> None], partial(_set_in_time, self._cache, key...",
         (
             "bounded.BoundedCache.get: return self._breaker.call('[get -> XXgetXX]', partial(_checked_entry,"

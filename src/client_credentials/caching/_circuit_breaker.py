@@ -160,7 +160,7 @@ class CircuitBreaker:
                 return None
             # One call finds out whether the cache is back; all others go on without it.
             self._open_until = now + self._open_seconds()
-            self._left, self._failures = BUDGET, _MOST_FAILURES - 1
+            self._left = BUDGET
             return Future(BUDGET, is_probe=True)
 
     def settle(self, operation: str, future: Future[Any]) -> bool:

@@ -121,7 +121,7 @@ def _make(path: Path) -> None:
         pass
     except FileNotFoundError:
         _make(path.parent)
-        path.mkdir(0o700, exist_ok=True)
+        _make(path)
 
 
 def _open(path: Path) -> int:
