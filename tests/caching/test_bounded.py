@@ -35,7 +35,7 @@ from tests.caching.fleet import strategy_on, told, works_in_a_child
 from tests.caching.redis_server import connect
 from tests.shell.kit import Shelf, make_sync, until
 
-SLACK = 0.7  # seconds that a busy machine may take over half a second
+SLACK = 3.0  # seconds that a busy machine may take beside; what hangs here does so for ever
 
 
 MISSES = [None, None, None, True]

@@ -31,7 +31,7 @@ class TestWriting:
             writer = SPAWN.Process(target=write_for_ever, args=(folder,))
             writer.start()
             try:
-                until(partial(_is_changed, folder, before))
+                until(partial(_is_changed, folder, before), seconds=60)
                 seen = [file_cache.get("key") for _ in range(300)]
             finally:
                 writer.kill()

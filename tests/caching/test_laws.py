@@ -66,7 +66,7 @@ def test_a_token_in_its_window(sharing: Callable[[], Any], answer: TokenResponse
                 locks.enter_context(sharing().lock(key_of(cold) + suffix, 60))
         began = time.monotonic()
         assert ["stale"] * 3 == [outcome(cold.get_or_create_access_token) for _ in range(3)]
-        assert time.monotonic() - began < 0.7
+        assert time.monotonic() - began < 3  # where it is not served at once, it waits for a lock, or for ever
     held.go.set()
     settled(cold)
 
