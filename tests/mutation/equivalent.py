@@ -52,6 +52,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "CPython closes at once what nobody refers to any more, and with it gives back a lock or ends a connection": (
         "active.ActiveConfiguration._forget_in_cache: without release()",
+        "driver._Driver._give_back: without unlock()",
         "transport.OwnConnection._send_through_pool: without pool.clear()",
     ),
     "one look in the cache more, before the request was sent, finds nothing new": (
