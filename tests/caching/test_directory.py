@@ -212,11 +212,13 @@ def test_windows(folder: Path) -> None:
 
         def locking(descriptor, mode, size):
             assert size
+            modes.append(mode)
             try:
                 fcntl.flock(descriptor, {2: fcntl.LOCK_EX | fcntl.LOCK_NB, 1: fcntl.LOCK_UN}[mode])
             except BlockingIOError:
                 raise PermissionError from None
 
+        modes = []
         sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2, LK_UNLCK=1)
         for name in [name for name in sys.modules if name.startswith("client_credentials.caching")]:
             del sys.modules[name]
@@ -231,7 +233,7 @@ def test_windows(folder: Path) -> None:
         with cache.lock("key", 60) as one, cache.lock("key", 60) as other:
             print(cache.get("key").value, one, other)
         with cache.lock("key", 60) as again:
-            print(again, len(os.listdir(sys.argv[1])))
+            print(again, len(os.listdir(sys.argv[1])), modes.count(1))
         cache.remove("key")
         print(cache.get("key"))
         pathlib.Path(sys.argv[2]).touch()
@@ -242,4 +244,9 @@ def test_windows(folder: Path) -> None:
     """)
     arguments = [sys.executable, "-c", script, str(folder), str(folder.with_name("file"))]
     said = subprocess.run(arguments, check=True, capture_output=True, text=True)
-    assert ["value True False", "True 2", "None", "not a directory, or a link to one"] == said.stdout.splitlines()
+    assert [
+        "value True False",
+        "True 2 1",
+        "None",
+        "not a directory, or a link to one",
+    ] == said.stdout.splitlines()

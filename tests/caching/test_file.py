@@ -50,6 +50,7 @@ class TestWriting:
 
             def watch(source: str, target: str, **directories: int) -> None:
                 modes.append(mode(only(folder, "tmp")))
+                assert re.fullmatch(r"client-credentials-[0-9a-f]{64}\.[0-9a-f]{16}\.tmp", source)
                 replace(source, target, **directories)
 
             with pytest.MonkeyPatch.context() as patch:

@@ -76,8 +76,13 @@ class TestClient:
         class Mine(redis.Redis):
             pass
 
+        class Slotted:
+            __slots__ = ()
+
+            def execute_command(self, *args: Any) -> None: ...
+
         master = SENTINEL.Sentinel([("127.0.0.1", 1)]).master_for("tokens")
-        for client in (redis_server.client(), Mine(), master, mock.create_autospec(redis.Redis)):
+        for client in (redis_server.client(), Mine(), Slotted(), master, mock.create_autospec(redis.Redis)):
             RedisCachingStrategy(client)
 
     @pytest.mark.parametrize("prefix", ["", "tokens:", "a b*?[x]"])
@@ -93,7 +98,7 @@ class TestClient:
         cache.remove("key")
         assert [] == client.keys("*")
 
-    @pytest.mark.parametrize("prefix", ["{tokens}", "a}", "a\n", "\N{BOMB}", "a\x00", None, b"tokens:"])
+    @pytest.mark.parametrize("prefix", ["{tokens}", "a{", "a}", "a\n", "\N{BOMB}", "a\x00", None, b"tokens:"])
     def test_what_is_no_prefix(self, redis_server: RedisServer, prefix: Any) -> None:
         """A prefix with braces would move the lock to another slot; neither is one with odd characters."""
         with pytest.raises(ValueError, match=r"^prefix must be"):

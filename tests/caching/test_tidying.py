@@ -155,6 +155,7 @@ class TestSwap:
         victim, moved, real = folder.with_name("victim"), folder.with_name("moved"), os.open
         victim.mkdir(0o700)
         make_file(victim / file_name("old"), age=3600)
+        make_file(folder / file_name("dead"), age=3600)
 
         def swap(path: Any, flags: int, *rest: Any, **named: Any) -> int:
             if str(path).endswith(".tmp"):
@@ -166,6 +167,7 @@ class TestSwap:
             patch.setattr(os, "open", swap)
             file_cache.set("key", "new", 60)
         assert [victim / file_name("old")] == list(victim.iterdir())
+        assert [moved / file_name("key")] == list(moved.iterdir())
         assert "new" == text_of(FileCachingStrategy(moved), "key")
         with pytest.raises(PermissionError, match="a link"):
             file_cache.get("key")

@@ -10,6 +10,10 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "file.FileCachingStrategy.lock: if held.until <[ -> =] time.monotonic():",
         "_circuit_breaker.CircuitBreaker.settle: is_quick = failure is None and waited <[= -> ] _QUICK",
         "_circuit_breaker.Future.wait: ...lowed and ((began := time.monotonic()) <[ -> =] end):",
+        (
+            "_circuit_breaker.Future.wait: while not self.is_done and waited <[ -> =] self.allowed and"
+            " ((began := time.monoto..."
+        ),
         "bounded._set_in_time: if time.monotonic() - began >[ -> =] BUDGET:",
         "redis._Entries.set: if passed <[= -> ] _LATEST:",
         "verdict._tls_reason: if time.time() <[ -> =] _YEAR_2025:",
@@ -59,7 +63,10 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "flight.Flight.__init__: self.has_asked = [False -> True]",
         "base.BaseStrategy._join: if flight.has_asked [and -> or] active.cache is not None:",
     ),
-    "there is nothing after the loop": ("flight._wait_for_publications: [break -> return]",),
+    "there is nothing after the loop": (
+        "flight._wait_for_publications: [break -> return]",
+        "file.FileCachingStrategy._seize: [break -> return]",
+    ),
     "a thousandth of a time, or of a second, is neither here nor there": (
         "redis._Entries.set: ...ssed = int((time.monotonic() - began) * [1000 -> 1001])",
         "redis._Entries.lock: ...', _LOCK, 1, name, owner, max(int(ttl * [1000 -> 1001]), 1)))",
@@ -110,6 +117,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "wire.Wire.start_tls: self._sock.getpeercert([binary_form=True -> ])",
         "wire.Wire.start_tls: self._sock.getpeercert(binary_form=[True -> False])",
     ),
+    "its path leads to the same error": ("_directory._open: without raise _not_a_directory(path) from None",),
     "a name that nobody else has is as good with a byte more": (
         "redis._Entries.lock: ...(self._name(key) + b':lock', os.urandom([16 -> 17]).hex())",
     ),

@@ -50,11 +50,10 @@ class Directory:
             raise FileExistsError(errno.EEXIST, "not a file that is private to this user", name)
         return descriptor
 
-    def has(self, name: str, descriptor: int) -> bool:
-        """Tell whether an open file still has this name."""
-        with suppress(FileNotFoundError):
-            return os.path.samestat(self._status(name), os.fstat(descriptor))
-        return False
+    def check(self, name: str, descriptor: int) -> None:
+        """Raise FileNotFoundError unless an open file still has this name."""
+        if not os.path.samestat(self._status(name), os.fstat(descriptor)):
+            raise FileNotFoundError(name)
 
     def end_of(self, name: str) -> float:
         """Until when a file is needed, in seconds since the epoch; what is no file of this user's, for ever."""

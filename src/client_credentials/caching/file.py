@@ -120,8 +120,10 @@ class FileCachingStrategy:
     def _seize(self, name: str, ttl: float) -> _Hold | None:
         with _directory.opened(self._directory, make=True) as directory:
             for _ in range(_MOST_TRIES):
-                descriptor = _locked(directory, name, os.O_RDWR | os.O_CREAT)
-                if descriptor is not None:
+                with suppress(FileNotFoundError):
+                    descriptor = _locked(directory, name, os.O_RDWR | os.O_CREAT)
+                    if descriptor is None:
+                        break
                     hold = _Hold(descriptor, time.monotonic() + ttl)
                     self._holds.add(hold)
                     # A program may end as soon as it has its token, before anything is written.
@@ -168,12 +170,13 @@ def _digest(key: str, entry: bytes) -> bytes:
 
 
 def _locked(directory: Directory, name: str, flags: int) -> int | None:
-    """Open a file and lock it; None: somebody else has locked it, or has just tidied it away."""
+    """Open a file and lock it; None: somebody else has. Raises FileNotFoundError if it was just tidied away."""
     descriptor = directory.open_own(name, flags)
     is_locked = False
     try:
-        # A lock on a file that has lost its name excludes no other process.
-        is_locked = try_lock(descriptor) and directory.has(name, descriptor)
+        if try_lock(descriptor):
+            directory.check(name, descriptor)  # a lock on a file that has lost its name excludes no other process
+            is_locked = True
     finally:
         if not is_locked:
             os.close(descriptor)
