@@ -58,6 +58,20 @@ def with_async_tekore(server: TokenServer, url: str, patch: pytest.MonkeyPatch) 
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("strategy", [None, "token"])
+def test_an_unfit_strategy_is_refused(strategy: Any) -> None:
+    """What is no strategy is found out when the manager is made."""
+    with pytest.raises(ValueError, match=r"^strategy must be an auth strategy"):
+        AuthManager(strategy)
+
+
+def test_an_asynchronous_strategy_is_refused(server: TokenServer) -> None:
+    """The libraries cannot await a token; the error says what they need."""
+    strategy: Any = awaited(server)
+    with pytest.raises(ValueError, match=r"^strategy must be a synchronous one"):
+        AuthManager(strategy).get_access_token()
+
+
 @pytest.mark.parametrize("ask", [with_spotipy, with_spotify_sdk, with_tekore, with_async_tekore])
 def test_each_request_carries_the_token(
     ask: Callable[[TokenServer, str, pytest.MonkeyPatch], None],

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._shell.driver import run
+from ._bearer import Bearer, at_once
+
 if TYPE_CHECKING:
     from ..protocols import AuthStrategy
 
@@ -14,11 +17,13 @@ class AuthManager:
     `spotipy.Spotify(auth_manager=AuthManager(strategy))`, or `SpotifyClient(auth_provider=AuthManager(strategy))`. They
     cannot use the strategy itself, whose `get_access_token` is the SDK's: the token in hand as an AccessToken, whose
     text is redacted, or None.
+
+    Raises ValueError for what is no strategy; asking an asynchronous one for a token is a ValueError, too.
     """
 
     def __init__(self, strategy: AuthStrategy) -> None:
-        self._strategy = strategy
+        self._bearer = Bearer(strategy, None, allow_http=False)
 
     def get_access_token(self, as_dict: bool = False) -> str:  # the signature is spotipy's
         """Give a token that is good now; raises TokenError. Only as text, whatever `as_dict` says."""
-        return self._strategy.get_or_create_access_token().access_token
+        return run(self._bearer.get(at_once)).access_token
