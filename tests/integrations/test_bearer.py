@@ -101,7 +101,7 @@ def test_a_hostile_header_costs_no_time(piece: str) -> None:
         ("https://api.example/", "https://api.example:8443/", False),
         ("https://api.example/", "https://api.example.evil/", False),
         ("https://api.example/", "https://api.example@evil/", False),
-        ("https://[::1]:8443/", "https://[::1]:8443/x", True),
+        ("https://[::1]:8443/", "https://[0:0::0001]:8443/x", True),
     ],
 )
 def test_an_origin_is_scheme_host_and_port(one: str, other: str, *, same: bool) -> None:
@@ -156,9 +156,13 @@ def test_a_named_origin_is_held_to_the_same() -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    "api.example ftp://api.example https:// https://api.example/v1 https://a?b https://a:b@a https://a:x https://a:0".split(),
+    [
+        *"api.example ftp://a https:// https://a/v1 https://a/ https://a? https://a# https://a:b@a https://a:x".split(),
+        *"https://a:0 https://a:65536 https://[::1 https://[::1]x https://[1:2] https://b\u00fccher.example".split(),
+        *(" https://a", "https://a\n", "https://a b", 443, b"https://a"),
+    ],
 )
-def test_an_origin_is_checked(origin: str) -> None:
+def test_an_origin_is_checked(origin: Any) -> None:
     """A bad origin is found out when the bearer is made."""
     with pytest.raises(ValueError, match=r"^origin must be"):
         bearer(origin=origin)

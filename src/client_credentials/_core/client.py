@@ -15,7 +15,7 @@ SPOTIFY_TOKEN_URL: Final = "https://accounts.spotify.com/api/token"
 
 _CONTROL = re.compile(r"[\x00-\x1F\x7F-\x9F\uD800-\uDFFF]")
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
-_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")  # RFC 3986
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _HEADER_VALUE = re.compile(r"[\x21-\x7E](?:[\x20-\x7E]*[\x21-\x7E])?")
@@ -102,7 +102,7 @@ def check_endpoint(url: object, name: str = "token_url", rule: str = "RFC 6749 s
         parts, port = urlsplit(""), None
     if "@" in parts.netloc:
         raise ValueError(f"{name} must not hold a user name or a password")
-    if not _AUTHORITY.fullmatch(parts.netloc) or port == 0:
+    if not AUTHORITY.fullmatch(parts.netloc) or port == 0:
         raise ValueError(f"{name} must be of the form https://host[:port]/path")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         raise ValueError(f"{name} must be https, except for a loopback host ({rule})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ipaddress
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
+from .._core.client import AUTHORITY
 from .._http.wire import is_loopback
 from .._shell.threads import in_thread
 
@@ -33,6 +35,7 @@ _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 # so that the longest header is read in one pass.
 _PARAMETER: Final = re.compile(rf'(?<!{_WORD})({_WORD}+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|({_WORD}*))')
 _PORTS: Final = {"http": 80, "https": 443}
+_ORIGIN: Final = re.compile(rf"(?i:https?)://{AUTHORITY.pattern}")
 _YOUNG: Final = 10.0  # seconds
 _THREADS: Final = 40
 
@@ -62,7 +65,10 @@ def may_replace(age: float, since_last: float | None) -> bool:
 def origin_of(url: str) -> Origin:
     """Read the origin of an http or https URL."""
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    host = parts.hostname
+    if host and ":" in host:
+        host = str(ipaddress.ip_address(host))  # it can be written in many ways
+    return parts.scheme, host, parts.port or _PORTS.get(parts.scheme)
 
 
 def head_of(pieces: Iterable[bytes], *errors: type[Exception]) -> bytes:
@@ -175,10 +181,11 @@ def _takes_token(remove: Callable[..., object]) -> bool:
     return True
 
 
-def _checked_origin(origin: str) -> Origin:
-    parts = urlsplit(origin)
-    rest = parts._replace(scheme="", netloc="").geturl()
-    with suppress(ValueError):  # of its port
-        if parts.scheme in _PORTS and parts.hostname and parts.port != 0 and "@" not in parts.netloc and not rest:
+def _checked_origin(origin: object) -> Origin:
+    with suppress(ValueError):  # of its port, or its address
+        if isinstance(origin, str) and _ORIGIN.fullmatch(origin) and urlsplit(origin).port != 0:
             return origin_of(origin)
-    raise ValueError("origin must be https://host[:port], without a path, a user name or a password")
+    raise ValueError(
+        "origin must be a string https://host[:port], without a path, a user name or a password;"
+        " use punycode for international names"
+    )
