@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import subprocess
 import sys
 import time
@@ -109,7 +111,35 @@ def test_a_key_file_is_read_for_each_assertion(tmp_path: Path) -> None:
         sign()
 
 
-@pytest.mark.parametrize("algorithm", ["ES256", "HS256", "no such thing"])
+DER = base64.b64encode(bytes(range(256)) * 5).decode()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [DER, json.dumps({"kty": "RSA", "d": DER[:300]}), DER[:64] + "\n" + DER[64:128], f"{DER[:64]}\0", pem().encode()],
+    ids=["DER", "JWK", "lines", "nul", "bytes"],
+)
+def test_a_key_in_another_form_is_no_path(key: Any) -> None:
+    """A key that is no PEM text is refused at once; neither the error nor a frame shows it."""
+    with pytest.raises(ValueError, match=r"^key must be PEM text or a path$") as raised:
+        PrivateKeyJwt(key, client_id="my-client", audience=AUDIENCE, algorithm="RS256")
+    assert (1, []) == (
+        len(shown := locals_of(raised.value)),
+        [each for each in shown if DER[:60] in each or "BEGIN" in each],
+    )
+    assert raised.value.__context__ is None
+
+
+def test_a_short_key_that_passes_for_a_path_is_not_shown() -> None:
+    """A name that was given as text may be a key: the system's error comes without it, and no frame has it."""
+    sign = PrivateKeyJwt(DER[:184], client_id="my-client", audience=AUDIENCE, algorithm="ES256")
+    with pytest.raises(FileNotFoundError, match="the file named by key") as raised:
+        sign()
+    assert DER[:20] not in "".join(traceback.format_exception(raised.value)) + str(locals_of(raised.value))
+    assert raised.value.__context__ is None
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
 def test_a_key_that_does_not_fit_is_found_out_at_once(algorithm: str) -> None:
     """An error of a key names the algorithm; neither it nor a frame shows the key."""
     with pytest.raises(ValueError, match=f"^key must be a private key in PEM that fits {algorithm}") as raised:
@@ -131,13 +161,17 @@ def test_a_key_file_is_ascii(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("key", "", "must be a path"),
-        ("key", None, "must be a path"),
+        ("key", "", "must be PEM text or a path"),
+        ("key", None, "must be PEM text or a path"),
+        ("key_id", 5, "must be a string that is not empty, or None"),
         ("client_id", "", "must be a string that is not empty"),
         ("audience", None, "must be a string that is not empty"),
         ("algorithm", "", "must be a string that is not empty"),
-        ("lifetime", 0, "must be more than 0 seconds"),
-        ("lifetime", "60", "must be more than 0 seconds"),
+        ("algorithm", "RS999", "must be one that PyJWT knows, such as RS256"),
+        *(
+            ("lifetime", each, "must be more than 0 and at most 86400 seconds")
+            for each in (0, "60", float("inf"), 1e300)
+        ),
     ],
 )
 def test_a_bad_argument_is_named(name: str, value: Any, problem: str) -> None:
@@ -147,7 +181,14 @@ def test_a_bad_argument_is_named(name: str, value: Any, problem: str) -> None:
         PrivateKeyJwt(**{**fit, name: value})
 
 
-@pytest.mark.parametrize("path", ["", None, b"/var/run/token"])
+class BytesPath:
+    """A path of bytes."""
+
+    def __fspath__(self) -> bytes:
+        return b"/var/run/token"
+
+
+@pytest.mark.parametrize("path", ["", None, b"/var/run/token", BytesPath(), "a\0b", "\ud800"])
 def test_a_path_is_a_path(path: Any) -> None:
     """A variable of the environment that is not set is found out at once."""
     with pytest.raises(ValueError, match=r"^path must be a path$"):

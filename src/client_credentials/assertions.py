@@ -7,11 +7,13 @@ import secrets
 import time
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard, cast
 
 from ._core.secret import Secret
 
 _LONGEST: Final = 65536
+_LONGEST_PATH: Final = 1024
+_LONGEST_LIFE: Final = 86400  # seconds
 
 
 class AssertionFile:
@@ -23,7 +25,9 @@ class AssertionFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = _path("path", path)
+        if not _is_path(path):
+            raise ValueError("path must be a path")
+        self._path = Path(path)
 
     def __call__(self) -> str:
         """Read the assertion."""
@@ -39,11 +43,12 @@ class PrivateKeyJwt:
     Given as `client_secret`. `key` is a private key as PEM text, or the path of a PEM file, which is read for each
     request, so that it may be rotated. `audience` is the URL of the token endpoint, or of the issuer where the server
     wants that. `algorithm` is the server's choice, such as "RS256", "PS256" or "ES256". `key_id` goes into the header
-    `kid`, by which the server finds the public key. An assertion is good for `lifetime` seconds, and used once.
+    `kid`, by which the server finds the public key. An assertion is good for `lifetime` seconds, at most a day, and
+    used once.
 
     Needs the extra `jwt` (PyJWT with cryptography). Raises ValueError for an argument that is missing, and for a key
     that is none or does not fit the algorithm, when it is made where the key is text, else at the request, which raises
-    OSError where the file cannot be read. No error shows the key.
+    OSError where the file cannot be read, without its name if that was given as text. No error shows the key.
     """
 
     def __init__(
@@ -57,16 +62,24 @@ class PrivateKeyJwt:
         lifetime: float = 60.0,
     ) -> None:
         is_text = isinstance(key, str) and "-----BEGIN" in key
-        self._key = Secret(str(key) if is_text else partial(_read, _path("key", key), "key"))
+        source = Secret(str(key)) if is_text else _key_file(key)
         del key  # a traceback may show it
+        if source is None:
+            raise ValueError("key must be PEM text or a path")
+        self._key = source
         import jwt
 
         self._jwt = jwt
         for name, value in (("client_id", client_id), ("audience", audience), ("algorithm", algorithm)):
             if not (isinstance(value, str) and value):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise ValueError(f"{name} must be a string that is not empty")
-        if not (isinstance(lifetime, int | float) and lifetime > 0):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError("lifetime must be more than 0 seconds")
+        if algorithm not in jwt.algorithms.get_default_algorithms():
+            raise ValueError("algorithm must be one that PyJWT knows, such as RS256")
+        if not (key_id is None or (isinstance(key_id, str) and key_id)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError("key_id must be a string that is not empty, or None")
+        is_number = isinstance(lifetime, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not (is_number and 0 < lifetime <= _LONGEST_LIFE):
+            raise ValueError(f"lifetime must be more than 0 and at most {_LONGEST_LIFE} seconds")
         self._claims = {"iss": client_id, "sub": client_id, "aud": audience}
         self._algorithm = algorithm
         self._headers = None if key_id is None else {"kid": key_id}
@@ -91,10 +104,34 @@ class PrivateKeyJwt:
         return f"PrivateKeyJwt(client_id={self._claims['sub']!r}, algorithm={self._algorithm!r})"
 
 
-def _path(name: str, path: str | os.PathLike[str]) -> Path:
-    if not (isinstance(path, str | os.PathLike) and os.fspath(path)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"{name} must be a path")
-    return Path(path)
+def _is_path(path: object) -> TypeGuard[str | os.PathLike[str]]:
+    if not isinstance(path, str | os.PathLike):
+        return False
+    name = cast("object", os.fspath(path))
+    try:
+        return isinstance(name, str) and bool(name) and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
+def _key_file(key: object) -> Secret | None:
+    """Give the key in a file; None for what is no path, or looks like a key that is not PEM."""
+    if not _is_path(key):
+        return None
+    if not isinstance(key, str):
+        return Secret(partial(_read, Path(key), "key"))
+    is_key = len(key) > _LONGEST_PATH or key.startswith("{") or "\n" in key or "\r" in key
+    return None if is_key else Secret(partial(_read_unnamed, Path(key)))
+
+
+def _read_unnamed(path: Path) -> str:
+    """Read a key; raises OSError without the path, which may be a key."""
+    try:
+        return _read(path, "key")
+    except OSError as error:
+        number, reason = error.errno, error.strerror
+    del path  # a traceback may show it
+    raise OSError(number, f"{reason}: the file named by key (a key itself must be PEM text)")
 
 
 def _read(path: Path, what: str, *, is_word: bool = False) -> str:
