@@ -43,6 +43,12 @@ class TestArguments:
         with pytest.raises(ValueError, match=r"^max_body must "):
             Urllib3Fetch(max_body=max_body)
 
+    @pytest.mark.parametrize("trust_env", ["no", None, 1])
+    def test_trust_env(self, trust_env: Any) -> None:
+        """`trust_env` is yes or no: a text from the environment would be yes, whatever it says."""
+        with pytest.raises(ValueError, match=r"^trust_env must be True or False$"):
+            Urllib3Fetch(trust_env=trust_env)
+
     def test_the_smallest_max_body(self) -> None:
         """One byte is a limit like any other."""
         with Peer(answers(HEAD + b"\r\nx")) as peer:

@@ -73,12 +73,19 @@ def test_it_agrees_with_the_tests_own_fleets(shared: bool, outage: float) -> Non
 
 
 @pytest.mark.parametrize("name", ["hosts", "lifetime", "outage"])
-@pytest.mark.parametrize("value", [-1, 2_000_000_000])
-def test_what_is_no_fleet_is_refused(name: str, value: int) -> None:
+@pytest.mark.parametrize("value", [-1, 2_000_000_000, float("nan"), "5", None])
+def test_what_is_no_fleet_is_refused(name: str, value: object) -> None:
     """The argument is named."""
     arguments: dict[str, Any] = {"hosts": 1, name: value}
-    with pytest.raises(ValueError, match=f"^{name} must be a number from"):
+    with pytest.raises(ValueError, match=f"^{name} must be a (whole )?number from"):
         simulate(**arguments)
+
+
+@pytest.mark.parametrize("wrong", [{"hosts": 2.5}, {"lifetime": 2.5}, {"policy": 5}])
+def test_what_is_of_another_kind_is_refused(wrong: dict[str, Any]) -> None:
+    """There is no half of a host; the argument is named."""
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must be "):
+        simulate(**{"hosts": 1, **wrong})
 
 
 def test_the_cache_keeps_time_with_the_fleet() -> None:

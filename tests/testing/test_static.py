@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -40,10 +41,12 @@ def test_the_twin_does_the_same() -> None:
 
 @pytest.mark.parametrize("kind", [StaticStrategy, AsyncStaticStrategy])
 def test_a_text_is_a_token_of_an_hour(kind: type[StaticStrategy | AsyncStaticStrategy]) -> None:
-    """A text becomes a bearer token with an hour to live; an empty one is a mistake."""
+    """A text becomes a bearer token with an hour to live; an empty one, or what is no text, is a mistake."""
     got = kind("my-token").get_or_create_access_token()
     token = got if isinstance(got, AccessToken) else asyncio.run(got)
     assert "Bearer my-token" == token.authorization
     assert token.expires_in == pytest.approx(token.expires / 1000 - time.time(), abs=30)
-    with pytest.raises(ValueError, match="token must not be empty"):
-        kind("")
+    for wrong in ("", 5, b"my-token", None):
+        mistake: Any = wrong
+        with pytest.raises(ValueError, match=r"^token must be an AccessToken, or a string that is not empty$"):
+            kind(mistake)

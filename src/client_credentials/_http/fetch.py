@@ -36,6 +36,8 @@ class Urllib3Fetch:
     ) -> None:
         if type(max_body) is not int or max_body < 1:
             raise ValueError("max_body must be a positive whole number of bytes")
+        if type(trust_env) is not bool:
+            raise ValueError("trust_env must be True or False")
         if pool is not None and not _has(pool, "urlopen", "connection_from_url", "clear"):
             raise ValueError("pool must be a urllib3.PoolManager")
         if ssl_context is not None and not _has(ssl_context, "wrap_socket"):

@@ -14,6 +14,7 @@ import attrs
 
 from .._core.model import CacheEntry
 from .._core.state import Instant, elapsed
+from .._core.value import even_half_made
 from .._shell.clock import SystemClock, read
 from ._fork import survive_fork
 
@@ -43,11 +44,13 @@ _NOTHING = _Kept("", Instant(0.0, 0.0), -math.inf)
 class InMemoryCachingStrategy:
     """Keeps entries until they expire by its own clock, and no longer than the process; it never waits or raises.
 
-    A write takes the same time with one entry or 50,000.
+    A write takes the same time with one entry or 50,000. Raises ValueError for what is no clock.
     """
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock: Clock = SystemClock() if clock is None else clock
+        if not all(callable(getattr(self._clock, name, None)) for name in ("wall", "monotonic")):
+            raise ValueError("clock must have the methods wall, monotonic")
         self._entries: dict[str, _Kept] = {}
         self._unchecked: Iterator[str] = iter(())
         # Real time, whatever the clock: a lease is for a request, and that takes real time.
@@ -97,5 +100,6 @@ class InMemoryCachingStrategy:
         self._mutex = RLock()
         self._leases = {}
 
+    @even_half_made
     def __repr__(self) -> str:
         return f"InMemoryCachingStrategy(<{len(self._entries)} entries>)"

@@ -16,7 +16,7 @@ import attrs
 
 from .._core import acquisition as steps
 from .._core.acquisition import Command, Done, acquire
-from .._core.client import make_client
+from .._core.client import check_kind, make_client
 from .._core.lifecycle import Ask, Fail, Renew, Serve, answer, decide
 from .._core.model import ClientAuthentication, RenewalPolicy
 from .._core.request import cache_key
@@ -77,10 +77,15 @@ def simulate(
     For `outage` seconds, from the moment at which the first renewal may begin, the endpoint refuses connections.
     `lifetime` is that of a token, in seconds; `shared` says whether the hosts share a cache. Raises ValueError.
     """
-    for name, value, least in (("hosts", hosts, 1), ("lifetime", lifetime, 1), ("outage", outage, 0)):
-        if not least <= value <= _MOST:
-            raise ValueError(f"{name} must be a number from {least} to {_MOST:g}")
-    policy = policy or RenewalPolicy()
+    for name, number, kind, least in (
+        ("hosts", hosts, int, 1),
+        ("lifetime", lifetime, int, 1),
+        ("outage", outage, (int, float), 0),
+    ):
+        if not (isinstance(number, kind) and least <= number <= _MOST):
+            raise ValueError(f"{name} must be a {'whole ' if kind is int else ''}number from {least} to {_MOST:g}")
+    policy = RenewalPolicy() if policy is None else policy
+    check_kind("policy", policy, RenewalPolicy)
     rng, scheduler = Random(seed), Scheduler()  # noqa: S311  # the same figures in each run
     begins = max(first_renewal(policy, lifetime) - BUDGET, 0.0)  # a cache tells of a token that much older than it is
     endpoint = Endpoint(rng, lifetime, (begins, begins + outage))

@@ -28,8 +28,9 @@ class StaticStrategy(_Static):
     """An AuthStrategy that always has the given token: no request, no clock, no cache.
 
     `token` is an AccessToken, or the text of one, which then lives an hour (3600 s) by its own account. Nothing raises
-    TokenError; an empty text is a ValueError. The token is handed out past its end and after its removal, too: look at
-    `removed`, a list of what was passed to `remove_access_token`. AsyncStaticStrategy is the asynchronous twin.
+    TokenError; an empty text, or what is no text, is a ValueError. The token is handed out past its end and after its
+    removal, too: look at `removed`, a list of what was passed to `remove_access_token`. AsyncStaticStrategy is the
+    asynchronous twin.
     """
 
     def get_or_create_access_token(self) -> AccessToken:
@@ -64,6 +65,6 @@ class AsyncStaticStrategy(_Static):
 def _token(token: AccessToken | str) -> AccessToken:
     if isinstance(token, AccessToken):
         return token
-    if not token:
-        raise ValueError("token must not be empty")
+    if not isinstance(token, str) or not token:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError("token must be an AccessToken, or a string that is not empty")
     return AccessToken(token, "Bearer", _LIFETIME, int((time.time() + _LIFETIME) * 1000))
