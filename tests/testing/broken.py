@@ -100,6 +100,27 @@ class LiesAboutTime(InMemoryCachingStrategy):
         return entry and CacheEntry(entry.value, (entry.ttl or 0) + 1000)
 
 
+@breaks("the_time_left_falls")
+class TimeStandsStill(InMemoryCachingStrategy):
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: dict[str, float] = {}
+
+    def get(self, key: str) -> CacheEntry | None:
+        entry = super().get(key)
+        return entry and CacheEntry(entry.value, self.given[key])
+
+    def set(self, key: str, value: str, ttl: float) -> None:
+        super().set(key, value, ttl)
+        self.given[key] = ttl
+
+
+@breaks("what_is_set_is_there_until_it_is_removed")
+class Strips(InMemoryCachingStrategy):
+    def set(self, key: str, value: str, ttl: float) -> None:
+        super().set(key, value.strip(), ttl)
+
+
 @breaks("an_entry_ends")
 class NeverEnds(InMemoryCachingStrategy):
     def set(self, key: str, value: str, ttl: float) -> None:
