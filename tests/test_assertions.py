@@ -97,10 +97,11 @@ def test_an_assertion_says_what_the_rfc_asks(kind: str, algorithm: str) -> None:
     assert ("key-1", algorithm) == (jwt.get_unverified_header(sign())["kid"], jwt.get_unverified_header(sign())["alg"])
 
 
-def test_a_key_file_is_read_for_each_assertion(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_key_file_is_read_for_each_assertion(tmp_path: Path, kind: type[str | Path]) -> None:
     """A rotated key signs the next assertion; without a `key_id` there is no kid."""
     path = tmp_path / "key.pem"
-    sign = PrivateKeyJwt(path, client_id="my-client", audience=AUDIENCE, algorithm="RS256")
+    sign = PrivateKeyJwt(kind(path), client_id="my-client", audience=AUDIENCE, algorithm="RS256")
     with pytest.raises(FileNotFoundError):
         sign()
     path.write_text(pem())
