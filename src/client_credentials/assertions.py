@@ -69,7 +69,7 @@ class PrivateKeyJwt:
         if source is None:
             raise ValueError("key must be PEM text or a path")
         self._key = source
-        import jwt
+        import jwt.algorithms
 
         self._jwt = jwt
         for name, value in (("client_id", client_id), ("audience", audience), ("algorithm", algorithm)):

@@ -84,8 +84,9 @@ def test_what_is_no_fleet_is_refused(name: str, value: object) -> None:
 @pytest.mark.parametrize("wrong", [{"hosts": 2.5}, {"lifetime": 2.5}, {"policy": 5}])
 def test_what_is_of_another_kind_is_refused(wrong: dict[str, Any]) -> None:
     """There is no half of a host; the argument is named."""
+    arguments: dict[str, Any] = {"hosts": 1, **wrong}
     with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must be "):
-        simulate(**{"hosts": 1, **wrong})
+        simulate(**arguments)
 
 
 def test_the_cache_keeps_time_with_the_fleet() -> None:

@@ -82,7 +82,8 @@ def simulate(
         ("lifetime", lifetime, int, 1),
         ("outage", outage, (int, float), 0),
     ):
-        if not (isinstance(number, kind) and least <= number <= _MOST):
+        is_kind = isinstance(number, kind)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not (is_kind and least <= number <= _MOST):
             raise ValueError(f"{name} must be a {'whole ' if kind is int else ''}number from {least} to {_MOST:g}")
     policy = RenewalPolicy() if policy is None else policy
     check_kind("policy", policy, RenewalPolicy)
