@@ -128,6 +128,11 @@ class TestHolds:
         assert REDACTED == hiding(secret).shown(f"<{secret}>")
         assert f"<{printable(secret)}>" == hiding("another-secret", secret).shown(f"<{secret}>")
 
+    def test_just_long_enough(self) -> None:
+        """Six characters of a value are looked for; nine of a longer one, though they are its end, are too few."""
+        hidden = hiding("the-secret-0123456789", "sixsix")
+        assert [True, False] == list(map(hidden.holds, ("sixsix", "<123456789")))
+
     def test_messages_are_looked_for_encoded(self) -> None:
         """What is sent as it is, id and secret, say, is recognised in base64, and is no secret by itself."""
         hidden = Hidden(lambda: needles("the-secret-of-all", messages=["my-client:the-secret-of-all"]))

@@ -295,12 +295,18 @@ def test_h15_a_reset(name: str, said: str, date: str | None, expected: float | N
     assert expected == refused(answer(b"", 429, **headers)).retry_after
 
 
-def test_h15_a_reset_by_the_way() -> None:
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (401, {}, None),
+        (403, {"X_RateLimit_Remaining": "9"}, None),
+        (403, {"X_RateLimit_Remaining": "0"}, 60),
+        (429, {"Retry_After": "5"}, 5),
+    ],
+)
+def test_h15_a_reset_by_the_way(status: int, headers: dict[str, str], expected: float | None) -> None:
     """H15: a reset that comes with every answer orders nothing while something remains, nor beside a Retry-After."""
-    assert None is refused(answer(b"", 401, X_RateLimit_Reset="60")).retry_after
-    assert None is refused(answer(b"", 403, X_RateLimit_Reset="60", X_RateLimit_Remaining="9")).retry_after
-    assert 60 == refused(answer(b"", 403, X_RateLimit_Reset="60", X_RateLimit_Remaining="0")).retry_after
-    assert 5 == refused(answer(b"", 429, X_RateLimit_Reset="60", Retry_After="5")).retry_after
+    assert expected == refused(answer(b"", status, X_RateLimit_Reset="60", **headers)).retry_after
 
 
 def test_a_date_is_read_to_its_64th_character() -> None:

@@ -90,6 +90,12 @@ class TestGrants:
             after = shut(failure, asked=29, since=0)
             assert (after,) == merge(grant, State(gates=(after,)), NOW).gates
 
+    def test_it_settles_its_own_failure(self) -> None:
+        """A request that was given up and granted late has not failed, though its failure is told younger."""
+        grant, after = an_hour(30), shut(asked=20)
+        own = attrs.evolve(shut(asked=10), asked=Asked(stamp=grant.asked.stamp, at=ago(10)))
+        assert (after,) == merge(granted(grant), State(gates=(own, after)), NOW).gates
+
     def test_it_settles_though_its_token_is_gone(self) -> None:
         """A removal does not bring back the failures that the grant settled."""
         held = an_hour(30)
@@ -158,6 +164,7 @@ class TestRemovals:
         gone = removed(granted(old), old.token)
         assert new == merge(merge(granted(old), gone, NOW), granted(new), NOW).held
         assert None is merge(gone, granted(an_hour(90, "older")), NOW).held
+        assert old.asked == merge(granted(old), gone, NOW).removed
 
     def test_only_the_one_in_hand(self) -> None:
         """The removal of another token than the one in hand says nothing."""

@@ -163,7 +163,9 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
         await fail(secrets)
         return
     told: _Told = ()
-    for secret in secrets:
+    untried = [*secrets]
+    while True:
+        secret = untried.pop(0)
         key = cache_key(client, secret.reveal())
         look = await _look_and_lock(key, policy)
         if look is None:
@@ -182,7 +184,7 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
             remarks = done.value.remarks if secret is secrets[0] else (*done.value.remarks, _SECOND_CHOICE)
             await Tell(remarks, told)
             return
-        if secret is secrets[-1] or not _is_refused_secret(done.value):
+        if not (untried and _is_refused_secret(done.value)):
             await _give_up(fact, done, key, told)
             return
         await Unlock()

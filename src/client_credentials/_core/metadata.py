@@ -74,8 +74,8 @@ class Undiscovered:
     @property
     def text(self) -> str:
         """What failed, where, and what to change: a failure by itself speaks of the token endpoint."""
-        no = "no server metadata at"
-        match self.failure:
+        failure, no = self.failure, "no server metadata at"
+        match failure:
             case Refused(status=status, error=error, error_description=words):
                 said = ": ".join(text[:_LONGEST_WORDS] for text in (error, words) if text)
                 reason = f"status {status}{f' ({said})' if said else ''}"
@@ -86,7 +86,7 @@ class Undiscovered:
             case HookFailed(hook=hook, kind=kind):
                 return f"{hook} {kind}"
             case _:
-                assert_never(self.failure)
+                assert_never(failure)
         return f"{no} {self.where}: {reason}; check the issuer, or give token_url yourself"
 
 
