@@ -202,13 +202,13 @@ class TestRequest:
         monkeypatch.setenv("CLIENT_CREDENTIALS_ID", CLIENT[0])
         assert "the client secret: set CLIENT_CREDENTIALS_SECRET" in usage_error("token")
 
-    @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+    @pytest.mark.parametrize(("start", "end"), [("", ""), ("", "\n"), ("\ufeff", "\r\n")])
     def test_a_secret_file_outranks_the_environment(
-        self, end: str, server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, start: str, end: str, server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The secret of the file counts, less the end of its line."""
+        """The secret of the file counts, less the end of its line and what Windows may put before it."""
         monkeypatch.setenv("SPOTIFY_CLIENT_SECRET", "another")
-        (tmp_path / "secret").write_text(CLIENT[1] + end, newline="")
+        (tmp_path / "secret").write_text(start + CLIENT[1] + end, "utf-8", newline="")
         assert 0 == main(["token", "--token-url", server.url, "--secret-file", str(tmp_path / "secret")])
 
 
@@ -222,26 +222,39 @@ class TestUsage:
             ("--client-id must not hold a colon", ["--client-id", "a:b", "--auth", "basic-raw"]),
             ("--token-url must be https", ["--token-url", "http://example.com/token"]),
             ("--scope must be words", ["--scope", 'a"b']),
+            ("--param must not hold scope: use --scope", ["--param", "scope=a"]),
+            ("--param must not hold client_assertion: use --assertion-file", ["--param", "client_assertion=a"]),
+            ("--header must not hold Authorization: use --auth", ["--header", "Authorization=hunter-2"]),
+            ("--param must not hold client_secret: use --secret-file or", ["--param", "client_secret=hunter-2"]),
+            (
+                "--token-url must not hold client_id in its query: use --client-id",
+                ["--token-url", "https://a.example/?client_id=a"],
+            ),
+            (
+                "--param must not hold resources: it is in the query of --token-url already",
+                ["--param", "resources=a", "--token-url", "https://a.example/?resources=a"],
+            ),
             ("--resource must be absolute URIs", ["--resource", "here"]),
             ("--audience must not hold control characters", ["--audience", "\x07"]),
-            ("must be more than 0 seconds", ["--timeout", "0"]),
-            ("a number", ["--timeout", "nan"]),
-            ("argument --timeout: invalid float value", ["--timeout", "soon"]),
+            ("argument --timeout: must be more than 0 seconds", ["--timeout", "0"]),
+            ("argument --timeout: must be a number from 0 to", ["--timeout", "nan"]),
+            ("argument --timeout: must be a number from 0 to", ["--timeout", "soon"]),
             ("--auth: invalid choice: must be one of basic, basic-raw, post, assertion, tls", ["--auth", "none"]),
             ("argument --cache: must be a path", ["--cache", ""]),
-            ("argument --min-lifetime: must be 0 seconds or more", ["--min-lifetime", "-1"]),
-            ("argument --min-lifetime: must be 0 seconds or more", ["--min-lifetime", "nan"]),
-            ("argument --min-lifetime: must be 0 seconds or more", ["--min-lifetime", "soon"]),
+            ("argument --min-lifetime: must be a number from 0 to", ["--min-lifetime", "-1"]),
+            ("argument --min-lifetime: must be a number from 0 to", ["--min-lifetime", "2e9"]),
             ("argument --cache: Could not determine home directory", ["--cache=~no-such-user/x"]),
             ("--param must be NAME=VALUE", ["--param", "name"]),
             ("--param must be NAME=VALUE", ["--param", "=value"]),
             ("--param must give each name once", ["--param", "a=b", "--param", "a=c"]),
             ("--header must be NAME=VALUE", ["--header", "name"]),
-            ("--header must not hold Authorization", ["--header", "Authorization=hunter-2"]),
             ("--client-cert: No such file", ["--auth", "tls", "--client-cert", "none.pem"]),
             ("--client-cert: must be a PEM file", ["--auth", "tls", "--client-cert", os.devnull]),
-            ("--param must not hold client_secret", ["--param", "client_secret=hunter-2"]),
             ("not allowed with", ["--secret-file", "x", "--secret-stdin"]),
+            ("--auth tls: must not be combined with --secret-file", ["--auth", "tls", "--secret-file", "x"]),
+            ("--auth tls: must not be combined with --secret-file", ["--auth", "tls", "--secret-stdin"]),
+            ("--assertion-file: must not be combined", ["--auth", "post", "--assertion-file", "x"]),
+            ("--assertion-file: No such file", ["--assertion-file", "/x: y"]),
             ("unknown option -v", ["-v"]),
             ("unknown option --verbose", ["--verbose"]),
             ("unknown option --client-secret; a secret is never an argument", ["--client-secret", "x"]),
@@ -329,6 +342,22 @@ class TestUsage:
         line = usage_error("token", "--client-id", CLIENT[0], "--secret-file", str(path))
         assert "error: the client secret" in line
         assert "xff" not in line
+
+    def test_an_unfit_assertion_file_is_refused(self, tmp_path: Path, usage_error: UsageErrorOf) -> None:
+        """As the library refuses it; neither the path nor what is in it is quoted."""
+        (tmp_path / "hunter").write_text("hunter 2")
+        line = usage_error("token", "--client-id", CLIENT[0], "--assertion-file", str(tmp_path / "hunter"))
+        assert line.endswith("error: --assertion-file: the assertion in it is not one word of visible ASCII")
+
+    @pytest.mark.parametrize("command", ["token", "doctor"])
+    @pytest.mark.parametrize("options", [["--timeout", "-5"], ["--scope", 'a"b'], ["--param", "x"]])
+    @pytest.mark.usefixtures("somebody")
+    def test_nothing_is_sent_before(
+        self, command: str, options: list[str], server: TokenServer, usage_error: UsageErrorOf
+    ) -> None:
+        """An issuer is not asked either."""
+        usage_error(command, "--issuer", server.url, *options)
+        assert [] == server.requests
 
     @pytest.mark.parametrize("command", [*GET, "doctor", "drill", "simulate", "demo", ""])
     def test_help_is_a_success(self, command: str, capsys: Captured) -> None:

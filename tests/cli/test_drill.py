@@ -23,6 +23,8 @@ broken = 1
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A current directory with a module that makes holders; the search path is as before afterwards."""
     (tmp_path / "my_holder_of_tokens.py").write_text(HOLDER)
+    for name, text in (("exits", "raise SystemExit(0)"), ("raises", "raise RuntimeError"), ("is_broken", "def make(:")):
+        (tmp_path / f"my_module_that_{name}.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", ["/nowhere"])
 
@@ -70,6 +72,9 @@ def test_the_object_is_printed(report: drills.Report, capsys: pytest.CaptureFixt
         ("", "my_holder_of_tokens:broken"),
         (": AttributeError", "my_holder_of_tokens:missing"),
         (": ModuleNotFoundError", "no_such_module_of_hunter:make"),
+        (": SystemExit", "my_module_that_exits:make"),
+        (": RuntimeError", "my_module_that_raises:make"),
+        (": SyntaxError", "my_module_that_is_broken:make"),
         ("", "my_holder_of_tokens"),
     ],
 )

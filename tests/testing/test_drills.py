@@ -178,6 +178,23 @@ class TestHolders:
         result = drills.drill("redirect", make)
         assert ("bad", ("make_holder: LookupError",), "") == (result.verdict, result.faults, result.came)
 
+    def test_one_without_a_signature(self) -> None:
+        """Not everything that can be called says how."""
+        make: Any = dict
+        result = drills.drill("redirect", make)
+        assert ("bad", ("make_holder: TypeError",)) == (result.verdict, result.faults)
+        assert "skipped" == drills.drill("clock_set_back", make).verdict
+
+    @pytest.mark.parametrize(("words", "verdict"), [("no repr", "good"), ("", "bad")])
+    def test_one_that_cannot_be_shown(self, words: str, verdict: str) -> None:
+        """What a repr raises is looked at in its place."""
+
+        class Hides(Good):
+            def __repr__(self) -> str:
+                raise LookupError(words or self.secret)
+
+        assert verdict == drills.drill("secret_in_errors", Hides).verdict
+
     @pytest.mark.parametrize("is_async", [False, True])
     def test_one_that_hangs(self, is_async: bool) -> None:
         """A holder that never returns is left behind, and the drill ends soon after its patience."""

@@ -9,13 +9,15 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from .._core.client import SPOTIFY_TOKEN_URL, check_secret, make_client
 from .._core.metadata import check_issuer
-from .._core.model import Client, ClientAuthentication
+from .._core.model import Client, ClientAuthentication, RenewalPolicy
 from .._core.secret import NO_SECRET, Secret
+from ..assertions import AssertionFile
 
 if TYPE_CHECKING:
     import ssl
@@ -24,15 +26,26 @@ ANY_ID, ANY_SECRET = "CLIENT_CREDENTIALS_ID", "CLIENT_CREDENTIALS_SECRET"
 TOKEN_URL: Final = "CLIENT_CREDENTIALS_TOKEN_URL"
 SPOTIFY_ID, SPOTIFY_SECRET = "SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"
 
-# The options behind the arguments that a ValueError names, where they are not spelt like these.
+# What a ValueError says to users of the library, and what the command line says; longer texts come first.
 _OPTIONS: Final[Mapping[str, str]] = {
+    "ClientAuthentication.ASSERTION": "--assertion-file",
+    "ClientAuthentication.BASIC_RAW": "--auth basic-raw",
+    "the client_authentication argument": "--auth",
+    "the client_secret argument": "--secret-file or --secret-stdin",
+    "the client_id argument": "--client-id",
+    "the audience argument": "--audience",
+    "the scopes argument": "--scope",
     "client_secret": "the client secret",
+    "token_url": "--token-url",
     "scopes": "--scope",
     "resources": "--resource",
     "extra_params": "--param",
     "headers": "--header",
     "deadline": "--timeout",
+    "renew_ahead": "--renew-ahead",
 }
+# What a request must not "hold" is a parameter or header of the request.
+_IN_AN_ERROR = re.compile(rf"(?<!hold )\b(?:{'|'.join(map(re.escape, _OPTIONS))})\b|^\w+")
 _OPTION_NAME = re.compile(r"--[a-z][a-z_-]*(?==|$)|-[A-Za-z]")
 
 
@@ -41,8 +54,12 @@ class UsageError(Exception):
 
     @classmethod
     def of(cls, error: ValueError) -> UsageError:
-        """Name the option in place of the argument that a ValueError names."""
-        return cls(re.sub(r"^\w+", lambda name: _OPTIONS.get(name[0], f"--{name[0].replace('_', '-')}"), str(error)))
+        """Name the options in place of the arguments that a ValueError names."""
+
+        def option(name: re.Match[str]) -> str:
+            return _OPTIONS.get(name[0]) or f"--{name[0].replace('_', '-')}"
+
+        return cls(_IN_AN_ERROR.sub(option, str(error)))
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,11 +94,12 @@ def client_options(parser: Parser) -> None:
     add("--resource", metavar="URI", action="append", default=[], help="the same by RFC 8707; repeatable")
     add("--param", metavar="NAME=VALUE", action="append", default=[], help="send one more parameter; repeatable")
     add("--header", metavar="NAME=VALUE", action="append", default=[], help="send one more header; repeatable")
-    text = "default: %(default)s; with tls there is no secret, but a --client-cert"
-    add("--auth", choices=[each.value for each in ClientAuthentication], default="basic", help=text)
+    text = "default: basic; with tls there is no secret, but a --client-cert"
+    add("--auth", choices=[each.value for each in ClientAuthentication], help=text)
     text = "PEM file that holds the client's certificate and key (RFC 8705)"
     add("--client-cert", metavar="FILE", type=_path, help=text)
-    add("--timeout", metavar="SECONDS", type=float, default=10.0, help="retries included; default: %(default)g")
+    text, seconds = "retries included; default: %(default)g", partial(_seconds, "deadline")
+    add("--timeout", metavar="SECONDS", type=seconds, default=10.0, help=text)
     json_option(parser)
 
 
@@ -89,7 +107,8 @@ def cache_options(parser: Parser) -> None:
     """Add the options of the commands that can keep a token."""
     parser.add_argument("--cache", metavar="DIR", type=_path, help="keep the token in this directory for the next call")
     text = "renew a kept token first if less is left, half of its life at most; default: %(default)g"
-    parser.add_argument("--min-lifetime", metavar="SECONDS", type=_seconds, default=300.0, help=text)
+    seconds = partial(_seconds, "renew_ahead")
+    parser.add_argument("--min-lifetime", metavar="SECONDS", type=seconds, default=300.0, help=text)
 
 
 def json_option(parser: Parser) -> None:
@@ -135,8 +154,13 @@ def read_secret(arguments: argparse.Namespace) -> Secret:
 
 
 def way_of(arguments: argparse.Namespace) -> ClientAuthentication:
-    """How the client authenticates."""
-    return ClientAuthentication.ASSERTION if arguments.assertion_file else ClientAuthentication(arguments.auth)
+    """How the client authenticates. Raises UsageError for a file that would not be read."""
+    way = ClientAuthentication(arguments.auth or ("assertion" if arguments.assertion_file else "basic"))
+    if arguments.assertion_file and way is not ClientAuthentication.ASSERTION:
+        raise UsageError("--assertion-file: must not be combined with another --auth than assertion")
+    if way is ClientAuthentication.TLS and (arguments.secret_file or arguments.secret_stdin):
+        raise UsageError("--auth tls: must not be combined with --secret-file or --secret-stdin")
+    return way
 
 
 def tls_context(arguments: argparse.Namespace) -> ssl.SSLContext | None:
@@ -183,16 +207,25 @@ def _typed() -> str | None:
 
 
 def _stored(arguments: argparse.Namespace) -> str | None:
-    source = 0 if arguments.secret_stdin else arguments.secret_file or arguments.assertion_file
+    source = 0 if arguments.secret_stdin else arguments.secret_file
     if source is None:
-        return _environment(ANY_SECRET, SPOTIFY_SECRET)
+        return _assertion(arguments.assertion_file) or _environment(ANY_SECRET, SPOTIFY_SECRET)
     try:
-        with open(source, encoding="utf-8", closefd=source != 0) as file:
+        with open(source, encoding="utf-8-sig", closefd=source != 0) as file:
             return file.read().removesuffix("\n")
     except OSError as error:
         raise UsageError(f"the client secret: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError("the client secret: must be UTF-8 text") from None
+
+
+def _assertion(path: str | None) -> str | None:
+    try:
+        return AssertionFile(path)() if path else None
+    except OSError as error:
+        raise UsageError(f"--assertion-file: {error.strerror}") from None
+    except ValueError as error:  # which begins with the path
+        raise UsageError(f"--assertion-file: {str(error).rpartition(': ')[2]}") from None
 
 
 def _environment(name: str, spotify_name: str) -> str | None:
@@ -201,11 +234,16 @@ def _environment(name: str, spotify_name: str) -> str | None:
     return os.environ.get(name if is_any else spotify_name)
 
 
-def _seconds(text: str) -> float:
+def _seconds(name: str, text: str) -> float:
+    """Read what is to be this value of a RenewalPolicy."""
+    seconds = math.nan
     with suppress(ValueError):
-        if 0 <= (seconds := float(text)) < math.inf:
-            return seconds
-    raise argparse.ArgumentTypeError("must be 0 seconds or more")
+        seconds = float(text)
+    try:
+        RenewalPolicy(**{"leeway": 0.0, name: seconds})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix(f"{name} ")) from None
+    return seconds
 
 
 def _issuer(text: str) -> str:

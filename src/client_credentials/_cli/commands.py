@@ -37,12 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
     fetch = Urllib3Fetch(ssl_context=tls_context(arguments))
     if arguments.issuer and arguments.token_url:
         raise UsageError("--issuer: must not be combined with --token-url")
+    secret = read_secret(arguments)
+    client_of(arguments)  # raises UsageError before anything is sent
     try:
         if arguments.issuer:
             arguments.token_url = find_metadata(arguments, fetch, arguments.timeout).token_url
     except TokenError as error:
         return complain(f"{what_failed(error)}; {ISSUER_ADVICE}")
-    secret = read_secret(arguments)
     request = _Request()
     cache = FileCachingStrategy(arguments.cache) if arguments.cache else InMemoryCachingStrategy()
     policy = _policy(arguments)
@@ -105,10 +106,7 @@ class _Request:
 
 def _policy(arguments: argparse.Namespace) -> RenewalPolicy:
     least: float = arguments.min_lifetime
-    try:
-        return RenewalPolicy(renew_ahead=least, leeway=min(_LEEWAY, least), jitter=0.0, deadline=arguments.timeout)
-    except ValueError as error:
-        raise UsageError.of(error) from None
+    return RenewalPolicy(renew_ahead=least, leeway=min(_LEEWAY, least), jitter=0.0, deadline=arguments.timeout)
 
 
 def _strategy(arguments: argparse.Namespace, secret: Secret, policy: RenewalPolicy) -> ClientCredentialsStrategy:

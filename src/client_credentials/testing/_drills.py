@@ -245,14 +245,22 @@ def secret_in_errors(stage: Stage) -> None:
         root.setLevel(level)
     errors = [call.error for call in calls if call.error is not None]
     shown = {
-        "an error": "".join(line for error in errors for line in (*traceback.format_exception(error), repr(error))),
+        "an error": "".join(line for error in errors for line in (*traceback.format_exception(error), _repr(error))),
         "the log": "".join(heard.lines),
-        "the holder's repr": repr(stage.holder),
+        "the holder's repr": _repr(stage.holder),
     }
     for where, text in shown.items():
         stage.fault_if(
             any(form in text for form in (stage.secret, quote(stage.secret), pair)), f"the client secret is in {where}"
         )
+
+
+def _repr(value: object) -> str:
+    """The repr, or what is shown of the error that it raises."""
+    try:
+        return repr(value)
+    except Exception as error:
+        return "".join(traceback.format_exception(error))
 
 
 class _Heard(logging.Handler):

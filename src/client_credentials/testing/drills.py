@@ -117,7 +117,7 @@ def drill(name: str, make_holder: MakeHolder, *, patience: float = _PATIENCE) ->
     """Put a fresh holder through one drill; raises KeyError for a name that is not in the table."""
     chosen = DRILLS[name]
     began = time.monotonic()
-    takes_clock = "clock" in inspect.signature(make_holder).parameters
+    takes_clock = _takes_clock(make_holder)
     with Stage(make_holder, patience, with_clock=chosen.needs_clock and takes_clock) as stage:
         try:
             if chosen.needs_clock and not takes_clock:
@@ -143,11 +143,18 @@ def load(spec: str) -> MakeHolder:
     """Import what `package.module:callable` names; raises ValueError if it is not there or is not callable."""
     try:
         found: object = pkgutil.resolve_name(spec)
-    except (ValueError, ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # the program's code
         raise ValueError(f"{spec!r} must name a callable as package.module:callable ({error})") from error
     if ":" not in spec or not callable(found):
         raise ValueError(f"{spec!r} must name a callable as package.module:callable")
     return cast("MakeHolder", found)
+
+
+def _takes_clock(make_holder: MakeHolder) -> bool:
+    try:
+        return "clock" in inspect.signature(make_holder).parameters
+    except (TypeError, ValueError):  # some callables that are not written in Python have none
+        return False
 
 
 def _test(name: str) -> _Test:
