@@ -5,7 +5,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 # The tests start hundreds of processes: the checkout is compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test mypy pyright readme faults bench bench-peers simulate explore fuzz interrupts mutants oidc test-lean test-all release clean
+.PHONY: help run test mypy pyright readme faults bench bench-peers simulate explore fuzz interrupts mutants oidc test-lean test-all release clean environments
 
 ## For every change:
 
@@ -79,6 +79,9 @@ oidc: .venv/test/ready  ## ask a real identity server, oidc-provider on Node; ne
 release: .venv/test/ready  ## build wheel and sdist twice, check them, test the sdist against the wheel
 	.venv/test/bin/python -m tests.repository.release
 
+environments:
+	$(PYTHON) tests/repository/everywhere.py prepare
+
 .venv/run/ready: package := .
 .venv/test/ready: package := .[dev]
 .venv/bench/ready: package := .
@@ -87,5 +90,5 @@ release: .venv/test/ready  ## build wheel and sdist twice, check them, test the 
 .venv/%/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv --clear .venv/$*
-	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(package)' $(peers)
+	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '$(package)' $(peers)
 	touch $@
