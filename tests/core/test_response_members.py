@@ -373,7 +373,15 @@ def test_a_deserializer_that_gives_no_mapping() -> None:
     assert Malformed(status=200, reason="the deserializer did not return a mapping") == found
 
 
-@pytest.mark.parametrize("nested", [lambda inner: [inner], lambda inner: {"a": inner}])
+def _listed(inner: object) -> object:
+    return [inner]
+
+
+def _named(inner: object) -> object:
+    return {"a": inner}
+
+
+@pytest.mark.parametrize("nested", [_listed, _named])
 def test_a_member_that_is_nested_deep(nested: Callable[[object], object]) -> None:
     """A member that no RFC names is kept if its lists and objects are some dozens deep, and left out if deeper."""
     for depth, kept in ((20, True), (500, False)):

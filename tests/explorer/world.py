@@ -470,7 +470,7 @@ def _mark(value: object, flights: dict[int, int]) -> object:
         case partial():
             return _mark(value.args, flights)
         case tuple():
-            return tuple(_mark(each, flights) for each in value)
+            return tuple(_mark(each, flights) for each in cast("tuple[object, ...]", value))
         case _:
             # What is equal to nothing but itself has no part in what comes.
             return None if type(value).__hash__ in (object.__hash__, None) else _hash(value)

@@ -209,7 +209,10 @@ class Hollow(TokenEndpointUnreachable):
         Exception.__init__(self, "no reason")
 
 
-@pytest.mark.parametrize("error", [Hollow(), TokenEndpointUnreachable(OSError("x")), InvalidTokenResponse(200, 7)])  # type: ignore[arg-type]
+ODD: Any = OSError("x")
+
+
+@pytest.mark.parametrize("error", [Hollow(), TokenEndpointUnreachable(ODD), InvalidTokenResponse(200, ODD)])
 @pytest.mark.parametrize("hook", ["fetch", "deserializer"])
 def test_a_broken_token_error(error: Exception, hook: str) -> None:
     """A TokenError that describes no failure is told by its class, as any other exception is."""
@@ -223,6 +226,8 @@ def test_a_broken_token_error(error: Exception, hook: str) -> None:
 @pytest.mark.parametrize("broken", [("200", {}, b""), (429, {"Retry-After": 5}, b""), (200, {}, "text")])
 def test_a_response_of_other_types(broken: tuple[Any, ...]) -> None:
     """A response that a fetch makes of odd parts is refused where it is made, so the error names the fetch."""
-    assert HookFailed(hook="fetch", kind="raised ValueError") == failed_by(
-        answer(), fetch=lambda _: TokenResponse(*broken)
-    )
+
+    def fetch(_: TokenRequest) -> TokenResponse:
+        return TokenResponse(*broken)
+
+    assert HookFailed(hook="fetch", kind="raised ValueError") == failed_by(answer(), fetch=fetch)

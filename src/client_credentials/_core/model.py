@@ -137,11 +137,12 @@ class TokenResponse(_Record):
     body: bytes = attrs.field(repr=_sizes)
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.status, int):
+        if not isinstance(self.status, int):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError("status must be an int")
-        if not all(isinstance(text, str) for header in self.headers.items() for text in header):
+        texts: list[object] = [text for header in self.headers.items() for text in header]
+        if not all(isinstance(text, str) for text in texts):
             raise ValueError("headers must map strings to strings")
-        if not isinstance(self.body, bytes):
+        if not isinstance(self.body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError("body must be bytes")
 
     def header(self, name: str) -> str | None:

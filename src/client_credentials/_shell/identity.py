@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import attrs
 
@@ -64,7 +65,7 @@ def wrapped(given: list[str | Callable[[], str] | Sequence[str] | None]) -> tupl
             return (NO_SECRET,)
         case str():
             secrets = (Secret(given[0]),)
-        case Sequence() if all(isinstance(each, str) for each in given[0]):
+        case Sequence() if all(isinstance(each, str) for each in cast("Sequence[object]", given[0])):
             secrets = tuple(map(Secret, given[0]))
         case _ if callable(given[0]) and not is_coroutine_function(given[0]):
             return (Secret(given[0]),)
