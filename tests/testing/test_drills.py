@@ -195,6 +195,20 @@ class TestHolders:
 
         assert verdict == drills.drill("secret_in_errors", Hides).verdict
 
+    @pytest.mark.parametrize(("name", "verdict"), [("redirect", "bad"), ("removal_storm", "skipped")])
+    def test_one_whose_attributes_raise(self, name: str, verdict: str) -> None:
+        """An attribute that cannot be looked at is none, of a holder and of what it hands out."""
+
+        class Raises:
+            def get_or_create_access_token(self) -> object:
+                return self
+
+            def __getattr__(self, name: str) -> object:
+                raise LookupError(name)
+
+        raises: Any = Raises()
+        assert verdict == drills.drill(name, lambda *_: raises).verdict
+
     @pytest.mark.parametrize("is_async", [False, True])
     def test_one_that_hangs(self, is_async: bool) -> None:
         """A holder that never returns is left behind, and the drill ends soon after its patience."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import attrs
 
-from ._stage import Skipped, Stage, token_of
+from ._stage import Skipped, Stage, attribute_of, token_of
 from .endpoint import Answer
 from .server import TokenServer
 
@@ -277,7 +277,7 @@ class _Heard(logging.Handler):
 
 @_drill("an API refuses one token in 20 threads, and 20 times more", "replaces it once: one removal, one request")
 def removal_storm(stage: Stage) -> None:
-    if not hasattr(stage.holder, "remove_access_token"):
+    if attribute_of(stage.holder, "remove_access_token") is None:
         raise Skipped("the holder has no remove_access_token")
     stage.server.always(Answer(delay=0.2))
     [first] = stage.ask()

@@ -152,6 +152,14 @@ class Stage:
         return ", ".join(f"{count} {what}{'s' * (what == 'token' and count > 1)}" for what, count in counts.items())
 
 
+def attribute_of(value: object, name: str) -> object:
+    """An attribute; None where there is none, or where looking for it raises."""
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        return None
+
+
 def token_of(value: object) -> str | None:
     """Find the token in what a holder hands out."""
     match value:
@@ -163,7 +171,7 @@ def token_of(value: object) -> str | None:
             members = {str(name).lower(): each for name, each in cast("Mapping[object, object]", value).items()}
             return token_of(members.get("authorization", members.get("access_token")))
         case _:
-            found = getattr(value, "access_token", None)
+            found = attribute_of(value, "access_token")
             return found if isinstance(found, str) else None
 
 
