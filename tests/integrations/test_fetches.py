@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -207,6 +208,48 @@ def test_no_time_for_tls_leaves_no_socket(name: str, ca: str, monkeypatch: pytes
         error = failure(fetch_of(name, ca), token_request(peer.secure_url, timeout=0.1))
         assert "response of localhost: timed out" in str(error)
         gc.collect()
+
+
+@pytest.mark.parametrize("name", _HTTPX)
+def test_no_tls_over_a_unix_socket(name: str, ca: str, tmp_path: Path) -> None:
+    """A handshake that fails there is the failure that is told, and leaves no socket open."""
+    library = httpx2 if name.endswith("2") else httpx
+    kind: Any = library.AsyncHTTPTransport if name in ASYNC else library.HTTPTransport
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        transport = kind(uds=str(tmp_path / "s"), verify=ssl.create_default_context(cafile=ca))
+        error = failure(
+            fetch_of(name, ca, transport=transport), token_request("https://idp.example/token", timeout=0.2)
+        )
+        assert "response of idp.example: timed out" in str(error)
+        gc.collect()
+
+
+@pytest.mark.parametrize(("library", "module"), [(httpx, for_httpx), (httpx2, for_httpx2)])
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_no_tls_over_socks(library: Any, module: Any, *, is_connected: bool) -> None:
+    """The proxy is named, the stream closed, and the error that of the handshake; with events as httpcore has them."""
+    closed: list[str] = []
+
+    class Stream:
+        async def aclose(self) -> None:
+            closed.append("stream")
+
+    async def handle(request: Any) -> Any:
+        trace = request.extensions["trace"]
+        await trace("socks.connect_tcp.started", {"host": "127.0.0.1", "port": 1080, "timeout": 1.0})
+        if is_connected:
+            await trace("socks.connect_tcp.complete", {"return_value": Stream()})
+        await trace("socks.start_tls.failed", {})
+        raise TimeoutError
+
+    client = library.AsyncClient(transport=library.MockTransport(handle))
+    error = failure(
+        lambda request: asyncio.run(module.AsyncHttpxFetch(client)(request)), token_request("https://idp.example/token")
+    )
+    stage = "response of idp.example through" if is_connected else "connect to"
+    assert (f"{stage} proxy 127.0.0.1:1080: timed out" in str(error), ["stream"] * is_connected) == (True, closed)
 
 
 def _raises(error: BaseException) -> Any:

@@ -93,18 +93,20 @@ def _outgoing(library: ModuleType, request: TokenRequest, exchange: Exchange, *,
             timeouts.update(dict.fromkeys(timeouts, left))
             if "timeout" in info:  # it was read before the step began
                 info["timeout"] = left
-        if event == "connection.connect_tcp.started":
+        if event.endswith(".connect_tcp.started"):  # of a SOCKS proxy, too
             peer = Host(info["host"], info["port"], "proxy ")
             if (peer.name, peer.port) != (exchange.host.name, exchange.host.port):
                 exchange.proxy = peer
             exchange.stage = f"connect to {exchange.proxy or exchange.host}"
-        elif event == "connection.connect_tcp.complete":
+        elif event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
             connected.append(info["return_value"])
             exchange.await_response()
 
     async def note_async(event: str, info: dict[str, Any]) -> None:
         note(event, info)
-        if event.endswith("start_tls.failed"):  # by a cancellation, too, after which httpcore leaves it open
+        if connected and event.endswith(
+            "start_tls.failed"
+        ):  # by a cancellation, too, after which httpcore leaves it open
             await connected[-1].aclose()
 
     extensions = {"timeout": timeouts, "trace": note_async if is_async else note}
