@@ -1,7 +1,10 @@
-"""Where what is. The tests of a file of `src/` are found by its path; a law that crosses rooms has a folder.
+"""Where what is. Most files of `src/` have a test file of the same name; a law that crosses rooms has a folder.
 
-- `core`, `strategy` (the shell and both strategies), `http`, `caching`, `integrations`, `testing`, `cli`, and beside
-  this page `test_*.py` for each module at the top of the package: what each room promises, by module.
+- `core`, `shell`, `http`, `caching`: the tests of `_core/state.py` are in `core/test_state.py`, and so on. `value`,
+  `chain` and `log` are tested through what uses them.
+- `integrations`, `testing`, `cli`: by what a user does.
+- Beside this page: the modules at the top of the package. But both strategies, `strategy` and `aio`, are tested in
+  `shell/test_both.py`, and `protocols` by `typing` and the contracts.
 - `faults`: crowds, event loops, echoes of secrets. `rfc`: the RFCs' rules. `shell/test_seed_behaviour`: the SDK's.
   `servers`: popular token endpoints, emulated. `coverage_of_faults`: which test shows which known fault or rule.
 - `explorer`: all orders of events in small worlds. `simulation`: fleets of hosts on one clock. Both drive the product.

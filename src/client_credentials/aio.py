@@ -32,6 +32,7 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
         `policy.deadline` seconds at most. Cancelling one task affects no other. Raises TokenError.
         """
         lease = self._active.lease
+        # The decision to serve this token holds for this span.
         if lease.begins <= time.time() < lease.until:
             return lease.token
         steps = self._obtain()

@@ -1,4 +1,7 @@
-"""The errors: who failed, why, and whether to ask again."""
+"""The errors: who failed, why, and whether to ask again.
+
+What they show of a server's text was made fit to be shown before, in `_core/redaction`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import attrs
 
 from ._core.model import Client, Failure, HookFailed, Malformed, Refused, Unreachable, without_query
 
-_LONGEST_TEXT: Final = 256
+_LONGEST_IN_MESSAGE: Final = 256
 
 
 class TokenError(Exception):
@@ -53,7 +56,7 @@ class TokenError(Exception):
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+    return text if len(text) <= _LONGEST_IN_MESSAGE else f"{text[:_LONGEST_IN_MESSAGE]}..."
 
 
 class TokenRefused(TokenError):

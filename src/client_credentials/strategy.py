@@ -27,6 +27,7 @@ class ClientCredentialsStrategy(BaseStrategy):
         `policy.deadline` seconds at most. Raises TokenError.
         """
         lease = self._active.lease
+        # The decision to serve this token holds for this span.
         if lease.begins <= time.time() < lease.until:
             return lease.token
         steps = self._obtain()

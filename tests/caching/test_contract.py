@@ -1,4 +1,4 @@
-"""What every cache promises, ours and a user's own: the protocols of `configuration`, word by word."""
+"""What every cache promises, ours and a user's own: its protocols, word by word."""
 
 from __future__ import annotations
 

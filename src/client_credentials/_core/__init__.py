@@ -9,7 +9,7 @@ in which to read it:
 - `response`, `refusal`: token response to `Granted | Refused | Malformed`; `redaction`: what may be shown of it.
 - `state`: what is known of one client's token, ordered by when it was asked for, and `merge`, the one transition.
 - `lifecycle`: what a caller gets (`decide`), when a token is renewed and ends, how long a gate stays shut.
-- `acquisition`: the way of a miss, as a coroutine of commands.
+- `acquisition`: how a token is obtained where memory has none, as a coroutine of commands.
 - `entry`: state to the text kept in a cache, and back.
 - `metadata`: issuer to the URLs of its metadata (RFC 8414), and their answers to the token endpoint.
 

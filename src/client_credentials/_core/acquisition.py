@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @attrs.frozen(repr=False)
 class Done(Value, Generic[T]):
-    """What came of a command: its value, and the time, randomness and company in which the next step is decided.
+    """What came of a command: its value, and the time, randomness and who waits, by which the next step is decided.
 
     It was done `now`, by the two clocks; `left` are the seconds until the flight's deadline, in real time, less than 0
     once that has passed; `dice` is a random number from 0 to 1; `waited` says whether any caller waits, and `current`

@@ -93,7 +93,7 @@ def decide(state: State, now: Instant) -> Decision:
     gate = max(state.gates, key=lambda gate: gate.remaining(now), default=None)
     wait = gate.remaining(now) if gate else 0.0
     age = elapsed(held.asked.at, now) if held else 0.0
-    if held is None or age >= held.last:
+    if held is None or age >= held.last:  # none, or expired
         return Fail(gate.failure, wait) if gate and wait > 0 else Ask()
     # Not "<": with just the window left the token is still fresh, as in the SDK.
     if age <= held.renewal and age < held.end:
@@ -228,6 +228,8 @@ def granted(grant: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple
 
 def failed(state: State, failure: Failure, asked: Instant, now: Instant, dice: float) -> Gate:
     """Give the gate that one failure more shuts; `dice`, from 0 to 1, is the jitter of the wait.
+
+    Whether a caller who waits sees another attempt before that is for `retry_wait` to say.
 
     | failure                      | the gate stays shut                |
     |------------------------------|------------------------------------|

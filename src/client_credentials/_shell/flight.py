@@ -51,7 +51,7 @@ class Flight(Link):
         self.events: dict[AbstractEventLoop, Event] = {}
         """What the tasks of each event loop wait for; each is used only by the thread of its loop."""
         self.looks: dict[None, object] = {}
-        """Something, while the cache is looked in for those who wait."""
+        """Holds a mark while a thread looks in the cache."""
         self._waiting: list[Callable[[], object]] = []
         self._claim = _thread.allocate_lock()
         self._ending: dict[None, Ending] = {}
@@ -124,7 +124,7 @@ class Flight(Link):
 _engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
 
 publishing: Final[set[Flight]] = set()
-"""The flights whose callers have a token that the cache does not have yet, where the next process is to find it."""
+"""The flights that have answered their callers and have not ended: an exit waits a moment for what they still write."""
 
 
 @atexit.register

@@ -1,4 +1,8 @@
-"""Daemon threads: they are never joined, and do not delay the exit."""
+"""Daemon threads for what may block: they are never joined, and do not delay the exit.
+
+No timeout interrupts a name lookup or a hook; from another thread, a caller can leave it behind at the deadline. And an
+interrupt of one caller must not end what others wait for.
+"""
 
 from __future__ import annotations
 
