@@ -24,7 +24,7 @@ from client_credentials.testing import Answer, TokenServer, refusal
 from tests.cli import endpoints
 from tests.cli.endpoints import context_for, says, tunnels
 from tests.http.loopback import CLIENT
-from tests.http.peers import Peer, black_hole, closed_port, drips, server_context, silent
+from tests.http.peers import Peer, authority, black_hole, closed_port, drips, server_context, silent
 
 pytestmark = pytest.mark.usefixtures("somebody")
 
@@ -142,6 +142,13 @@ def without_authorities(ward: Ward) -> str:
     return ward.server(context=server_context())
 
 
+def empty_folder_of_authorities(ward: Ward) -> str:
+    """An endpoint that is met with a trust store that is a folder without a certificate."""
+    url = without_authorities(ward)
+    (ward.directory / "missing").mkdir()
+    return url
+
+
 RUINS: dict[str, tuple[SetUp, str, str]] = {
     # name: how to set it up, then status and step, and some words, of the first complaint
     "unknown host": (lambda _: "https://nothing.invalid/token", "bad name", "lookup of nothing.invalid: "),
@@ -192,6 +199,7 @@ RUINS: dict[str, tuple[SetUp, str, str]] = {
         "unable to get local issuer certificate; the trust store is SSL_CERT_FILE",
     ),
     "empty trust store": (without_authorities, "bad tls", "the trust store is empty: SSL_CERT_FILE"),
+    "empty folder of trust": (empty_folder_of_authorities, "bad tls", "the trust store is empty: SSL_CERT_FILE"),
     "certificate about to end": (shows("localhost", ends_in=5.5), "warn tls", ", 5 days left"),
     "redirect": (
         answers(status=302, headers={"Location": "https://login.example/in?a=b"}),
@@ -268,6 +276,28 @@ class TestHealth:
             found = first_complaint(examine(server.url))
             assert ("tls", 1) == (found["step"], server.connections)
             assert found["seen"].endswith("certificate is not valid for 'localhost'")
+
+    def test_the_client_certificate_is_not_for_another_host(
+        self, ward: Ward, examine: Callable[..., list[Finding]]
+    ) -> None:
+        """The connection that reads what its certificate is for shows none of the client's (RFC 8705)."""
+        shown: list[object] = []
+        context = context_for("other.example")
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(cadata=authority().cert_pem.bytes().decode())
+        context.set_alpn_protocols(["h2", "http/1.1"])
+
+        def look(sock: Any) -> None:
+            sock.settimeout(5)
+            shown.append((sock.getpeercert(), sock.selected_alpn_protocol()))
+
+        pem = ward.directory / "client.pem"
+        authority().issue_cert("client.example").private_key_and_cert_chain_pem.write_to_path(str(pem))
+        peer = ward.stack.enter_context(Peer(look, context=context))
+        found = first_complaint(examine(peer.secure_url, "--auth", "tls", "--client-cert", str(pem)))
+        assert found["seen"].endswith("it is for other.example")
+        ward.stack.close()
+        assert [(None, "http/1.1")] == shown
 
     @pytest.mark.parametrize(
         ("answer", "step", "words"),

@@ -169,6 +169,8 @@ def tls_context(arguments: argparse.Namespace) -> ssl.SSLContext | None:
         return None
     import ssl
 
+    from .._http.transport import default_context
+
     context = default_context()
     try:
         context.load_cert_chain(arguments.client_cert)
@@ -176,15 +178,6 @@ def tls_context(arguments: argparse.Namespace) -> ssl.SSLContext | None:
         raise UsageError("--client-cert: must be a PEM file with a certificate and its key") from None
     except OSError as error:
         raise UsageError(f"--client-cert: {error.strerror}") from None
-    return context
-
-
-def default_context() -> ssl.SSLContext:
-    """Make a TLS context that is as strict as that of a token request without one."""
-    import ssl
-
-    context = ssl.create_default_context()
-    context.hostname_checks_common_name = False  # RFC 9525 section 2
     return context
 
 

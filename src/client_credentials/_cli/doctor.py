@@ -26,13 +26,14 @@ from .._core.request import hidden_of
 from .._core.secret import Secret
 from .._core.state import Asked, Instant
 from .._http.fetch import Urllib3Fetch
+from .._http.transport import default_context
 from .._shell.driver import run as run_now
 from .._shell.request import attempt
 from ..configuration import SdkConfiguration, json_object
 from ..errors import InvalidTokenResponse, TokenError, error_of
 from . import checks
 from .advice import UNSEEN, advice
-from .arguments import Parser, client_of, default_context, read_secret, tls_context, way_of
+from .arguments import Parser, client_of, read_secret, tls_context, way_of
 from .checks import Finding, bad, ok, warn
 from .issuer import ISSUER_ADVICE, find_metadata, what_failed
 from .output import DONE, FAILED, say

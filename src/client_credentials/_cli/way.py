@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from .._core.model import Malformed, Unreachable
 from .._http.proxy import open_tunnel, proxy_from_environment
-from .._http.transport import HEAD_BYTES
+from .._http.transport import HEAD_BYTES, default_context, store_is_empty
 from .._http.verdict import failure_of
 from .._http.wire import Exchange, Wire, addresses, connect
 from .._shell.threads import in_thread
@@ -91,15 +91,18 @@ def _trusted(secured: ssl.SSLSocket) -> Finding:
 def _untrusted(code: int, reason: str, context: ssl.SSLContext, exchange: Exchange | None) -> Finding:
     seen = reason.partition(";")[0].rstrip(".")
     if code in _ADVICE_BY_CODE:
-        names = _names_at(exchange, context) if exchange and _ADVICE_BY_CODE[code] == _NAME else ""
+        names = _names_at(exchange) if exchange and _ADVICE_BY_CODE[code] == _NAME else ""
         return bad("tls", f"{seen}; it is for {names}" if names else seen, _ADVICE_BY_CODE[code])
-    # Of a folder, a context reads only what it needs.
-    is_empty = not context.get_ca_certs() and not cast("str | None", ssl.get_default_verify_paths().capath)
-    return bad("tls", f"{seen}; the trust store is {'empty: ' if is_empty else ''}{_store_name()}", _TRUST)
+    is_empty = "empty: " if store_is_empty(context, is_default=True) else ""
+    return bad("tls", f"{seen}; the trust store is {is_empty}{_store_name()}", _TRUST)
 
 
-def _names_at(exchange: Exchange, context: ssl.SSLContext) -> str:
-    """Connect once more: only a certificate that verifies can be read, and here only its name is wrong."""
+def _names_at(exchange: Exchange) -> str:
+    """Connect once more: only a certificate that verifies can be read, and here only its name is wrong.
+
+    Whoever is there sends nothing of the client's: neither its certificate nor, as the context is not shared, a secret.
+    """
+    context = default_context()
     context.check_hostname = False
     names = ""
     with suppress(OSError):

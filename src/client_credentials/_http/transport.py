@@ -7,7 +7,7 @@ import io
 import os
 import socket
 import ssl
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Final, cast
 
 import urllib3
@@ -44,11 +44,11 @@ class OwnConnection:
         try:
             return self._send(request, exchange)
         except Exception as error:
-            store_is_empty = False
+            is_empty = False
             if isinstance(root_of(error), ssl.SSLCertVerificationError):
-                store_is_empty = _holds_nothing(self._context()) and (bool(self._given) or _folder_is_empty())
+                is_empty = store_is_empty(self._context(), is_default=self._given is None)
                 self._default = None  # read anew for the next attempt
-            return failure_of(error, exchange, store_is_empty=store_is_empty)
+            return failure_of(error, exchange, store_is_empty=is_empty)
 
     def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse | Failure:
         proxy = proxy_from_environment(exchange.host) if self._trust_env and not exchange.is_plain else None
@@ -91,12 +91,7 @@ class OwnConnection:
     def _context(self) -> ssl.SSLContext:
         context = self._given or self._default
         if context is None:
-            # It reads the default trust store, SSL_CERT_FILE and SSL_CERT_DIR included, and is as strict as urllib3's.
-            context = ssl.create_default_context()
-            context.hostname_checks_common_name = False
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.set_alpn_protocols(["http/1.1"])
-            self._default = context
+            context = self._default = default_context()
         return context
 
 
@@ -157,23 +152,32 @@ class UsersPool:
         return self._pool.connection_from_url(request.url).num_connections
 
 
+def default_context() -> ssl.SSLContext:
+    """Make a TLS context as strict as urllib3's, with the default trust store, or what SSL_CERT_FILE and _DIR name."""
+    context = ssl.create_default_context()
+    context.hostname_checks_common_name = False  # RFC 9525 section 2
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def store_is_empty(context: ssl.SSLContext, *, is_default: bool) -> bool:
+    """Tell whether a context trusts nobody; `is_default` says whether its trust store is the default one."""
+    try:
+        if context.cert_store_stats()["x509"]:
+            return False
+    except NotImplementedError:  # truststore, whose store is the operating system's
+        return False
+    # Of a folder of certificates (SSL_CERT_DIR), a context reads only those that it has been asked for.
+    folder: str | None = ssl.get_default_verify_paths().capath
+    return not is_default or not folder or not os.listdir(folder)  # noqa: PTH208
+
+
 def _is_genuine(kind: type[object]) -> bool:
     """Tell whether this is the real urllib3: test doubles and urllib3-future replace it."""
     sends = urllib3.HTTPConnectionPool.urlopen
     modules = kind.__module__, sends.__module__
     return modules == ("urllib3.connection", "urllib3.connectionpool") and http.client.HTTPConnection in kind.__mro__
-
-
-def _holds_nothing(context: ssl.SSLContext) -> bool:
-    with suppress(NotImplementedError):  # truststore, whose store is the operating system's
-        return not context.cert_store_stats()["x509"]
-    return False
-
-
-def _folder_is_empty() -> bool:
-    # Of a folder of certificates (SSL_CERT_DIR), a context reads only those that it has been asked for.
-    folder: str | None = ssl.get_default_verify_paths().capath
-    return not folder or not os.listdir(folder)  # noqa: PTH208
 
 
 def _response(connection: http.client.HTTPConnection) -> urllib3.HTTPResponse:
