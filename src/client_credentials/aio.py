@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 from ._core.model import AccessToken
 from ._shell import threads
 from ._shell.base import BaseStrategy
 from ._shell.driver import fly_here
 from ._shell.flight import Flight
+
+T = TypeVar("T")
 
 
 class AsyncClientCredentialsStrategy(BaseStrategy):
@@ -43,7 +47,7 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
     async def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
         active = self._active
-        return active.in_hand() or (await threads.in_thread(self._look_in_cache) if active.cache else None)
+        return active.in_hand() or (await self._in_thread(self._look_in_cache) if active.cache else None)
 
     async def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
@@ -53,7 +57,13 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
         active = self._active
         forget_in_cache = active.forget(token)
         if active.cache:
-            await threads.in_thread(forget_in_cache)
+            await self._in_thread(forget_in_cache)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._deadline):
+                return await threads.in_thread(call)
+        return None
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from inspect import isawaitable
 from typing import Final, TypeAlias, TypeVar, cast
@@ -47,21 +47,12 @@ def discover(issuer: str, *, fetch: Callable[[TokenRequest], TokenResponse] | No
     if is_coroutine_function(fetch):
         raise ValueError("fetch must be synchronous, or take discover_async")
     issuer, call = check_issuer(issuer), _callable(fetch)
-    found: list[_Found] = []
-    lock = _thread.allocate_lock()
-    lock.acquire()
 
     async def send(request: TokenRequest) -> object:
         return call(request)
 
-    def look() -> None:
-        found.append(run(_find(issuer, send, BaseException)))
-        lock.release()
-
     # In a thread of its own, since a fetch may hang past its timeout: no timeout interrupts a name lookup.
-    threads.run_aside(look)
-    lock.acquire(timeout=_SECONDS)
-    return _unwrapped(found, issuer)
+    return _unwrapped(threads.wait_for(lambda: run(_find(issuer, send, BaseException)), _SECONDS), issuer)
 
 
 async def discover_async(
@@ -71,17 +62,15 @@ async def discover_async(
     import asyncio
 
     issuer, call = check_issuer(issuer), _callable(fetch)
-    found: list[_Found] = []
+    found: _Found | None = None
 
     async def send(request: TokenRequest) -> object:
         fetched: object = await threads.in_thread(partial(call, request))
         return await cast("Awaitable[object]", fetched) if isawaitable(fetched) else fetched
 
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS):
-            found.append(await _find(issuer, send, Exception))
-    except TimeoutError:
-        pass
+            found = await _find(issuer, send, Exception)
     return _unwrapped(found, issuer)
 
 
@@ -116,9 +105,9 @@ async def _find(issuer: str, send: _Send, caught: type[BaseException]) -> _Found
     return await search(issuer, ask), cause
 
 
-def _unwrapped(found: list[_Found], issuer: str) -> ServerMetadata:
+def _unwrapped(found: _Found | None, issuer: str) -> ServerMetadata:
     late = Undiscovered(Unreachable(reason="timed out"), " or ".join(well_known_urls(issuer)))
-    outcome, cause = found[0] if found else (late, None)
+    outcome, cause = found or (late, None)
     if isinstance(outcome, ServerMetadata):
         return outcome
     error = error_of(outcome.failure, outcome.failure.retry_after)

@@ -38,7 +38,7 @@ class ClientCredentialsStrategy(BaseStrategy):
     def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
         active = self._active
-        return active.in_hand() or (threads.wait_for(self._look_in_cache) if active.cache else None)
+        return active.in_hand() or (threads.wait_for(self._look_in_cache, self._deadline) if active.cache else None)
 
     def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
@@ -48,7 +48,7 @@ class ClientCredentialsStrategy(BaseStrategy):
         active = self._active
         forget_in_cache = active.forget(token)
         if active.cache:
-            threads.wait_for(forget_in_cache)
+            threads.wait_for(forget_in_cache, self._deadline)
 
 
 def _wait(flight: Flight, until: float) -> None:

@@ -165,6 +165,7 @@ class TestRecovery:
         future._done = SimpleNamespace(acquire=nap)
         assert (waited, took) == (round(future.wait(), 3), round(now, 3))
 
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it may come within a finalizer
     @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no setitimer")
     def test_interrupts(self) -> None:
         """Q9/user: an exception that a signal raises in a caller comes out there, and harms no later call."""

@@ -18,6 +18,7 @@ from client_credentials import (
     TokenError,
     TokenRefused,
 )
+from client_credentials._shell import threads
 from client_credentials.testing import FakeClock, TokenServer, refusal
 from tests.shell.kit import (
     CLIENT_ID,
@@ -127,8 +128,9 @@ class TestTheDefaults:
         assert [TokenRefused] * 2 == [type(outcome(strategy.get_or_create_access_token)) for _ in range(2)]
         assert 1 == len(server.requests)
 
-    def test_tasks(self, server: TokenServer) -> None:
-        """A task that removes a token waits for nothing."""
+    def test_tasks(self, server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A task that removes a token waits for no thread."""
+        monkeypatch.delattr(threads, "in_thread")
         strategy = AsyncClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=server.url)
 
         async def scenario() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import UserList
 from typing import Any
 
@@ -91,6 +92,16 @@ def test_a_secret_that_could_not_be_read(server: TokenServer, make: Maker) -> No
     with pytest.raises(HookError):
         strategy.get_or_create_access_token()
     assert [None] == reads
+
+
+def test_a_secret_that_hangs(server: TokenServer, make: Maker) -> None:
+    """Whoever looks or removes is back at the deadline, too, though reading the secret takes longer."""
+    go = threading.Event()
+    strategy = make(server, secret=lambda: str(go.wait(20)), policy=HASTY)
+    assert strategy.get_access_token() is None
+    strategy.remove_access_token()
+    assert not go.is_set()
+    go.set()
 
 
 class TestSeveralSecrets:

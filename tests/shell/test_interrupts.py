@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from client_credentials import AccessToken, ClientCredentialsStrategy
+from client_credentials import AccessToken, ClientCredentialsStrategy, InMemoryCachingStrategy
 from client_credentials.testing import FakeClock
 from tests.leaks.canaries import PACKAGE
 from tests.shell.interrupts import interrupt
@@ -24,7 +24,7 @@ class Injected(BaseException):
     """What is raised at a bytecode."""
 
 
-def inject(nth: int, call: Callable[[], AccessToken]) -> bool:
+def inject(nth: int, call: Callable[[], object]) -> bool:
     """Make a call, and raise at its nth bytecode within the package; False: it had fewer."""
     left = nth
 
@@ -113,6 +113,26 @@ def test_at_every_bytecode(
         assert len(endpoint.requests) <= 2
         nth += stride
     assert nth > 100
+
+
+def test_a_removal_at_every_bytecode() -> None:
+    """Q9/thread: whoever is interrupted in a removal leaves no lock of the cache taken."""
+    nth, is_injected = 0, True
+    while is_injected:
+        cache = InMemoryCachingStrategy()
+        strategy = strategy_of(Endpoint(grant("one")), caching_strategy=cache)
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        key = strategy._identity.keys[0]
+        is_injected = inject(nth, strategy.remove_access_token)
+
+        def is_free(cache: InMemoryCachingStrategy = cache, key: str = key) -> bool:
+            with cache.lock(key, 1.0) as taken:
+                return taken
+
+        until(is_free)
+        nth += 3
+    assert nth > 30
 
 
 def test_by_signals() -> None:

@@ -16,6 +16,7 @@ from client_credentials import (
     TokenRefused,
     TokenRequest,
     TokenResponse,
+    Urllib3Fetch,
     accept_success,
 )
 from client_credentials._core import response as core_response
@@ -92,11 +93,16 @@ def test_a_hook_that_is_wrong() -> None:
 def test_what_hooks_say_is_redacted(error: Exception, hook: str) -> None:
     """O6: whatever a hook of the user's puts into an error is looked through."""
 
+    class Derived(Urllib3Fetch):
+        def __call__(self, _: object) -> NoReturn:
+            raise error
+
     def fail(*_: object) -> NoReturn:
         raise error
 
-    assert SECRET not in repr(failed_by(answer(), **{hook: fail}))
-    assert "**********" in repr(failed_by(answer(), **{hook: fail}))
+    for failing in (fail, Derived()):
+        assert SECRET not in repr(failed_by(answer(), **{hook: failing}))
+        assert "**********" in repr(failed_by(answer(), **{hook: failing}))
 
 
 def test_no_frame_holds_a_token() -> None:
@@ -231,3 +237,20 @@ def test_a_response_of_other_types(broken: tuple[Any, ...]) -> None:
         return TokenResponse(*broken)
 
     assert HookFailed(hook="fetch", kind="raised ValueError") == failed_by(answer(), fetch=fetch)
+
+
+def test_a_token_with_a_status_of_a_refusal() -> None:
+    """Where the program's validator lets it pass, a token counts, whatever the status."""
+    assert granted(answer(status=400), response_validator=accept).access_token
+
+
+@pytest.mark.parametrize("hook", ["response_validator", "deserializer"])
+def test_a_hook_that_reads_a_refusal_its_own_way(hook: str) -> None:
+    """What a hook says of a refusal is the failure, not what the defaults would have made of it."""
+
+    def fail(*_: object) -> NoReturn:
+        raise TokenRefused(400, "mine")
+
+    hooks = {"response_validator": accept, hook: fail}
+    failure = failed_by(answer({"error": "invalid_scope"}, 400), **hooks)
+    assert "mine" == getattr(failure, "error", None)

@@ -234,14 +234,18 @@ class TestNoThreads:
         assert strategy.get_or_create_access_token().access_token == server.issued[0]
 
 
-def test_what_fails_in_a_thread() -> None:
-    """What is raised in the thread is raised in the task that waits for it."""
+@pytest.mark.parametrize(("raised", "seen"), [(LookupError, LookupError), (StopIteration, RuntimeError)])
+def test_what_fails_in_a_thread(raised: type[Exception], seen: type[Exception]) -> None:
+    """What is raised in the thread is raised in the task that waits for it, as far as a task can raise it."""
 
     def fail() -> None:
-        raise LookupError
+        raise raised
 
-    with pytest.raises(LookupError):
-        asyncio.run(threads.in_thread(fail))
+    async def wait() -> None:
+        await asyncio.wait_for(threads.in_thread(fail), 5)
+
+    with pytest.raises(seen):
+        asyncio.run(wait())
 
 
 @pytest.mark.parametrize("starts", [True, False])

@@ -142,9 +142,15 @@ def merge(one: State, other: State, now: Instant) -> State:
     )
 
 
-def tells_more(one: State, other: State) -> bool:
-    """Tell whether one state holds other facts than the other; not whether they are told with other ages."""
-    return _facts(one) != _facts(other)
+def publication(cached: State, fact: State, known: State, now: Instant) -> State | None:
+    """Merge a fact, and what was granted or removed meanwhile, into what a cache holds; None: it knows all that.
+
+    Not all that is known: after a rotation, what one secret was granted is not for those who have the other.
+    """
+    settled = State(granted=known.granted, removed=known.removed)
+    merged = merge(merge(cached, fact, now), settled, now)
+    # Other ages of the same facts are no news.
+    return merged if _facts(merged) != _facts(cached) else None
 
 
 def publishable(state: State) -> State:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from .._core.client import check_kind
 from .._core.lifecycle import LOCK_MARGIN, LONGEST_UNREAD, REMOVAL_WAITS, is_shut, removed, token_in_hand
 from .._core.model import AccessToken
-from .._core.state import EMPTY, Instant, State, merge, tells_more
+from .._core.state import EMPTY, Instant, State, merge, publication
 from ..configuration import SdkConfiguration
 from . import threads
 from .chain import Link
@@ -105,11 +105,15 @@ class ActiveConfiguration:
         return token_in_hand(self.known().state, self.now())
 
     def in_cache(self) -> AccessToken | None:
-        """Give the good token in the cache, and remember it; the secret is not read while the gate is shut."""
-        if not self.identity.keys and is_shut(self.known().state, self.now()):
-            return None
-        key = self.identity.key() if self.cache else None
+        """Give the good token in the cache, and remember it."""
+        key = self._key()
         return token_in_hand(self.look(key), self.now()) if key else None
+
+    def _key(self) -> str | None:
+        """Give the cache key; None without a cache, and while a secret that could not be read is not read again."""
+        if self.cache is None or (not self.identity.keys and is_shut(self.known().state, self.now())):
+            return None
+        return self.identity.key()
 
     def look(self, key: str) -> State:
         """Merge into memory what the cache keeps under a key, and give what is known then."""
@@ -137,15 +141,11 @@ class ActiveConfiguration:
             flight.wake()
 
     def publish(self, key: str, fact: State) -> None:
-        """Merge a fact into the cache, and what was granted or removed meanwhile.
-
-        Not all that is known: after a rotation, what one secret was granted is not for those who have the other.
-        """
+        """Merge a fact into the cache, and what was granted or removed meanwhile."""
         cached = self._load(key)
-        now, known = self.now(), self.known().state
-        settled = State(granted=known.granted, removed=known.removed)
-        merged = merge(merge(cached, fact, now), settled, now)
-        if self.cache and tells_more(merged, cached):
+        now = self.now()
+        merged = publication(cached, fact, self.known().state, now)
+        if self.cache and merged:
             self.cache.store(key, merged, now)
 
     def forget(self, token: AccessToken | None) -> Callable[[], None]:
@@ -161,7 +161,7 @@ class ActiveConfiguration:
         return partial(self._forget_in_cache, token, fact)
 
     def _forget_in_cache(self, token: AccessToken | None, fact: State) -> None:
-        key = self.identity.key() if self.cache else None
+        key = self._key()
         if self.cache is None or key is None:
             return
         theirs = removed(self._load(key), token)

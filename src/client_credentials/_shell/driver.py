@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from inspect import isawaitable, iscoroutine
 from typing import Any, Final, TypeVar, cast
 
@@ -100,9 +100,13 @@ class _Driver:
         key = next(iter(self._identity.keys), None)
         try:
             await self._follow(acquire(self._identity.client, self._identity.policy, key), fetch)
-        except Exception as error:  # what must not happen is no reason to ask again at once
-            reason = f"unexpected {type(error).__name__} in client-credentials"
-            await self._follow(fail(Unreachable(reason=reason, retryable=False)), fetch)
+        except Exception as error:  # a defect, which is no reason to ask again at once
+            *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+            reason = f"unexpected {type(error).__name__} in {frame.f_globals['__name__']}, line {line}"
+            if flight.is_settled:
+                log.warn("%s", reason)
+            else:
+                await self._follow(fail(Unreachable(reason=reason, retryable=False)), fetch)
         finally:
             flight.settle(None)
             self._give_back()
@@ -110,12 +114,14 @@ class _Driver:
 
     async def _follow(self, machine: Coroutine[Command, Done[Any], None], fetch: Fetch) -> None:
         done: Done[Any] | None = None
-        with suppress(StopIteration):
-            while True:
+        while True:
+            try:
                 command = machine.send(cast("Done[Any]", done))
-                value = await self._send(command, fetch) if isinstance(command, Send) else self._perform(command)
-                current = set(self._identity.keys) == set(self._keys)
-                done = Done(value, self._active.now(), self._flight.left, dice(), self._flight.is_waited, current)
+            except StopIteration:
+                break
+            value = await self._send(command, fetch) if isinstance(command, Send) else self._perform(command)
+            current = set(self._identity.keys) == set(self._keys)
+            done = Done(value, self._active.now(), self._flight.left, dice(), self._flight.is_waited, current)
 
     def _perform(self, command: Command) -> object:
         active = self._active
@@ -137,7 +143,7 @@ class _Driver:
                 self._flight.wake()
             case Settle(ended=ended):
                 publishing.add(self._flight)
-                return self._flight.settle(ended, self._cause)
+                self._flight.settle(ended, self._cause)
             case Publish(key=key, fact=fact):
                 active.publish(key, fact)
             case Unlock():

@@ -48,7 +48,7 @@ class Identity:
         """Try this secret first from now on, of several."""
         if secret in self.secrets and secret is not self.secrets[0]:
             self.secrets = (secret, *(other for other in self.secrets if other is not secret))
-            self.keys = ()
+            self.keys = tuple(cache_key(self.client, each.reveal()) for each in self.secrets)
 
     def news(self, remarks: tuple[str, ...]) -> list[str]:
         """Give the remarks that were not made before."""

@@ -101,7 +101,7 @@ async def attempt(
         outcome = parse_document(response, configuration.deserializer(response), client.scopes, hidden)
     except TokenError as error:
         # What our own fetch says is made of constants, and what one of the defaults says is redacted already.
-        constant = stage == "fetch" and isinstance(configuration.fetch, Urllib3Fetch)
+        constant = stage == "fetch" and type(configuration.fetch) is Urllib3Fetch
         outcome = failure_of(error) if constant else _described(error, stage, hidden, reading.found)
     except caught as error:  # the program's code
         outcome = HookFailed(hook=stage, kind=f"raised {type(error).__name__}")
@@ -110,7 +110,7 @@ async def attempt(
         READING.reset(context)
     if response is None:
         return Attempted(outcome, cause)
-    if response.status >= 400 and (isinstance(outcome, Malformed) or stage == "deserializer"):
+    if response.status >= 400 and stage == "deserializer" and isinstance(outcome, Malformed | HookFailed):
         # The program's validator let it pass, and there was no token in it, or none that its deserializer could read.
         outcome = status_failure(response, hidden) or outcome
     if isinstance(outcome, Refused) and (note := credentials_note(client, outcome, secret.reveal())):

@@ -43,8 +43,11 @@ def run_aside(call: Callable[[], object], name: str = "client-credentials") -> N
         copy_context().run(call)
 
 
-def wait_for(call: Callable[[], T]) -> T:
-    """Run what raises nothing in a thread, and wait: an interrupt reaches neither its frames nor what it holds."""
+def wait_for(call: Callable[[], T], seconds: float) -> T | None:
+    """Run what raises nothing in a thread, and wait for so many seconds; None: it is not done by then.
+
+    An interrupt of this caller reaches neither the frames of that call nor what it holds.
+    """
     done = _thread.allocate_lock()
     done.acquire()
     results: list[T] = []
@@ -56,8 +59,8 @@ def wait_for(call: Callable[[], T]) -> T:
             done.release()
 
     run_aside(run)
-    done.acquire()
-    return results[0]
+    done.acquire(timeout=seconds)
+    return results[0] if results else None
 
 
 async def in_thread(call: Callable[[], T]) -> T:
@@ -71,6 +74,8 @@ async def in_thread(call: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome.set_result(call())
+        except StopIteration:  # which no future of asyncio takes
+            outcome.set_exception(RuntimeError("StopIteration"))
         except BaseException as error:  # for the task that waits
             outcome.set_exception(error)
 
