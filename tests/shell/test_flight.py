@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
-from types import SimpleNamespace
-
 import pytest
 
 from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from client_credentials import AccessToken, ClientCredentialsStrategy, InMemoryCachingStrategy
+from client_credentials import ClientCredentialsStrategy, InMemoryCachingStrategy
 from client_credentials.testing import FakeClock
 from tests.leaks.canaries import PACKAGE
 from tests.shell.interrupts import interrupt
