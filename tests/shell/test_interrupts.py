@@ -123,7 +123,8 @@ def test_a_removal_at_every_bytecode() -> None:
         strategy = strategy_of(Endpoint(grant("one")), caching_strategy=cache)
         strategy.get_or_create_access_token()
         settled(strategy)
-        key = strategy._identity.keys[0]
+        internals: Any = strategy
+        key = internals._identity.keys[0]
         is_injected = inject(nth, strategy.remove_access_token)
 
         def is_free(cache: InMemoryCachingStrategy = cache, key: str = key) -> bool:
