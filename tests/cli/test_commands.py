@@ -263,12 +263,12 @@ class TestUsage:
     )
     @pytest.mark.usefixtures("somebody")
     def test_a_bad_option_is_named(self, complaint: str, options: list[str], usage_error: UsageErrorOf) -> None:
-        """Exit status 2, and the option that is to be mended."""
+        """Exit status 2, and the option that is to be changed."""
         line = usage_error("token", *options)
         assert "error: " in line
         assert complaint in line
 
-    def test_nobody_is_told_how_to_be_somebody(
+    def test_a_missing_client_names_the_options(
         self, monkeypatch: pytest.MonkeyPatch, usage_error: UsageErrorOf
     ) -> None:
         """Without a client, and then without its secret, the ways to give them are named; the doctor says the same."""
@@ -390,7 +390,7 @@ class TestErrors:
     """What is said where there is no token."""
 
     @pytest.mark.parametrize(
-        ("mend", "answer"),
+        ("advice", "answer"),
         [
             (CREDENTIALS, refusal("invalid_client", "No\nsuch client")),
             (CREDENTIALS, Answer(status=401, body=b"<html>")),
@@ -413,13 +413,13 @@ class TestErrors:
             (NETWORK, Answer(delay=30)),
         ],
     )
-    def test_one_line_says_what_to_mend(self, mend: str, answer: Answer, server: TokenServer, capsys: Captured) -> None:
+    def test_what_to_change(self, advice: str, answer: Answer, server: TokenServer, capsys: Captured) -> None:
         """Exit status 1, nothing on the standard output, and one line with what happened and what to do."""
         server.always(answer)
         assert 1 == main(["token", "--token-url", server.url, "--timeout", "0.3"])
         out, err = capsys.readouterr()
         assert ("", 1) == (out, err.count("\n"))
-        assert re.fullmatch(rf"client-credentials: .+; {mend.replace('?', '[?]')}\n", err)
+        assert re.fullmatch(rf"client-credentials: .+; {advice.replace('?', '[?]')}\n", err)
 
     @pytest.mark.parametrize("command", ["header", "inspect", "header --json", "inspect --json"])
     def test_every_command_says_it_alike(self, command: str, server: TokenServer, capsys: Captured) -> None:
@@ -431,7 +431,7 @@ class TestErrors:
         assert re.fullmatch(r"client-credentials: .*\(invalid_scope\); check --scope\n", err)
 
     def test_nobody_there(self, server: TokenServer, capsys: Captured) -> None:
-        """No TLS is not mended by waiting: the URL or the certificate is wrong; a refused connection is the network."""
+        """Waiting gives no TLS: the URL or the certificate is wrong; a connection that is refused is the network."""
         tls = "check --token-url, its certificate, the proxy, and the clock of this machine"
         urls = {server.url.replace("http:", "https:"): tls, f"http://127.0.0.1:{closed_port()}/": NETWORK}
         for url, advice in urls.items():

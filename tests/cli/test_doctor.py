@@ -18,7 +18,7 @@ import attrs
 import pytest
 import trustme
 
-from client_credentials._cli import way
+from client_credentials._cli import connection
 from client_credentials._cli.main import main
 from client_credentials.testing import Answer, TokenServer, refusal
 from tests.cli import endpoints
@@ -233,7 +233,7 @@ RUINS: dict[str, tuple[SetUp, str, str]] = {
 @pytest.mark.parametrize("name", RUINS)
 def test_the_first_complaint_names_the_ruin(name: str, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
     """Whatever is wrong, the step, the status and the words of the first complaint are right, and it has advice."""
-    ward.environment.setattr(way, "STEP_SECONDS", 1.0)
+    ward.environment.setattr(connection, "STEP_SECONDS", 1.0)
     set_up, kind, words = RUINS[name]
     found = first_complaint(examine(set_up(ward), "--timeout", "1.5"))
     assert kind == f"{found['status']} {found['step']}"
@@ -250,7 +250,7 @@ class TestHealth:
         url = ward.server(answer, context_for("localhost"))
         assert 0 == main(["doctor", "--token-url", url, "--scope", "a"])
         lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
-        steps = ["route", "name", "connect", "tls", "clock", "token", "scope", "members", "lifetime"]
+        steps = ["proxy", "name", "connect", "tls", "clock", "token", "scope", "members", "lifetime"]
         assert [["ok", step] for step in steps] == [line[:2] for line in lines]
         said = {step: text for _, step, text in lines}
         assert re.match(
@@ -265,7 +265,7 @@ class TestHealth:
         through(tunnels(200, to=int(url.split(":")[2].partition("/")[0])))(ward)
         ward.environment.setenv("NO_PROXY", "elsewhere.example")
         found = examine(url)
-        assert ["route", "name", "connect", "tunnel", "tls"] == [each["step"] for each in found[:5]]
+        assert ["proxy", "name", "connect", "tunnel", "tls"] == [each["step"] for each in found[:5]]
         assert {"ok"} == {each["status"] for each in found}
         assert "through the proxy 127.0.0.1" in found[0]["seen"]
 

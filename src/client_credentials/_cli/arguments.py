@@ -116,12 +116,12 @@ def json_option(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON object")
 
 
-def client_of(arguments: argparse.Namespace, way: ClientAuthentication | None = None) -> Client:
-    """Make the client that the arguments describe; `way` to authenticate outranks theirs. Raises UsageError."""
+def client_of(arguments: argparse.Namespace, authentication: ClientAuthentication | None = None) -> Client:
+    """Make the client that the arguments describe; `authentication` outranks theirs. Raises UsageError."""
     client_id = arguments.client_id or _environment(ANY_ID, SPOTIFY_ID)
     if not client_id:
         raise UsageError(f"--client-id must be given, or {ANY_ID} or {SPOTIFY_ID} set")
-    way = way or way_of(arguments)
+    authentication = authentication or authentication_of(arguments)
     try:
         return make_client(
             client_id,
@@ -131,8 +131,8 @@ def client_of(arguments: argparse.Namespace, way: ClientAuthentication | None = 
             resources=arguments.resource,
             extra_params=_pairs("--param", arguments.param),
             headers=_pairs("--header", arguments.header),
-            authentication=way,
-            has_secret=way is not ClientAuthentication.TLS,
+            authentication=authentication,
+            has_secret=authentication is not ClientAuthentication.TLS,
         )
     except ValueError as error:
         raise UsageError.of(error) from None
@@ -140,7 +140,7 @@ def client_of(arguments: argparse.Namespace, way: ClientAuthentication | None = 
 
 def read_secret(arguments: argparse.Namespace) -> Secret:
     """Read the secret, without the end of its line; a terminal does not show it. Raises UsageError."""
-    if way_of(arguments) is ClientAuthentication.TLS:
+    if authentication_of(arguments) is ClientAuthentication.TLS:
         return NO_SECRET
     secret = _typed() if arguments.secret_stdin and os.isatty(0) else _stored(arguments)
     if not secret:
@@ -153,14 +153,14 @@ def read_secret(arguments: argparse.Namespace) -> Secret:
         raise UsageError.of(error) from None
 
 
-def way_of(arguments: argparse.Namespace) -> ClientAuthentication:
+def authentication_of(arguments: argparse.Namespace) -> ClientAuthentication:
     """How the client authenticates. Raises UsageError for a file that would not be read."""
-    way = ClientAuthentication(arguments.auth or ("assertion" if arguments.assertion_file else "basic"))
-    if arguments.assertion_file and way is not ClientAuthentication.ASSERTION:
+    authentication = ClientAuthentication(arguments.auth or ("assertion" if arguments.assertion_file else "basic"))
+    if arguments.assertion_file and authentication is not ClientAuthentication.ASSERTION:
         raise UsageError("--assertion-file: must not be combined with another --auth than assertion")
-    if way is ClientAuthentication.TLS and (arguments.secret_file or arguments.secret_stdin):
+    if authentication is ClientAuthentication.TLS and (arguments.secret_file or arguments.secret_stdin):
         raise UsageError("--auth tls: must not be combined with --secret-file or --secret-stdin")
-    return way
+    return authentication
 
 
 def tls_context(arguments: argparse.Namespace) -> ssl.SSLContext | None:

@@ -68,11 +68,11 @@ _METHODS: Final = {
 """By the names of `--auth`, those of RFC 8414, RFC 7523 and RFC 8705."""
 
 
-def authentication(way: str, methods: Collection[str]) -> list[Finding]:
-    """Compare the way to authenticate with those that the server's metadata name."""
-    if _METHODS[way] & set(methods):
+def authentication(given: str, methods: Collection[str]) -> list[Finding]:
+    """Compare the authentication of the client with those that the server's metadata name."""
+    if _METHODS[given] & set(methods):
         return []
-    names = " or ".join(sorted(_METHODS[way]))
+    names = " or ".join(sorted(_METHODS[given]))
     return [warn("metadata", f"token_endpoint_auth_methods_supported does not name {names}", "try another --auth")]
 
 

@@ -33,11 +33,11 @@ from ..configuration import SdkConfiguration, json_object
 from ..errors import InvalidTokenResponse, TokenError, error_of
 from . import checks
 from .advice import UNSEEN, advice
-from .arguments import Parser, client_of, read_secret, tls_context, way_of
+from .arguments import Parser, authentication_of, client_of, read_secret, tls_context
 from .checks import Finding, bad, ok, warn
+from .connection import STEP_SECONDS, connection_steps
 from .issuer import ISSUER_ADVICE, find_metadata, what_failed
 from .output import DONE, FAILED, say
-from .way import STEP_SECONDS, way_to
 
 _BY_SECRET: Final = (ClientAuthentication.BASIC, ClientAuthentication.BASIC_RAW, ClientAuthentication.POST)
 
@@ -77,7 +77,7 @@ class _Doctor:
     def findings(self) -> Generator[Finding]:
         """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
         early = () if self.arguments.token_url else (self._metadata,)
-        for step in (*early, self._way):
+        for step in (*early, self._connection):
             for finding in step():
                 yield finding
                 if finding.status == "bad":
@@ -86,7 +86,7 @@ class _Doctor:
             yield from self._metadata()
         yield from self._answer()
         if self.arguments.try_all:
-            yield from self._other_ways()
+            yield from self._other_authentications()
 
     def _metadata(self) -> Generator[Finding]:
         """Find the endpoint that the issuer names, if one is given, or compare it with the one that is given, too."""
@@ -106,10 +106,10 @@ class _Doctor:
         else:
             yield bad("metadata", text, "check --token-url and --issuer")
         self.arguments.token_url = given or named.token_url
-        yield from checks.authentication(way_of(self.arguments).value, named.token_endpoint_auth_methods)
+        yield from checks.authentication(authentication_of(self.arguments).value, named.token_endpoint_auth_methods)
 
-    def _way(self) -> Generator[Finding]:
-        return way_to(client_of(self.arguments).token_url, self.context or default_context())
+    def _connection(self) -> Generator[Finding]:
+        return connection_steps(client_of(self.arguments).token_url, self.context or default_context())
 
     def _answer(self) -> Generator[Finding]:
         client = client_of(self.arguments)
@@ -130,18 +130,19 @@ class _Doctor:
         yield checks.members(document, hidden)
         yield from checks.lifetime(outcome.expires_in, token.expires_in, text, time.time())
 
-    def _other_ways(self) -> Generator[Finding]:
-        if way_of(self.arguments) not in _BY_SECRET:
+    def _other_authentications(self) -> Generator[Finding]:
+        given = authentication_of(self.arguments)
+        if given not in _BY_SECRET:
             yield ok("try-all", "there is one way without a secret")
             return
-        others = [way for way in _BY_SECRET if way is not way_of(self.arguments)]
+        others = [each for each in _BY_SECRET if each is not given]
         yield ok("try-all", f"{len(others)} more requests, each of which may count as a failed login")
-        for way in others:
-            response, outcome = self._ask(client_of(self.arguments, way))
+        for other in others:
+            response, outcome = self._ask(client_of(self.arguments, other))
             if isinstance(outcome, TokenError):
-                yield warn(way.value, str(outcome), advice(outcome, response))
+                yield warn(other.value, str(outcome), advice(outcome, response))
             else:
-                yield ok(way.value, "gets a token")
+                yield ok(other.value, "gets a token")
 
     def _ask(self, client: Client) -> tuple[TokenResponse, Granted | TokenError]:
         """Make one token request."""

@@ -14,7 +14,7 @@ from typing import Final
 from urllib3.exceptions import ConnectTimeoutError, EmptyPoolError, InvalidHeader, NewConnectionError, ProxyError
 from urllib3.exceptions import SSLError as PoolSSLError
 
-from .._core.model import Failure, Malformed, Unreachable
+from .._core.model import Malformed, Unreachable
 from .wire import Exchange, ExchangeFailed, Host
 
 _YEAR_2025: Final = 1_735_689_600.0
@@ -28,7 +28,7 @@ _SOCKS_FORBIDDEN: Final = ("0x02", "SOCKS5AuthError")
 
 def failure_of(
     error: Exception, exchange: Exchange, *, peer: Host | None = None, store_is_empty: bool = False
-) -> Failure:
+) -> Malformed | Unreachable:
     """Say what an exception means, in our own words: libraries quote what they were given."""
     stage, status, root = exchange.stage, exchange.status, root_of(error)
     match root:
@@ -56,7 +56,7 @@ def failure_of(
             return Unreachable(reason=f"{stage}: {type(root).__name__}", retryable=False)
 
 
-def pool_failure_of(error: Exception, exchange: Exchange) -> Failure:
+def pool_failure_of(error: Exception, exchange: Exchange) -> Malformed | Unreachable:
     """Say what an exception of a pool means; how far the exchange was, only its wrapping tells."""
     layers, proxy = tuple(_layers(error)), exchange.proxy
     root = layers[-1]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .._core.model import Failure, Malformed, Unreachable
+from .._core.model import Malformed, Unreachable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -35,7 +35,7 @@ _Address: TypeAlias = tuple[
 class ExchangeFailed(Exception):
     """A failure found by this package; the transport returns it as a value."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Malformed | Unreachable) -> None:
         super().__init__()
         self.failure = failure
 

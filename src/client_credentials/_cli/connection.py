@@ -1,4 +1,4 @@
-"""The way to a token endpoint on the transport's own stages: proxy, name, connection, tunnel, TLS."""
+"""The connection to a token endpoint, on the transport's own stages: proxy, name, connection, tunnel, TLS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, cast
 
-from .._core.model import Malformed, Unreachable
 from .._http.proxy import open_tunnel, proxy_from_environment
 from .._http.transport import HEAD_BYTES, default_context, store_is_empty
 from .._http.verdict import failure_of
@@ -40,8 +39,8 @@ _ADVICE: Final = {
 }
 
 
-def way_to(token_url: str, context: ssl.SSLContext) -> Generator[Finding]:
-    """Go the way of a token request, up to the TLS handshake, each step in bounded time; ends after one that fails."""
+def connection_steps(token_url: str, context: ssl.SSLContext) -> Generator[Finding]:
+    """Connect as a token request does, TLS handshake included, each step in bounded time; ends after one that fails."""
     exchange = Exchange.begin(token_url, STEP_SECONDS, HEAD_BYTES)
     host, step = exchange.host, "proxy"
     wire: Wire | None = None
@@ -49,7 +48,7 @@ def way_to(token_url: str, context: ssl.SSLContext) -> Generator[Finding]:
         proxy = None if exchange.is_plain else proxy_from_environment(host)
         exchange.proxy = proxy.host if proxy else None
         peer = exchange.proxy or host
-        yield ok("route", f"through the {peer} of the environment" if proxy else "direct")
+        yield ok(step, f"through the {peer} of the environment" if proxy else "direct")
 
         step = "name"  # a lookup knows no timeout
         found = asyncio.run(asyncio.wait_for(in_thread(partial(addresses, peer, exchange)), STEP_SECONDS))
@@ -68,7 +67,7 @@ def way_to(token_url: str, context: ssl.SSLContext) -> Generator[Finding]:
             yield _trusted(wire.start_tls(context))
     except Exception as error:
         root = TimeoutError() if isinstance(error, TimeoutError) else error  # asyncio's has another cause
-        reason = cast("Unreachable | Malformed", failure_of(root, exchange)).reason
+        reason = failure_of(root, exchange).reason
         if isinstance(error, ssl.SSLCertVerificationError):
             yield _untrusted(error.verify_code, reason, context, None if exchange.proxy else exchange)
         else:
