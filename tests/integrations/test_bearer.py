@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import string
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 from unittest.mock import create_autospec
@@ -264,10 +266,11 @@ def test_an_unfit_strategy_is_refused(strategy: Any) -> None:
 
 
 def test_a_crowd_of_tasks_is_forty_threads() -> None:
-    """One bearer serves loops one after the other; each calls a synchronous strategy in forty threads, not in more."""
+    """One bearer serves loops one after the other, and keeps none that is closed; each has forty calls under way."""
     gate = threading.Barrier(40)
     here: list[None] = []
     counts: list[int] = []
+    loops: list[weakref.ref[object]] = []
 
     def wait() -> AccessToken:
         here.append(None)
@@ -281,7 +284,10 @@ def test_a_crowd_of_tasks_is_forty_threads() -> None:
     held = bearer(mine)
 
     async def crowd() -> list[AccessToken]:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
         return await asyncio.gather(*(held.get(held.in_loop) for _ in range(80)))
 
     assert [TOKEN] * 160 == [*asyncio.run(crowd()), *asyncio.run(crowd())]
     assert 40 == max(counts)
+    gc.collect()
+    assert loops[0]() is None

@@ -12,7 +12,6 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 from .._core.client import AUTHORITY
 from .._http.wire import is_loopback
@@ -99,7 +98,7 @@ class Bearer:
         if self._origin is not None:
             self._require_safe(self._origin)
         self._replaced: tuple[AccessToken, float] | None = None
-        self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+        self._limits: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
 
     def admits(self, url: str) -> bool:
         """Tell whether a request to a URL carries a token; raises ValueError where anyone could read it on the way."""
@@ -130,16 +129,26 @@ class Bearer:
         """Call a method of the strategy from a task, and await what it gives if that is to be awaited.
 
         Anything but a coroutine function may block, so it is called in a thread, even where the token is in memory:
-        only the strategy knows whether it is. Of such threads there are at most 40 in each event loop.
+        only the strategy knows whether it is. At most 40 such calls are awaited at once in each event loop.
         """
         call = partial(method, *arguments)
         # A mock of a synchronous method passes for a coroutine function, and blocks as little.
         if inspect.iscoroutinefunction(method):
             given = call()
         else:
-            async with self._limits.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_THREADS)):
+            async with self._limit(asyncio.get_running_loop()):
                 given = await in_thread(call)
         return await cast("Awaitable[object]", given) if inspect.isawaitable(given) else given
+
+    def _limit(self, loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
+        """Give the limit of a loop; it refers to its loop, so those of closed loops are dropped where one is made."""
+        limit = self._limits.get(loop)
+        if limit is None:
+            limit = asyncio.Semaphore(_THREADS)
+            # A new dictionary, as loops run in threads of their own.
+            others = {each: its for each, its in self._limits.items() if not each.is_closed()}
+            self._limits = {**others, loop: limit}
+        return limit
 
     def _require_safe(self, origin: Origin) -> None:
         scheme, host, _ = origin
