@@ -200,6 +200,11 @@ class TestTypeAndScope:
         """F3, F4, O6: in one word, and without a secret."""
         assert f"token_type must be Bearer, not {said}; " in malformed(answer(members(token_type=value))).reason
 
+    def test_what_a_deserializer_gives(self) -> None:
+        """What JSON does not know is told by its class."""
+        flaw = malformed(answer(), deserializer=lambda _: members(token_type=b"Bearer"))
+        assert "token_type must be Bearer, not a bytes; " in flaw.reason
+
     @pytest.mark.parametrize("scope", [None, ""])
     def test_scope_absent(self, scope: str | None) -> None:
         """F5, RFC6749-3.3-3: no scope in the answer means the one that was asked for."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import attrs
@@ -232,6 +232,14 @@ class TestNoThreads:
         strategy = make_sync(server)
         monkeypatch.setattr(threading.Thread, "start", refuse_ours)
         assert strategy.get_or_create_access_token().access_token == server.issued[0]
+
+
+def test_the_end_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the interpreter ends a thread would start and never run: a finalizer that asks makes the request itself."""
+    monkeypatch.setattr(threads, "sys", SimpleNamespace(is_finalizing=lambda: True))
+    where: list[threading.Thread] = []
+    threads.run_aside(lambda: where.append(threading.current_thread()))
+    assert [threading.current_thread()] == where
 
 
 @pytest.mark.parametrize(("raised", "seen"), [(LookupError, LookupError), (StopIteration, RuntimeError)])
