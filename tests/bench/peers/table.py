@@ -24,7 +24,7 @@ WHY_NOT: Final[Mapping[str, str]] = {
     "requests per 1,000 calls while the endpoint fails": "ours tries again after a random part of 1, 2, 4 ... 60 s, so"
     " that an outage that is over is soon over for its callers; botocore waits a minute whatever happened, and MSAL"
     " answers every call with the failure, though the token is still good",
-    "a process for one token, ms": "ours makes some forty attrs classes, and looks at every argument before its request",
+    "a process for one token, ms": "ours makes some forty attrs classes, and looks at every argument before it asks",
     "import, ms": "httpx-auth brings little more than httpx, which puts much off; ours makes some thirty attrs classes",
     "idle client, KB": "every strategy brings its configuration, its cache and its locks along; those ahead have one"
     " cache for the whole process, or none, and make what sends their requests later, or lighter",
