@@ -202,8 +202,11 @@ class TestTypeAndScope:
 
     def test_what_a_deserializer_gives(self) -> None:
         """What JSON does not know is told by its class."""
-        flaw = malformed(answer(), deserializer=lambda _: members(token_type=b"Bearer"))
-        assert "token_type must be Bearer, not a bytes; " in flaw.reason
+
+        def read(_: TokenResponse) -> dict[str, object]:
+            return members(token_type=b"Bearer")
+
+        assert "token_type must be Bearer, not a bytes; " in malformed(answer(), deserializer=read).reason
 
     @pytest.mark.parametrize("scope", [None, ""])
     def test_scope_absent(self, scope: str | None) -> None:
