@@ -233,6 +233,19 @@ class TestFetch:
             search("https://login.example", fetch=knows)
         assert (False, None) == (known.value.retryable, known.value.__cause__)
 
+    def test_an_error_without_its_attributes(self, search: Search) -> None:
+        """One that does not have what its class promises is any other exception."""
+
+        class Hollow(TokenEndpointUnreachable):
+            def __init__(self) -> None:
+                Exception.__init__(self, "a-secret-41")
+
+        def fails(_: TokenRequest) -> TokenResponse:
+            raise Hollow
+
+        with pytest.raises(HookError, match=r"^fetch raised Hollow$"):
+            search("https://login.example", fetch=fails)
+
     def test_what_it_exits_with(self) -> None:
         """In a thread there is nothing to exit from."""
 

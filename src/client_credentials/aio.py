@@ -12,7 +12,7 @@ from typing import TypeVar
 from ._core.model import AccessToken
 from ._shell import threads
 from ._shell.base import BaseStrategy
-from ._shell.driver import fly_here
+from ._shell.driver import fly_here, forget_in_cache
 from ._shell.flight import Flight
 
 T = TypeVar("T")
@@ -46,23 +46,20 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
 
     async def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
-        active = self._active
-        return active.in_hand() or (await self._in_thread(self._look_in_cache) if active.cache else None)
+        return self._active.in_hand() or await self._in_thread(self._look_in_cache)
 
     async def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
 
         With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
-        active = self._active
-        forget_in_cache = active.forget(token)
-        if active.cache:
-            await self._in_thread(forget_in_cache)
+        await self._in_thread(partial(forget_in_cache, self._active.forget(token)))
 
-    async def _in_thread(self, call: Callable[[], T]) -> T | None:
+    async def _in_thread(self, call: Callable[[Flight], T]) -> T | None:
+        bounded = self._bounded(call)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._deadline):
-                return await threads.in_thread(call)
+                return await threads.in_thread(bounded) if bounded else None
         return None
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import CO_COROUTINE
 from types import FunctionType, MethodType
 from typing import Any, Final
 
@@ -68,14 +68,14 @@ def json_object(response: TokenResponse) -> Mapping[str, object]:
 def is_coroutine_function(value: object) -> bool:
     """Tell whether a call gives a coroutine; that of a mock does not, though the mock has every attribute."""
     called: object = getattr(type(value), "__call__", None)  # noqa: B004
-    return any(_is_async_def(each) for each in (value, called))
+    return _is_async_def(value) or _is_async_def(called)
 
 
 def _is_async_def(value: Any) -> bool:  # noqa: ANN401  # whatever was given
     # By type(): a mock says of itself that it is an instance of what it stands for.
     while type(value) in (MethodType, partial):
         value = value.func if type(value) is partial else value.__func__
-    return type(value) is FunctionType and iscoroutinefunction(value)
+    return type(value) is FunctionType and bool(value.__code__.co_flags & CO_COROUTINE)
 
 
 _METHODS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -21,8 +21,9 @@ from ._core.model import Failure, HookFailed, TokenRequest, TokenResponse, Unrea
 from ._http.fetch import Urllib3Fetch
 from ._shell import threads
 from ._shell.driver import run
+from ._shell.request import described
 from .configuration import is_coroutine_function
-from .errors import TokenError, error_of, failure_of
+from .errors import TokenError, error_of
 
 __all__ = ["ServerMetadata", "discover", "discover_async"]
 
@@ -52,7 +53,7 @@ def discover(issuer: str, *, fetch: Callable[[TokenRequest], TokenResponse] | No
         return call(request)
 
     # In a thread of its own, since a fetch may hang past its timeout: no timeout interrupts a name lookup.
-    return _unwrapped(threads.wait_for(lambda: run(_find(issuer, send, BaseException)), _SECONDS), issuer)
+    return _unwrapped(threads.wait_for(lambda: run(_find(issuer, send)), _SECONDS), issuer)
 
 
 async def discover_async(
@@ -70,7 +71,7 @@ async def discover_async(
 
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS):
-            found = await _find(issuer, send, Exception)
+            found = await _find(issuer, send)
     return _unwrapped(found, issuer)
 
 
@@ -82,8 +83,8 @@ def _callable(fetch: T | None) -> T | Urllib3Fetch:
     return fetch
 
 
-async def _find(issuer: str, send: _Send, caught: type[BaseException]) -> _Found:
-    """Make the requests of a search; of what the program's own code raises, `caught` is a failure."""
+async def _find(issuer: str, send: _Send) -> _Found:
+    """Make the requests of a search."""
     ends = time.monotonic() + _SECONDS
     cause: BaseException | None = None
 
@@ -94,8 +95,8 @@ async def _find(issuer: str, send: _Send, caught: type[BaseException]) -> _Found
         try:
             fetched = await send(request)
         except TokenError as error:
-            answer = failure_of(error)
-        except caught as error:  # the program's code
+            answer = described(error, "fetch")
+        except threads.caught() as error:  # the program's code
             answer, cause = HookFailed(hook="fetch", kind=f"raised {type(error).__name__}"), error
         else:
             wrong = f"returned {type(fetched).__name__}, expected TokenResponse"

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import _thread
 import time
+from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
+from typing import TypeVar
 
 from ._core.model import AccessToken
 from ._shell import threads
 from ._shell.base import BaseStrategy
-from ._shell.driver import fly_here, run
+from ._shell.driver import fly_here, forget_in_cache, run
 from ._shell.flight import Flight
+
+T = TypeVar("T")
 
 
 class ClientCredentialsStrategy(BaseStrategy):
@@ -37,18 +42,18 @@ class ClientCredentialsStrategy(BaseStrategy):
 
     def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
-        active = self._active
-        return active.in_hand() or (threads.wait_for(self._look_in_cache, self._deadline) if active.cache else None)
+        return self._active.in_hand() or self._in_thread(self._look_in_cache)
 
     def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
 
         With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
-        active = self._active
-        forget_in_cache = active.forget(token)
-        if active.cache:
-            threads.wait_for(forget_in_cache, self._deadline)
+        self._in_thread(partial(forget_in_cache, self._active.forget(token)))
+
+    def _in_thread(self, call: Callable[[Flight], T]) -> T | None:
+        bounded = self._bounded(call)
+        return threads.wait_for(bounded, self._deadline) if bounded else None
 
 
 def _wait(flight: Flight, until: float) -> None:

@@ -226,8 +226,6 @@ class World:
         moments = [end for _, end in self.locks.values()]
         for task in self._running():
             local = self.time - task.process.monotonic()
-            if isinstance(task.step, Sleep):
-                moments.append(task.wakes - _TICK)
             if isinstance(task.step, Wait):
                 moments.append(task.step.until + local)
             if task.flight and not task.flight.is_over:
@@ -238,7 +236,8 @@ class World:
             if held := state.held:
                 age = elapsed(held.asked.at, now)
                 moments += [self.time + span - age for span in (held.renewal, held.end, held.last)]
-        return min((moment + _TICK for moment in moments if moment > self.time), default=None)
+        wakes = [task.wakes for task in self._running() if isinstance(task.step, Sleep)]
+        return min((*wakes, *(moment + _TICK for moment in moments if moment > self.time)), default=None)
 
     def _running(self) -> list[Task]:
         return [task for task in self.tasks if not task.is_over and task.process.is_alive]

@@ -56,7 +56,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "CPython closes at once what nobody refers to any more, and with it gives back a lock or ends a connection": (
         "active.ActiveConfiguration._forget_in_cache: without release()",
-        "driver._Driver._give_back: without unlock()",
+        "driver.Driver._give_back: without unlock()",
         "transport.OwnConnection._send_through_pool: without pool.clear()",
     ),
     "one look in the cache more, before the request was sent, finds nothing new": (
@@ -73,7 +73,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "redis._Entries.lock: ...K, 1, name, owner, max(int(ttl * 1000), [1 -> 2])))",
     ),
     "the text of this error is for whoever breaks the machine": (
-        "driver._Driver._perform: raise TypeError([command -> None])",
+        "driver.Driver._perform: raise TypeError([command -> None])",
     ),
     "the method decides how long a body is, and the body of this answer is not read": (
         "proxy.open_tunnel: ...nse(cast('socket.socket', wire), method=['CONNECT' -> None])) as answer:",

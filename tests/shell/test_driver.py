@@ -22,7 +22,7 @@ from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Granted
 from client_credentials._shell import flight
 from client_credentials._shell.active import ActiveConfiguration
-from client_credentials._shell.driver import _Driver
+from client_credentials._shell.driver import Driver
 from client_credentials.testing import FakeClock
 from tests.shell.kit import EXACT, HASTY, Endpoint, Shelf, grant, outcome, refuse, settled, strategy_of
 
@@ -156,10 +156,10 @@ def test_a_renewal_is_not_retried(clock: FakeClock, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("broken", [Record, Send, Settle])
 def test_a_flight_that_breaks(monkeypatch: pytest.MonkeyPatch, broken: type[object]) -> None:
     """Even a defect of ours ends a flight with a backoff: one request, and an error that names it."""
-    perform = _Driver._perform
+    perform = Driver._perform
     left = [None]
 
-    def breaking(self: _Driver, command: Command) -> object:
+    def breaking(self: Driver, command: Command) -> object:
         if isinstance(command, broken) and left:
             left.clear()
             raise ZeroDivisionError
@@ -168,9 +168,9 @@ def test_a_flight_that_breaks(monkeypatch: pytest.MonkeyPatch, broken: type[obje
     async def not_sent(*_: object) -> NoReturn:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(_Driver, "_perform", breaking)
+    monkeypatch.setattr(Driver, "_perform", breaking)
     if broken is Send:
-        monkeypatch.setattr(_Driver, "_send", not_sent)
+        monkeypatch.setattr(Driver, "_send", not_sent)
     told: list[TokenError] = []
     endpoint = Endpoint(grant())
     strategy = strategy_of(endpoint, error_handler=told.append)
@@ -179,7 +179,9 @@ def test_a_flight_that_breaks(monkeypatch: pytest.MonkeyPatch, broken: type[obje
         assert got == "a-token" if broken is Settle else isinstance(got, TokenEndpointUnreachable)
         settled(strategy)
     assert (0 if broken is Send else 1) == len(endpoint.requests)
-    assert [True] == ["unexpected ZeroDivisionError in tests.shell.test_driver, line" in str(each) for each in told]
+    assert [True] == [
+        "unexpected ZeroDivisionError in client_credentials._shell.driver, line" in str(each) for each in told
+    ]
 
 
 def test_a_flight_that_breaks_after_its_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

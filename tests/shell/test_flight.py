@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import pytest
@@ -17,7 +19,7 @@ from client_credentials._core.model import Unreachable
 from client_credentials._core.state import State
 from client_credentials._shell import active, threads
 from client_credentials._shell import flight as flights
-from client_credentials._shell.driver import _Driver, fly
+from client_credentials._shell.driver import Driver, fly, run
 from client_credentials._shell.flight import Flight
 from client_credentials.testing import FakeClock, TokenServer
 from tests.shell.kit import EXACT, HASTY, Endpoint, Held, Shelf, grant, make_sync, outcome, settled, strategy_of, until
@@ -75,10 +77,11 @@ class TestFlights:
         monkeypatch.setattr(active.ActiveConfiguration, "record", interrupted)
         for _ in range(2):
             strategy._give_up_if_overdue(flight)
+        assert {flight} == strategy._aside
         until(lambda: told)
         held.go.set()
         settled(strategy)
-        assert ({flight}, 1) == (strategy._hung, len(told))
+        assert 1 == len(told)
 
     @pytest.mark.parametrize("at", ["succeed", "start"])
     def test_an_interrupt_at_the_beginning(self, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
@@ -110,12 +113,59 @@ class TestFlights:
             strategy._active.look_meanwhile(strategy._active.flight)
         assert {} == strategy._active.flight.looks
 
+    def test_looks_that_hang(self) -> None:
+        """Eight that hang past their deadline are the most; a removal then forgets in memory alone."""
+        go, began = threading.Event(), list[None]()
+
+        def secret() -> str:
+            began.append(None)
+            return str(go.wait(20))
+
+        strategy = strategy_of(Endpoint(grant()), secret=secret, policy=attrs.evolve(HASTY, deadline=0.01))
+        for _ in range(12):
+            assert strategy.get_access_token() is None
+        strategy.remove_access_token()
+        assert 8 == len(began)
+        go.set()
+        until(lambda: all(flight.is_over for flight in strategy._aside))
+        assert strategy.get_access_token() is None
+        assert set() == {flight for flight in strategy._aside if not flight.is_over}
+
+    def test_a_defect_in_a_removal(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        """It goes no further than the log; memory has forgotten."""
+
+        def broken(*_: object) -> NoReturn:
+            raise ZeroDivisionError
+
+        strategy = strategy_of(Endpoint(grant(), grant("two")))
+        token = strategy.get_or_create_access_token()
+        settled(strategy)
+        with monkeypatch.context() as patched:
+            patched.setattr(active.ActiveConfiguration, "peek", broken)
+            strategy.remove_access_token(token)
+        assert "unexpected ZeroDivisionError in client_credentials._shell.driver, line" in caplog.text
+        assert "two" == outcome(strategy.get_or_create_access_token)
+
+    def test_a_defect_leaves_nothing_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No cycle of frames keeps the secret and the answer until the next collection."""
+        gc.disable()
+        try:
+            strategy = strategy_of(Endpoint(grant()))
+            monkeypatch.setattr(active.ActiveConfiguration, "publish", NotImplemented)
+            driver = Driver(strategy._begin(strategy._active.flight, time.monotonic() + 10, waits=False))
+            remains = weakref.ref(driver)
+            run(driver.drive(driver.fetch_in_thread))
+            del driver
+            assert remains() is None
+        finally:
+            gc.enable()
+
     def test_a_command_that_is_none(self) -> None:
         """The driver performs the machine's commands and no other."""
         strategy = strategy_of(Endpoint(grant()))
         command: Any = object()
         with pytest.raises(TypeError):
-            _Driver(strategy._active.flight, Exception)._perform(command)
+            Driver(strategy._active.flight)._perform(command)
 
 
 def test_an_overdue_flight_shuts_the_gate(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,5 @@
 """What is known is ordered by when it was asked for: between memory, cache, callers and time, however late it comes."""
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ from client_credentials import (
     TokenRequest,
     TokenResponse,
 )
+from client_credentials._shell.driver import forget_in_cache
+from client_credentials._shell.flight import Flight
 from client_credentials.testing import FakeClock
 from tests.shell.kit import EXACT, HASTY, Endpoint, Held, Shelf, grant, outcome, refuse, settled, strategy_of, until
 
@@ -109,7 +112,7 @@ class TestAnOrderedWait:
         """What a cache may take to write a token down shortens no wait, however often it is written down anew."""
         cache = Shelf()
         endpoint = Endpoint(refuse(status=429, Retry_After="60"))
-        strategy = strategy_of(endpoint, caching_strategy=cache)
+        strategy = strategy_of(endpoint, clock, caching_strategy=cache)
         outcome(strategy.get_or_create_access_token)
         settled(strategy)
         for _ in range(3):
@@ -236,6 +239,38 @@ class TestARemoval:
         three.remove_access_token(old)
         assert ["new"] * 3 == [outcome(each.get_or_create_access_token) for each in (one, two, three)]
         assert 2 == len(endpoint.requests)
+
+    def test_that_outlasts_its_caller(self) -> None:
+        """A removal that found no token, and hangs until after its deadline, leaves alone what is granted after it."""
+        go, reads = threading.Event(), list[None]()
+
+        def secret() -> str:
+            reads.append(None)
+            return str(len(reads) > 1 or go.wait(10))
+
+        strategy = strategy_of(Endpoint(grant("new")), secret=secret, caching_strategy=Shelf(), policy=HASTY)
+        strategy.remove_access_token()
+        assert "new" == outcome(strategy.get_or_create_access_token)
+        settled(strategy)
+        (removing,) = strategy._aside
+        go.set()
+        until(lambda: removing.is_over)
+        assert "new" == outcome(strategy.get_access_token)
+
+    def test_while_a_first_request_is_under_way(self) -> None:
+        """What that brings is newer than the removal, also for the removal's own late look in the cache."""
+        held = Held(grant("new"))
+        endpoint = Endpoint(held)
+        strategy = strategy_of(endpoint, caching_strategy=Shelf())
+        caller = threading.Thread(target=strategy.get_or_create_access_token)
+        caller.start()
+        until(lambda: endpoint.requests)
+        forget = strategy._active.forget(None)
+        held.go.set()
+        caller.join()
+        settled(strategy)
+        forget_in_cache(forget, Flight(strategy._active, time.monotonic() + 10))
+        assert "new" == outcome(strategy.get_access_token)
 
 
 class TestTime:

@@ -18,7 +18,7 @@ AT_A_COMMAND = """
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of threads in a process that forks: that is what this is about
 from client_credentials._shell import driver
-perform, send = driver._Driver._perform, driver._Driver._send
+perform, send = driver.Driver._perform, driver.Driver._send
 
 def halt(command):
     is_ours = threading.current_thread().name == "client-credentials"
@@ -34,7 +34,7 @@ async def halting_send(self, command, fetch):
     halt(command)
     return await send(self, command, fetch)
 
-driver._Driver._perform, driver._Driver._send = halting_perform, halting_send
+driver.Driver._perform, driver.Driver._send = halting_perform, halting_send
 
 def come_to(command):
     global strategy, name, reached, go

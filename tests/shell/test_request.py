@@ -63,12 +63,15 @@ def test_a_validator_that_accepts_everything(response: TokenResponse) -> None:
 
 @pytest.mark.parametrize("response", [each for each in ANSWERS if each.status >= 400])
 def test_a_deserializer_that_raises(response: TokenResponse) -> None:
-    """So is one that the user's deserializer cannot read."""
+    """So is one that the user's deserializer cannot read; what it raised may hold the answer, and is no cause then."""
 
     def read(response: TokenResponse) -> Mapping[str, object]:
         raise ValueError(response.body)
 
     assert judged(response) == judged(response, response_validator=accept, deserializer=read)
+    configuration = SdkConfiguration(fetch=lambda _: response, response_validator=accept, deserializer=read)
+    made = run(attempt(make(), Secret(SECRET), configuration, configuration.fetch, 1.0, lambda: ()))
+    assert made.cause is None
 
 
 def test_a_hook_that_is_wrong() -> None:

@@ -18,7 +18,21 @@ import pytest
 from client_credentials import AccessToken, InvalidTokenResponse, TokenEndpointUnreachable, TokenError, TokenRefused
 from client_credentials._shell import threads
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
-from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, Shelf, make_sync, outcome, settled, together, until
+from tests.shell.kit import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    EXACT,
+    Endpoint,
+    Maker,
+    Shelf,
+    grant,
+    make_sync,
+    outcome,
+    settled,
+    strategy_of,
+    together,
+    until,
+)
 
 
 def test_a_thousand_threads_one_request(server: TokenServer) -> None:
@@ -173,6 +187,18 @@ class TestNoThreads:
         strategy.remove_access_token()
         assert strategy.get_access_token() is None
         assert 1 == len(server.requests)
+
+    @pytest.mark.parametrize("method", ["get_access_token", "remove_access_token", "get_or_create_access_token"])
+    def test_an_interrupt_of_the_program(self, refuse_threads: Callable[[], None], method: str) -> None:
+        """Ctrl-C in the program's own code is the caller's, who runs it."""
+
+        def secret() -> str:
+            raise KeyboardInterrupt
+
+        strategy = strategy_of(Endpoint(grant()), secret=secret)
+        refuse_threads()
+        with pytest.raises(KeyboardInterrupt):
+            getattr(strategy, method)()
 
     def test_in_the_window(
         self, make: Maker, server: TokenServer, clock: FakeClock, refuse_threads: Callable[[], None]

@@ -1,13 +1,13 @@
 """A strategy in virtual time: the product's callers, memory and machine, each step of which waits for the test's world.
 
-The decisions are the product's own: `BaseStrategy`, `ActiveConfiguration`, `Flight`, `StateCache` and `acquire` as they
-are. Written again is only the loop that blocks, `_Driver.drive` as `_fly`; a test beside compares it with the original.
+The decisions are the product's own: `BaseStrategy`, `ActiveConfiguration`, `Flight`, `StateCache`, `acquire` and
+`forget` as they are. Written again is only the loop that blocks, that of `Driver`; a test beside compares the two.
 Not here: threads within a step, the lease of SystemClock, hooks, event loops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
@@ -20,6 +20,7 @@ from client_credentials._core.acquisition import (
     Command,
     Done,
     LookUp,
+    Peek,
     Publish,
     ReadSecrets,
     Record,
@@ -151,21 +152,27 @@ def _thread(call: partial[None], flight: Flight) -> Steps:
 
 
 def _fly(flight: Flight) -> Steps:
-    """Perform the machine's commands as `_Driver.drive` does; what would block, or let others run, is yielded."""
+    """Make a flight as `Driver.drive` does."""
+    identity = flight.active.identity
+    yield from _follow(flight, acquire(identity.client, identity.policy, identity.keys[0]))
+    flight.settle(None)
+    flight.is_over = True
+
+
+def _follow(flight: Flight, machine: Coroutine[Command, Done[Any], None]) -> Steps:
+    """Perform the machine's commands as `Driver` does; what would block, or let others run, is yielded."""
     memory = cast("Memory", flight.active)
-    machine = acquire(memory.identity.client, memory.identity.policy, memory.identity.keys[0])
-    performer = driver._Driver(flight, BaseException)  # pyright: ignore[reportPrivateUsage]
-    perform = performer._perform  # pyright: ignore[reportPrivateUsage]
+    perform = driver.Driver(flight)._perform  # pyright: ignore[reportPrivateUsage]
     done: Done[Any] | None = None
     lock: str | None = None
     while True:
         try:
-            command = machine.send(done)
+            command = machine.send(cast("Done[Any]", done))
         except StopIteration:
             break
         value: Any = None
         match command:
-            case LookUp() | Publish() if memory.cache:
+            case LookUp() | Peek() | Publish() if memory.cache:
                 value = yield from _exchange(memory, partial(perform, command))
             case TryLock(name=name) if memory.cache:
                 value = (yield command) is not False
@@ -186,8 +193,6 @@ def _fly(flight: Flight) -> Steps:
                 yield command
                 value = perform(command)
         done = Done(value, memory.now(), flight.left, memory.host.draw(), flight.is_waited, current=True)
-    flight.settle(None)
-    flight.is_over = True
 
 
 def _exchange(memory: Memory, act: Callable[[], Any]) -> Steps:
@@ -256,7 +261,7 @@ class Strategy(BaseStrategy):
     def __init__(self, host: Host, identity: Identity, *, shared: bool) -> None:
         self.host = host
         self._identity = identity
-        self._hung = set()
+        self._aside = set()
         self.configure(shared=shared)
 
     def configure(self, *, shared: bool) -> None:
@@ -284,8 +289,7 @@ class Strategy(BaseStrategy):
         return step
 
     def remove(self, token: AccessToken | None) -> Steps:
-        """Remove a token as `remove_access_token` does; its two looks in the cache are one here."""
-        memory: Any = self._active
-        forget_in_cache = self._active.forget(token)
-        if memory.cache is not None:
-            yield from _exchange(memory, forget_in_cache)
+        """Remove a token as `remove_access_token` does, but that its caller waits to the end."""
+        forget = self._active.forget(token)
+        if self._active.cache is not None:
+            yield from _follow(Flight(self._active, self.host.monotonic() + self._deadline), forget())

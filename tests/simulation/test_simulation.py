@@ -145,8 +145,7 @@ def no_lock(patch: pytest.MonkeyPatch) -> None:
 
 def keys_collide(patch: pytest.MonkeyPatch) -> None:
     """All identities have the same key."""
-    for module in (acquisition, world):
-        patch.setattr(module, "cache_key", lambda *_: "key")
+    patch.setattr(world, "cache_key", lambda *_: "key")
 
 
 def no_recovery(patch: pytest.MonkeyPatch) -> None:

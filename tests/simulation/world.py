@@ -22,9 +22,8 @@ from .endpoint import Endpoint
 class _KnownIdentity(Known):
     """What a strategy knows of a client whose one secret never changes."""
 
-    def read_secrets(self, caught: type[BaseException] = Exception) -> tuple[Secret, ...]:
-        del caught
-        return self.secrets
+    def read_secrets(self) -> tuple[tuple[Secret, str], ...]:
+        return tuple(zip(self.secrets, self.keys, strict=True))
 
 
 @attrs.frozen

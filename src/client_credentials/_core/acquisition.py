@@ -1,8 +1,9 @@
-"""How a token is obtained where memory has none: a pure coroutine, each of whose awaits is a command and its result.
+"""How a token is obtained where memory has none, and how a cache is made to forget one.
 
-Read from top to bottom: read the secrets; look in the cache and try the lock until one of them gives something; look
-again; send, and try again while a caller waits; record, settle, publish, unlock, tell. The driver in the shell performs
-the commands, and so do the simulated fleet and the explorer of interleavings in the tests.
+Both are pure coroutines, each of whose awaits is a command and its result. Read from top to bottom: read the secrets;
+look in the cache and try the lock until one of them gives something; look again; send, and try again while a caller
+waits; record, settle, publish, unlock, tell. The driver in the shell performs the commands, and so do the simulated
+fleet and the explorer of interleavings in the tests.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import attrs
 from .lifecycle import (
     LOCK_MARGIN,
     LOCKS,
+    REMOVAL_WAITS,
     Ask,
     Fail,
     Renew,
@@ -23,14 +25,15 @@ from .lifecycle import (
     failed,
     granted,
     is_overdue,
+    is_overtaken,
     is_shut,
     lost_time,
     poll_wait,
+    removed,
     retry_wait,
     timed_out,
 )
-from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
-from .request import cache_key
+from .model import AccessToken, Client, Failure, Granted, Outcome, Refused, RenewalPolicy
 from .secret import Secret
 from .state import EMPTY, Instant, State, is_shared, merge
 from .value import Value
@@ -40,7 +43,7 @@ T = TypeVar("T")
 
 @attrs.frozen(repr=False)
 class Done(Value, Generic[T]):
-    """What came of a command: its value, and the time, randomness and who waits, by which the next step is decided.
+    """The result of a command, with the time and the randomness that the next step needs.
 
     It was done `now`, by the two clocks; `left` are the seconds until the flight's deadline, in real time, less than 0
     once that has passed; `dice` is a random number from 0 to 1; `waited` says whether any caller waits, and `current`
@@ -65,13 +68,20 @@ class _Command(Value, Generic[T]):
 
 
 @attrs.frozen(repr=False)
-class ReadSecrets(_Command[tuple[Secret, ...] | Failure]):
-    """Read the client secrets, the one to try first in front."""
+class ReadSecrets(_Command[tuple[tuple[Secret, str], ...] | Failure]):
+    """Read the client secrets, each with its cache key, the one to try first in front."""
 
 
 @attrs.frozen(repr=False)
 class LookUp(_Command[State]):
     """Merge into memory what the cache keeps under the key, and give what is known then."""
+
+    key: str
+
+
+@attrs.frozen(repr=False)
+class Peek(_Command[State]):
+    """Give what the cache keeps under the key."""
 
     key: str
 
@@ -133,17 +143,15 @@ class Unlock(_Command[None]):
 
 @attrs.frozen(repr=False)
 class Tell(_Command[None]):
-    """Log what was odd, and tell the error handler of each failure and its wait in seconds."""
+    """Log what was odd, and tell the error handler of each failure, its wait in seconds, and whether to log it too."""
 
     remarks: tuple[str, ...]
-    failures: tuple[tuple[Failure, float], ...]
-    ends_failed: bool = False
-    """Whether the last failure is what the flight ended with: that one is logged, those that were retried are not."""
+    failures: tuple[tuple[Failure, float, bool], ...]
 
 
 Command: TypeAlias = _Command[Any]
 
-_Told: TypeAlias = tuple[tuple[Failure, float], ...]
+_Told: TypeAlias = tuple[tuple[Failure, float, bool], ...]
 
 _SECOND_CHOICE: Final = "the first client secret is refused (invalid_client); another of them is in use"
 
@@ -157,44 +165,85 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
         known = await Record(EMPTY)
         if is_shut(known.value, known.now) and await _is_served(await LookUp(key)):
             return
-    read = await ReadSecrets()
-    secrets = read.value
-    if not isinstance(secrets, tuple):
-        await fail(secrets)
-        return
     told: _Told = ()
-    untried = [*secrets]
+    refused: list[Secret] = []
+    state, locked = EMPTY, None
     while True:
-        secret = untried.pop(0)
-        key = cache_key(client, secret.reveal())
-        look = await _look_and_lock(key, policy)
-        if look is None:
+        read = await ReadSecrets()  # anew for each request
+        ready: Done[Any] = read
+        if not isinstance(read.value, tuple):
+            await fail(read.value, told)
             return
-        if is_overdue(look.left):  # this thread did not run for so long that no caller waits any more
+        secrets = [(secret, key) for secret, key in read.value if secret not in refused]
+        secret, key = secrets[0]
+        if key != locked:
+            if locked is not None:
+                await Unlock()
+            look = await _look_and_lock(key, policy)
+            if look is None:
+                return
+            ready, state, locked = look, look.value, key
+        if is_overdue(ready.left):  # this thread did not run for so long that no caller waits any more
             await Settle(Fail(timed_out(policy.deadline), 0.0))
             await Unlock()
             return
-        fact, done, failures = await _ask(client, policy, secret, look)
-        told += failures
+        asked = begin(state, ready.now)
+        done = await Send(secret, asked)
         if isinstance(done.value, Granted):
+            fact = granted(done.value, asked, policy, client.scopes, done.dice)
             await Record(fact)
             await Settle()
             await Publish(key, fact)
             await Unlock()
-            remarks = done.value.remarks if secret is secrets[0] else (*done.value.remarks, _SECOND_CHOICE)
-            await Tell(remarks, told)
+            await Tell((*done.value.remarks, _SECOND_CHOICE) if refused else done.value.remarks, told)
             return
-        if not (untried and _is_refused_secret(done.value)):
-            await _give_up(fact, done, key, told)
+        gate = failed(state, done.value, asked, done.now, done.dice)
+        told = (*told, (gate.failure, gate.wait, False))
+        if len(secrets) > 1 and _is_refused_secret(done.value):
+            refused.append(secret)
+            continue
+        wait = retry_wait(gate, len(told), done.left) if done.waited else None
+        if wait is None:
+            await _give_up(State(gates=(gate,)), done, key, told)
             return
-        await Unlock()
+        state = merge(state, State(gates=(gate,)), done.now)
+        await Sleep(wait)
 
 
-async def fail(failure: Failure) -> None:
+async def fail(failure: Failure, told: _Told = ()) -> None:
     """End a flight with a failure that is no answer of the server: the secret cannot be read, or something broke."""
     known = await Record(EMPTY)
     gate = failed(known.value, failure, begin(known.value, known.now), known.now, known.dice)
-    await _give_up(State(gates=(gate,)), known, None, ((gate.failure, gate.wait),))
+    await _give_up(State(gates=(gate,)), known, None, (*told, (gate.failure, gate.wait, False)))
+
+
+async def forget(token: AccessToken | None, fact: State, before: Instant, key: str | None) -> None:
+    """Make the cache forget a token as memory has, which is `fact`; where memory had none, what it holds itself.
+
+    The removal counts from `before`. `key` is the cache key, or None where no secret was read yet.
+    """
+    if key is None:
+        known = await Record(EMPTY)
+        read = None if is_shut(known.value, known.now) else await ReadSecrets()
+        if read is None or not isinstance(read.value, tuple):
+            return
+        _, key = read.value[0]
+    cached = await Peek(key)
+    known = await Record(EMPTY)
+    if token is None and is_overtaken(before, known.value, cached.value):
+        return
+    theirs = removed(cached.value, token)
+    await Record(theirs)
+    if EMPTY == fact == theirs:
+        return
+    for seconds in REMOVAL_WAITS:
+        # A flight that holds the lock may be publishing a newer token, which this must not overwrite.
+        lock = await TryLock(key, LOCK_MARGIN)
+        if lock.value:
+            break
+        await Sleep(seconds)
+    await Publish(key, EMPTY)
+    await Unlock()
 
 
 async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:
@@ -229,30 +278,9 @@ async def _is_served(look: Done[State]) -> bool:
     return True
 
 
-async def _ask(
-    client: Client, policy: RenewalPolicy, secret: Secret, look: Done[State]
-) -> tuple[State, Done[Outcome], _Told]:
-    """Make the request, and retry it while a caller waits; gives what is known by it, and each failure."""
-    known, now = look.value, look.now
-    told: _Told = ()
-    while True:
-        asked = begin(known, now)
-        done = await Send(secret, asked)
-        if isinstance(done.value, Granted):
-            return granted(done.value, asked, policy, client.scopes, done.dice), done, told
-        gate = failed(known, done.value, asked, done.now, done.dice)
-        fact = State(gates=(gate,))
-        told = (*told, (gate.failure, gate.wait))
-        wait = retry_wait(gate, len(told), done.left) if done.waited else None
-        if wait is None:
-            return fact, done, told
-        known = merge(known, fact, done.now)
-        now = (await Sleep(wait)).now
-
-
 async def _give_up(fact: State, done: Done[Any], key: str | None, told: _Told) -> None:
     """Shut the gate for all who come now, here and, where the server said no, for all who share the cache."""
-    failure, wait = told[-1]
+    *retried, (failure, wait, _) = told
     if lost_time(done.left):
         await Settle(Fail(failure, 0.0))
         await Unlock()
@@ -264,7 +292,7 @@ async def _give_up(fact: State, done: Done[Any], key: str | None, told: _Told) -
     if key is not None and counts and is_shared(failure):
         await Publish(key, fact)
     await Unlock()
-    await Tell((), told, ends_failed=True)
+    await Tell((), (*retried, (failure, wait, True)))  # those that were retried are not worth a line in the log
 
 
 def _is_refused_secret(failure: Failure) -> bool:

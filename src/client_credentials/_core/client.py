@@ -104,7 +104,7 @@ def check_endpoint(url: object, name: str = "token_url", rule: str = "RFC 6749 s
         raise ValueError(f"{name} must not hold a user name or a password")
     if not AUTHORITY.fullmatch(parts.netloc) or port == 0:
         raise ValueError(f"{name} must be of the form https://host[:port]/path")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         raise ValueError(f"{name} must be https, except for a loopback host ({rule})")
     seen: set[str] = set()
     for parameter, value in query_of(text):
@@ -125,6 +125,14 @@ def check_secret(secret: object) -> str:
     # Raised anew, with no frame below and no argument in this one: a traceback may show its locals.
     del secret
     raise ValueError(reason)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or address stands for this machine by itself."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def query_of(url: str) -> list[tuple[str, str]]:
@@ -199,15 +207,6 @@ def _headers(headers: object) -> Iterable[tuple[str, str]]:
             raise ValueError(f"headers must have printable ASCII values, without spaces around them: {name} has not")
         names.add(lower)
         yield name, value
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_nothing_twice(client: Client) -> None:

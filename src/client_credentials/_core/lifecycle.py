@@ -271,6 +271,16 @@ def removed(state: State, token: AccessToken | None) -> State:
     return State(removed=attrs.evolve(held.asked, at=later) if state.removed else held.asked)
 
 
+def removal_moment(now: Instant, under_way: Instant | None) -> Instant:
+    """Give the moment that a removal counts from; what a request under way brings is newer, and stays."""
+    return now if under_way is None else under_way.earlier(_TICK)
+
+
+def is_overtaken(before: Instant, *known: State) -> bool:
+    """Tell whether a token was asked for since the moment that a removal counts from."""
+    return any(state.granted is not None and elapsed(state.granted.at, before) < 0 for state in known)
+
+
 def poll_wait(dice: float, left: float) -> float:
     """Give the seconds until another look at a lock that somebody has, of those `left` to wait for it."""
     return max(min(_SHORTEST_POLL + (_LONGEST_POLL - _SHORTEST_POLL) * dice, left), 0.0)

@@ -91,7 +91,7 @@ def cache_key(client: Client, secret: str) -> str:
     # Hashed first: HMAC pads its key with zeros and shortens a long one, so two secrets could share a digest.
     lasting = "" if client.authentication is ClientAuthentication.ASSERTION else secret
     key = hashlib.sha256(lasting.encode()).digest()
-    return "client-credentials-1-" + hmac.new(key, json.dumps(identity).encode(), hashlib.sha256).hexdigest()
+    return "client-credentials-1-" + hmac.digest(key, json.dumps(identity).encode(), "sha256").hex()
 
 
 def _body(client: Client, secret: str) -> bytes:

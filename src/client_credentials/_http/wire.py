@@ -5,7 +5,6 @@ from __future__ import annotations
 # getaddrinfo would import it in the middle of a request.
 import encodings.idna  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import io
-import ipaddress
 import socket
 import ssl
 import time
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from .._core.client import is_loopback
 from .._core.model import Malformed, Unreachable
 
 if TYPE_CHECKING:
@@ -204,14 +204,6 @@ def addresses(host: Host, exchange: Exchange) -> Sequence[_Address]:
         if not is_loopback(str(address[4][0])):  # what a hosts file makes of localhost
             raise _not_loopback(f"{host.name} at {address[4][0]}")
     return found
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a name or address stands for this machine by itself."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _connected(address: _Address, seconds: float) -> socket.socket:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from .._core.acquisition import Command, Done, forget
 from .._core.client import check_kind
-from .._core.lifecycle import LOCK_MARGIN, LONGEST_UNREAD, REMOVAL_WAITS, is_shut, removed, token_in_hand
+from .._core.lifecycle import LONGEST_UNREAD, is_shut, removal_moment, removed, token_in_hand
 from .._core.model import AccessToken
 from .._core.state import EMPTY, Instant, State, merge, publication
 from ..configuration import SdkConfiguration
@@ -117,9 +117,10 @@ class ActiveConfiguration:
 
     def look(self, key: str) -> State:
         """Merge into memory what the cache keeps under a key, and give what is known then."""
-        return self.record(self._load(key))
+        return self.known().state if self.cache is None else self.record(self.peek(key))
 
-    def _load(self, key: str) -> State:
+    def peek(self, key: str) -> State:
+        """Give what the cache keeps under a key."""
         return self.cache.load(key, self.now(), dice()) if self.cache else EMPTY
 
     def look_meanwhile(self, flight: Flight) -> None:
@@ -142,41 +143,24 @@ class ActiveConfiguration:
 
     def publish(self, key: str, fact: State) -> None:
         """Merge a fact into the cache, and what was granted or removed meanwhile."""
-        cached = self._load(key)
+        if self.cache is None:
+            return
+        cached = self.peek(key)
         now = self.now()
         merged = publication(cached, fact, self.known().state, now)
-        if self.cache and merged:
+        if merged:
             self.cache.store(key, merged, now)
 
-    def forget(self, token: AccessToken | None) -> Callable[[], None]:
+    def forget(self, token: AccessToken | None) -> Callable[[], Coroutine[Command, Done[Any], None]]:
         """Forget the token in memory, or only if it is this one; gives what makes the cache forget it."""
         if token is not None:
             check_kind("token", token, AccessToken)
+        newest = self.flight.latest()
+        before = removal_moment(self.now(), None if newest.is_gone else newest.asked)
         held = self.known().state.held
         token = token or (held.token if held else None)
         fact = removed(self.known().state, token)
         self.record(fact)
         if token:
             self.gone = (*self.gone, token)[-_MOST_GONE:]
-        return partial(self._forget_in_cache, token, fact)
-
-    def _forget_in_cache(self, token: AccessToken | None, fact: State) -> None:
-        key = self._key()
-        if self.cache is None or key is None:
-            return
-        theirs = removed(self._load(key), token)
-        self.record(theirs)
-        if EMPTY == fact == theirs:
-            return
-        release = None
-        for seconds in REMOVAL_WAITS:
-            # A flight that holds the lock may be publishing a newer token, which this must not overwrite.
-            release = self.cache.try_lock(key, LOCK_MARGIN)
-            if release:
-                break
-            time.sleep(seconds)
-        try:
-            self.publish(key, EMPTY)
-        finally:
-            if release:
-                release()
+        return partial(forget, token, fact, before, next(iter(self.identity.keys), None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn, assert_never
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
 
 from .._core.client import SPOTIFY_TOKEN_URL, check_kind, make_client
 from .._core.lifecycle import MOST_HUNG, Ask, Fail, Renew, Serve, answer, decide, given_up, is_overdue, too_many_hang
@@ -24,6 +24,8 @@ from .identity import Identity, wrapped
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+T = TypeVar("T")
 
 _DEFAULT_POLICY: Final = RenewalPolicy()
 _WITHIN_ITSELF: Final = Fail(Unreachable(reason="asked for within its own token request", retryable=False), 0.0)
@@ -79,7 +81,8 @@ class BaseStrategy:
         )
         check_kind("policy", policy, RenewalPolicy)
         self._identity = Identity(client, secrets, policy)
-        self._hung: set[Flight] = set()
+        self._aside: set[Flight] = set()
+        """The flights that were given up, and the work with the cache that is under way."""
         self._active = ActiveConfiguration(self._identity, SdkConfiguration(), None)  # no other strategy has that cache
 
     def set_configuration(self, configuration: SdkConfiguration) -> None:
@@ -100,7 +103,7 @@ class BaseStrategy:
 
     @property
     def _lease(self) -> Lease:
-        """What is known now, for whoever looks into a strategy: the tests, a debugger."""
+        """What is known now, for whoever looks into a strategy."""
         return self._active.known()
 
     @property
@@ -194,16 +197,37 @@ class BaseStrategy:
         )
         active.record(fact)
         if flight.settle(ended):
-            self._hung.add(flight)
+            self._aside.add(flight)
             if fact != EMPTY:
                 threads.run_aside(partial(tell_aside, flight, ended))
 
     def _is_full(self) -> bool:
-        """Whether so many flights hang past their deadline that no other is begun."""
-        for flight in tuple(self._hung):
+        """Whether so many flights and looks hang past their deadline that no other is begun."""
+        for flight in tuple(self._aside):
             if flight.is_over or flight.is_left_behind:
-                self._hung.discard(flight)
-        return too_many_hang(len(self._hung))
+                self._aside.discard(flight)
+        return too_many_hang(sum(is_overdue(flight.left) for flight in tuple(self._aside)))
+
+    @staticmethod
+    def _look_in_cache(flight: Flight) -> AccessToken | None:
+        """Give the good token in the cache, and remember it."""
+        return flight.active.in_cache()
+
+    def _bounded(self, call: Callable[[Flight], T]) -> Callable[[], T] | None:
+        """Give what does some work with the cache, in a thread; None where there is no cache, or too many hang."""
+        active = self._active
+        if active.cache is None or self._is_full():
+            return None
+        flight = Flight(active, time.monotonic() + self._deadline)
+
+        def run() -> T:
+            self._aside.add(flight)
+            try:
+                return call(flight)
+            finally:
+                flight.is_over = True
+
+        return run
 
     def _result(self, flight: Flight, until: float, flights: int) -> AccessToken | None:
         """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""
@@ -215,10 +239,6 @@ class BaseStrategy:
         if isinstance(got, Fail):
             raise error_of(got.failure, got.wait, self._identity.client) from (cause if got is ended else None)
         return got
-
-    def _look_in_cache(self) -> AccessToken | None:
-        """Give the good token in the cache, and remember it."""
-        return self._active.in_cache()
 
     def _running_loop(self) -> AbstractEventLoop | None:
         return None

@@ -12,6 +12,7 @@ from .._core.acquisition import (
     Command,
     Done,
     LookUp,
+    Peek,
     Publish,
     ReadSecrets,
     Record,
@@ -29,7 +30,7 @@ from .._core.lifecycle import Fail
 from .._core.model import Failure, Granted, Outcome, TokenRequest, Unreachable, without_query
 from .._core.secret import Secret
 from ..errors import TokenEndpointUnreachable, error_of
-from . import log
+from . import log, threads
 from .active import ActiveConfiguration
 from .clock import dice
 from .flight import Flight, publishing
@@ -37,19 +38,25 @@ from .request import Fetch, attempt
 
 T = TypeVar("T")
 
+_PACKAGE: Final = "client_credentials."
 _NO_LOOP: Final = "no event loop is left to run fetch in"
 _SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clients
 
 
 def fly(flight: Flight) -> None:
     """Make a flight in a thread of ours."""
-    driver = _Driver(flight, BaseException)  # there is nothing to exit from
+    driver = Driver(flight)
     run(driver.drive(driver.fetch_in_thread))
+
+
+def forget_in_cache(machine: Callable[[], Coroutine[Command, Done[Any], None]], flight: Flight) -> None:
+    """Make the cache forget a token, within the bounds of a flight that is for this alone."""
+    Driver(flight).perform(machine())
 
 
 async def fly_here(flight: Flight) -> None:
     """Make a flight in the caller's thread; only what interrupts it is raised."""
-    await _Driver(flight, Exception).drive(flight.active.configuration.fetch)
+    await Driver(flight).drive(flight.active.configuration.fetch)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -69,7 +76,7 @@ def tell(active: ActiveConfiguration, failure: Failure, wait: float, *, is_logge
         log.warn("%s", error)
     try:
         active.configuration.error_handler(error)
-    except BaseException as raised:  # the program's code, in a thread of ours
+    except threads.caught() as raised:  # the program's code
         log.warn("error_handler raised %s", type(raised).__name__)
 
 
@@ -79,14 +86,13 @@ def tell_aside(flight: Flight, ended: Fail) -> None:
     tell(flight.active, ended.failure, ended.wait, is_logged=True)
 
 
-class _Driver:
-    """The world of one flight."""
+class Driver:
+    """Performs the commands of one flight, or of one removal, whose deadline it is then."""
 
-    def __init__(self, flight: Flight, caught: type[BaseException]) -> None:
+    def __init__(self, flight: Flight) -> None:
         self._flight = flight
         self._active = flight.active
         self._identity = flight.active.identity
-        self._caught = caught
         self._keys: tuple[str, ...] = ()
         self._cause: BaseException | None = None
         self._unlock: Callable[[], object] | None = None
@@ -101,8 +107,7 @@ class _Driver:
         try:
             await self._follow(acquire(self._identity.client, self._identity.policy, key), fetch)
         except Exception as error:  # a defect, which is no reason to ask again at once
-            *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-            reason = f"unexpected {type(error).__name__} in {frame.f_globals['__name__']}, line {line}"
+            reason = _place_of(error)
             if flight.is_settled:
                 log.warn("%s", reason)
             else:
@@ -111,6 +116,15 @@ class _Driver:
             flight.settle(None)
             self._give_back()
             flight.is_over = True
+
+    def perform(self, machine: Coroutine[Command, Done[Any], None]) -> None:
+        """Perform the commands of a removal."""
+        try:
+            run(self._follow(machine, self._active.configuration.fetch))
+        except Exception as error:  # a defect; memory has forgotten it
+            log.warn("%s", _place_of(error))
+        finally:
+            self._give_back()
 
     async def _follow(self, machine: Coroutine[Command, Done[Any], None], fetch: Fetch) -> None:
         done: Done[Any] | None = None
@@ -130,6 +144,8 @@ class _Driver:
                 return self._read_secrets()
             case LookUp(key=key):
                 return active.look(key)
+            case Peek(key=key):
+                return active.peek(key)
             case TryLock(name=name, ttl=ttl):
                 if active.cache is None:
                     return True
@@ -154,8 +170,8 @@ class _Driver:
                 raise TypeError(command)
         return None
 
-    def _read_secrets(self) -> tuple[Secret, ...] | Failure:
-        read = self._identity.read_secrets(self._caught)
+    def _read_secrets(self) -> tuple[tuple[Secret, str], ...] | Failure:
+        read = self._identity.read_secrets()
         self._keys = self._identity.keys
         if isinstance(read, tuple):
             return read
@@ -173,7 +189,6 @@ class _Driver:
             fetch,
             max(flight.left, _SHORTEST_TIMEOUT),
             self._active.tokens,
-            self._caught,
         )
         self._cause = attempted.cause
         if isinstance(attempted.outcome, Granted):
@@ -208,15 +223,21 @@ class _Driver:
         client = self._identity.client
         for remark in self._identity.news(command.remarks):
             log.warn("%s (client %r): %s", without_query(client.token_url), client.client_id, remark)
-        for nth, (failure, wait) in enumerate(command.failures, 1):
-            is_last = nth == len(command.failures)
-            tell(self._active, failure, wait, is_logged=is_last and command.ends_failed)
+        for failure, wait, is_logged in command.failures:
+            tell(self._active, failure, wait, is_logged=is_logged)
 
     def _give_back(self) -> None:
         unlock, self._unlock = self._unlock, None
         if unlock is not None:
             unlock()
         publishing.discard(self._flight)
+
+
+def _place_of(error: Exception) -> str:
+    """Say where in this package a defect showed, in no words of the error, which may hold anything."""
+    places = [(str(frame.f_globals.get("__name__")), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    module, line = [place for place in places if place[0].startswith(_PACKAGE)][-1]
+    return f"unexpected {type(error).__name__} in {module}, line {line}; please report it"
 
 
 async def _awaited(fetched: Awaitable[object]) -> object:

@@ -27,28 +27,31 @@ class Identity:
     """The cache keys of the secrets that were read last."""
     _remarked: frozenset[str] = frozenset()
 
-    def read_secrets(self, caught: type[BaseException] = Exception) -> tuple[Secret, ...] | Attempted:
-        """Read the secrets as they are now; what is `caught` of what a callable raises is a failure."""
+    def read_secrets(self) -> tuple[tuple[Secret, str], ...] | Attempted:
+        """Read the secrets as they are now, each with its cache key."""
         secrets = self.secrets
         if len(secrets) == 1:  # several are checked already
-            secret = read_secret(secrets[0], caught)
+            secret = read_secret(secrets[0])
             if isinstance(secret, Attempted):
                 return secret
             secrets = (secret,)
-        self.keys = tuple(cache_key(self.client, secret.reveal()) for secret in secrets)
-        return secrets
+        self.keys = self._keys_of(secrets)
+        return tuple(zip(secrets, self.keys, strict=True))
 
     def key(self) -> str | None:
         """Give the cache key, reading the secret where that was never done; None: it cannot be read now."""
         if not self.keys:
-            self.read_secrets(BaseException)  # there is nothing to exit from
+            self.read_secrets()
         return self.keys[0] if self.keys else None
 
     def prefer(self, secret: Secret) -> None:
         """Try this secret first from now on, of several."""
         if secret in self.secrets and secret is not self.secrets[0]:
             self.secrets = (secret, *(other for other in self.secrets if other is not secret))
-            self.keys = tuple(cache_key(self.client, each.reveal()) for each in self.secrets)
+            self.keys = self._keys_of(self.secrets)
+
+    def _keys_of(self, secrets: tuple[Secret, ...]) -> tuple[str, ...]:
+        return tuple(cache_key(self.client, secret.reveal()) for secret in secrets)
 
     def news(self, remarks: tuple[str, ...]) -> list[str]:
         """Give the remarks that were not made before."""

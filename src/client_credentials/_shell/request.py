@@ -30,6 +30,7 @@ from .._http.fetch import Urllib3Fetch
 from ..configuration import READING, Reading, SdkConfiguration
 from ..errors import TokenError, failure_of
 from .clock import read
+from .threads import caught
 
 codecs.lookup("utf-8-sig")  # imported on its first use, which must not be within a request
 
@@ -44,15 +45,15 @@ class Attempted:
     cause: BaseException | None = None
 
 
-def read_secret(source: Secret, caught: type[BaseException] = Exception) -> Secret | Attempted:
+def read_secret(source: Secret) -> Secret | Attempted:
     """Read the current secret; a callable that fails, or gives what cannot be sent, makes a failed attempt."""
     if source is NO_SECRET:
         return source
     try:
         value = source.reveal()
     except TokenError as error:
-        return Attempted(_described(error, "client_secret", NOTHING))
-    except caught as error:  # the program's code
+        return Attempted(described(error, "client_secret"))
+    except caught() as error:  # the program's code
         return Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
     try:
         return Secret(check_secret(value))
@@ -67,12 +68,10 @@ async def attempt(
     fetch: Fetch,
     seconds: float,
     tokens: Callable[[], Iterable[str]],
-    caught: type[BaseException] = Exception,
 ) -> Attempted:
     """Make one token request, in so many seconds; an error repeats neither the secret nor one of these tokens.
 
-    `fetch` is the configuration's, or what brings it into the event loop that it needs. Of what the program's code
-    raises, `caught` is a failure.
+    `fetch` is the configuration's, or what brings it into the event loop that it needs.
     """
     # No frame that calls the program's code has a bare secret among its locals: tracebacks may show them.
     request = token_request(client, secret.reveal(), seconds)
@@ -102,8 +101,8 @@ async def attempt(
     except TokenError as error:
         # What our own fetch says is made of constants, and what one of the defaults says is redacted already.
         constant = stage == "fetch" and type(configuration.fetch) is Urllib3Fetch
-        outcome = failure_of(error) if constant else _described(error, stage, hidden, reading.found)
-    except caught as error:  # the program's code
+        outcome = failure_of(error) if constant else described(error, stage, hidden, reading.found)
+    except caught() as error:  # the program's code
         outcome = HookFailed(hook=stage, kind=f"raised {type(error).__name__}")
         cause = error
     finally:
@@ -112,7 +111,8 @@ async def attempt(
         return Attempted(outcome, cause)
     if response.status >= 400 and stage == "deserializer" and isinstance(outcome, Malformed | HookFailed):
         # The program's validator let it pass, and there was no token in it, or none that its deserializer could read.
-        outcome = status_failure(response, hidden) or outcome
+        refused = status_failure(response, hidden)
+        outcome, cause = (refused, None) if refused else (outcome, cause)
     if isinstance(outcome, Refused) and (note := credentials_note(client, outcome, secret.reveal())):
         outcome = attrs.evolve(outcome, note="; ".join(filter(None, (outcome.note, note))))
     if isinstance(outcome, Refused | Malformed | Unreachable):
@@ -120,8 +120,8 @@ async def attempt(
     return Attempted(outcome, cause)
 
 
-def _described(error: TokenError, hook: str, hidden: Hidden, known: Collection[object] = ()) -> Failure:
-    """The failure that a hook's exception describes; one of the defaults' own is known, and redacted already."""
+def described(error: TokenError, hook: str, hidden: Hidden = NOTHING, known: Collection[object] = ()) -> Failure:
+    """Give the failure that a hook's exception describes; one of the defaults' own is known, and redacted already."""
     try:
         failure = failure_of(error)
         return failure if failure in known else redacted_failure(failure, hidden)

@@ -12,12 +12,22 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 T = TypeVar("T")
+
+_here: Final = threading.local()
+
+
+def caught() -> type[BaseException]:
+    """Give what a call of the program's code may raise as its failure: anything, in a thread of ours.
+
+    In a caller's thread Ctrl-C, SystemExit and what ends a greenlet are for the caller.
+    """
+    return BaseException if getattr(_here, "is_ours", False) else Exception
 
 
 def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
@@ -28,7 +38,7 @@ def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
     if sys.is_finalizing():  # a thread would start, and never run
         return False
     try:
-        thread = threading.Thread(target=copy_context().run, args=(call,), name=name, daemon=True)
+        thread = threading.Thread(target=copy_context().run, args=(_run, call), name=name, daemon=True)
         # Thread.start waits for the new thread to run: milliseconds, where hundreds of others are busy. And an
         # interrupt within it, which is Python code, would end that thread before it has begun.
         _thread.start_new_thread(_begin, (thread,))
@@ -87,6 +97,11 @@ def call_in(loop: AbstractEventLoop, call: Callable[[], object]) -> None:
     """Have a call made in an event loop, if it is still open."""
     with suppress(RuntimeError):  # the loop is closed, so no task waits in it
         loop.call_soon_threadsafe(call)
+
+
+def _run(call: Callable[[], object]) -> None:
+    _here.is_ours = True
+    call()
 
 
 def _begin(thread: threading.Thread) -> None:

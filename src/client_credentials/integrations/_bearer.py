@@ -13,8 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from .._core.client import AUTHORITY
-from .._http.wire import is_loopback
+from .._core.client import AUTHORITY, is_loopback
 from .._shell.threads import in_thread
 
 if TYPE_CHECKING:

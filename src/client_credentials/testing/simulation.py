@@ -224,7 +224,7 @@ class _Host:
             case steps.Send():
                 return world.endpoint.receive(world.scheduler.now, flight.deadline - world.scheduler.now)
             case steps.ReadSecrets():
-                value = (_SECRET,)
+                value = ((_SECRET, "key"),)
             case steps.LookUp(key=key):
                 value = self._look(key)
             case steps.TryLock(name=name, ttl=ttl):
