@@ -124,7 +124,7 @@ class Flight(Link):
 _engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
 
 publishing: Final[set[Flight]] = set()
-"""The flights that have answered their callers and have not ended: an exit waits a moment for what they still write."""
+"""The flights that have answered their callers and may still write to the cache: an exit waits a moment for them."""
 
 
 @atexit.register
