@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import signal
@@ -16,6 +17,7 @@ import attrs
 import pytest
 
 from client_credentials._cli.main import main
+from client_credentials._cli.output import guarded
 from client_credentials.testing import Answer, TokenServer
 from tests.cli.kit import COMMAND, run
 from tests.http.loopback import CLIENT
@@ -112,6 +114,17 @@ def test_no_command_succeeds_whose_output_is_lost(
         assert 1 == main(words.format(server.url).split())
         monkeypatch.undo()
     assert 1 == capsys.readouterr().err.count("\n")
+
+
+def test_another_error_is_not_taken_for_lost_output(capsys: Captured) -> None:
+    """What a command raises itself is not blamed on the standard output, which could be written."""
+
+    def fail() -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with pytest.raises(PermissionError):
+        guarded(fail)
+    assert ("", "") == capsys.readouterr()
 
 
 @pytest.mark.parametrize(("words", "status"), [("token --nope", 2), ("token --token-url {} --client-id other", 1)])

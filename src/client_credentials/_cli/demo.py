@@ -16,7 +16,7 @@ from ..errors import TokenError
 from ..strategy import ClientCredentialsStrategy
 from .arguments import SPOTIFY_ID, SPOTIFY_SECRET, UsageError
 from .commands import redacted
-from .output import DONE, PROGRAM, Remarks, complain
+from .output import DONE, PROGRAM, Remarks, complain, say
 
 if TYPE_CHECKING:
     from ..testing import TokenServer
@@ -42,7 +42,7 @@ def run(_: argparse.Namespace) -> int:
             raise UsageError.of(error) from None
         except TokenError as error:
             return complain(f"{error}; `{PROGRAM} doctor` says more")
-    print(f"A token from Spotify: {token.token_type}, {token.expires_in} s, {redacted(token)}")
+    say(f"A token from Spotify: {token.token_type}, {token.expires_in} s, {redacted(token)}")
     return DONE
 
 
@@ -50,14 +50,14 @@ def show() -> None:
     """Print a title, a row for each step, and where to go on."""
     from ..testing import TokenServer
 
-    print(f"{PROGRAM} {VERSION}: a program and a token server, in one process\n")
+    say(f"{PROGRAM} {VERSION}: a program and a token server, in one process\n")
     _row("it asks for", "it gets", "requests")
     with TokenServer(*CLIENT) as server:
         before = 0
         for asked, got in steps(server):
             _row(asked, got, len(server.requests) - before)
             before = len(server.requests)
-    print(f"\nNext: `{PROGRAM} token --help`, or the README for use from Python.")
+    say(f"\nNext: `{PROGRAM} token --help`, or the README for use from Python.")
 
 
 def steps(server: TokenServer) -> Generator[tuple[str, str]]:
@@ -128,7 +128,7 @@ def _in_threads(number: int, call: Callable[[], object]) -> None:
 
 
 def _row(asked: str, got: str, requests: object) -> None:
-    print(f"  {asked:<33}  {got:<32}  {requests!s:>8}", flush=True)
+    say(f"  {asked:<33}  {got:<32}  {requests!s:>8}")
 
 
 def _ms(begun: float) -> str:

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"HOLDER must name a callable as package.module:callable{reason}") from None
     if arguments.json:
         report = drills.run(make_holder)
-        print(report.as_json())
+        say(report.as_json())
         return report.exit_status
     say(drills.HEADING)
     report = drills.run(make_holder, on_result=lambda result: say(result.row()))

@@ -16,6 +16,14 @@ DONE, FAILED, INTERRUPTED, UNREAD = 0, 1, 130, 141
 """Exit statuses; argparse adds 2 for a usage error, and shells count the last two from 128."""
 
 
+class OutputError(Exception):
+    """The standard output could not be written, for the reason that the text gives."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(cause.strerror)
+        self.is_unread = isinstance(cause, BrokenPipeError)
+
+
 def guarded(run: Callable[[], int]) -> int:
     """Run a command and give its exit status; output that cannot be written is a failure, not a success."""
     if getattr(sys, "stdout", None) is None:
@@ -25,20 +33,25 @@ def guarded(run: Callable[[], int]) -> int:
             return run()
         finally:
             # Flushed here: at the interpreter's exit the status is settled, and an error there is a traceback.
-            print(end="", flush=True)
+            _write("")
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:
+    except OutputError as error:
         # The interpreter flushes what is left in the buffer once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            return UNREAD
-        return complain(f"cannot write the output: {error.strerror}")
+        return UNREAD if error.is_unread else complain(f"cannot write the output: {error}")
 
 
 def say(text: str) -> None:
     """Print a result; what is not ASCII is escaped, so that every terminal takes it."""
-    print(text.encode("ascii", "backslashreplace").decode(), flush=True)
+    _write(text.encode("ascii", "backslashreplace").decode() + "\n")
+
+
+def _write(text: str) -> None:
+    try:
+        print(end=text, flush=True)
+    except OSError as error:
+        raise OutputError(error) from None
 
 
 def complain(text: str) -> int:
