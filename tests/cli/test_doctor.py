@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
+import os
 import re
 import ssl
 import threading
@@ -149,6 +151,17 @@ def empty_folder_of_authorities(ward: Ward) -> str:
     return url
 
 
+def folder_that_cannot_be_listed(ward: Ward) -> str:
+    """An endpoint that is met with a trust store that is a folder that this user may not list."""
+    url = empty_folder_of_authorities(ward)
+
+    def refuse(folder: str) -> list[str]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+
+    ward.environment.setattr(os, "listdir", refuse)  # modes do not keep root out
+    return url
+
+
 RUINS: dict[str, tuple[SetUp, str, str]] = {
     # name: how to set it up, then status and step, and some words, of the first complaint
     "unknown host": (lambda _: "https://nothing.invalid/token", "bad name", "lookup of nothing.invalid: "),
@@ -200,6 +213,7 @@ RUINS: dict[str, tuple[SetUp, str, str]] = {
     ),
     "empty trust store": (without_authorities, "bad tls", "the trust store is empty: SSL_CERT_FILE"),
     "empty folder of trust": (empty_folder_of_authorities, "bad tls", "the trust store is empty: SSL_CERT_FILE"),
+    "folder of trust that cannot be listed": (folder_that_cannot_be_listed, "bad tls", "the trust store is empty: "),
     "certificate about to end": (shows("localhost", ends_in=5.5), "warn tls", ", 5 days left"),
     "redirect": (
         answers(status=302, headers={"Location": "https://login.example/in?a=b"}),
@@ -383,7 +397,7 @@ class TestOtherWays:
         """An assertion is no secret that could be sent in another way."""
         (tmp_path / "assertion").write_text("a.b.c")
         found = examine(ward.server(Answer(body=GIVEN)), "--try-all", "--assertion-file", str(tmp_path / "assertion"))
-        assert "there is one way without a secret" == found[-1]["seen"]
+        assert "without a secret there is no other --auth to try" == found[-1]["seen"]
 
     def test_one_request_is_sent_otherwise(self, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
         """Without it there is one request, even to a server that is down for a moment."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import queue
 import socket
 import ssl
@@ -181,6 +183,17 @@ class TestTrustStore:
     def test_an_empty_folder(self, bundle: Path) -> None:
         """P9: a folder of certificates that has none in it is an empty store."""
         (bundle.parent / "none").mkdir()
+        with Peer(answers(GRANTED), context=server_context()) as peer:
+            refused(failure(Urllib3Fetch(), token_request(peer.secure_url)), "the trust store is empty")
+
+    def test_a_folder_that_cannot_be_listed(self, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """P9: a folder whose certificates cannot be listed gives no authority, and the TLS failure stays the error."""
+        (bundle.parent / "none").mkdir()
+
+        def refuse(folder: str) -> list[str]:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+
+        monkeypatch.setattr(os, "listdir", refuse)  # modes do not keep root out
         with Peer(answers(GRANTED), context=server_context()) as peer:
             refused(failure(Urllib3Fetch(), token_request(peer.secure_url)), "the trust store is empty")
 

@@ -99,7 +99,7 @@ def _untrusted(code: int, reason: str, context: ssl.SSLContext, exchange: Exchan
 def _names_at(exchange: Exchange) -> str:
     """Connect once more: only a certificate that verifies can be read, and here only its name is wrong.
 
-    Whoever is there sends nothing of the client's: neither its certificate nor, as the context is not shared, a secret.
+    A context of its own, so the peer is shown no client certificate.
     """
     context = default_context()
     context.check_hostname = False

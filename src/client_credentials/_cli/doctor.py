@@ -133,7 +133,7 @@ class _Doctor:
     def _other_authentications(self) -> Generator[Finding]:
         given = authentication_of(self.arguments)
         if given not in _BY_SECRET:
-            yield ok("try-all", "there is one way without a secret")
+            yield ok("try-all", "without a secret there is no other --auth to try")
             return
         others = [each for each in _BY_SECRET if each is not given]
         yield ok("try-all", f"{len(others)} more requests, each of which may count as a failed login")

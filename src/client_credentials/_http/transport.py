@@ -170,7 +170,12 @@ def store_is_empty(context: ssl.SSLContext, *, is_default: bool) -> bool:
         return False
     # Of a folder of certificates (SSL_CERT_DIR), a context reads only those that it has been asked for.
     folder: str | None = ssl.get_default_verify_paths().capath
-    return not is_default or not folder or not os.listdir(folder)  # noqa: PTH208
+    if not is_default or not folder:
+        return True
+    try:
+        return not os.listdir(folder)  # noqa: PTH208
+    except OSError:  # OpenSSL may not read it either
+        return True
 
 
 def _is_genuine(kind: type[object]) -> bool:
