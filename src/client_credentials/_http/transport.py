@@ -15,11 +15,11 @@ import urllib3.connection
 from urllib3.exceptions import ProtocolError
 from urllib3.util import Url, parse_url
 
-from .._core.model import Failure, TokenRequest, TokenResponse
+from .._core.model import TokenRequest, TokenResponse
 from .proxy import Proxy, open_tunnel, proxy_from_environment
 from .response import FinalResponse, token_response
 from .verdict import failure_of, pool_failure_of, root_of
-from .wire import Exchange, Host, addresses, connect, forbidden
+from .wire import Exchange, ExchangeFailure, Host, addresses, connect, forbidden
 
 HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
 """The most that may come up to the end of the headers, the proxy's answer and interim responses included.
@@ -39,7 +39,7 @@ class OwnConnection:
         self._trust_env = trust_env
         self._default: ssl.SSLContext | None = None
 
-    def __call__(self, request: TokenRequest) -> TokenResponse | Failure:
+    def __call__(self, request: TokenRequest) -> TokenResponse | ExchangeFailure:
         exchange = Exchange.begin(request.url, request.timeout, HEAD_BYTES)
         try:
             return self._send(request, exchange)
@@ -50,7 +50,7 @@ class OwnConnection:
                 self._default = None  # read anew for the next attempt
             return failure_of(error, exchange, store_is_empty=is_empty)
 
-    def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse | Failure:
+    def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse | ExchangeFailure:
         proxy = proxy_from_environment(exchange.host) if self._trust_env and not exchange.is_plain else None
         kind = urllib3.connection.HTTPConnection if exchange.is_plain else urllib3.connection.HTTPSConnection
         if not _is_genuine(kind):
@@ -74,7 +74,7 @@ class OwnConnection:
         finally:
             wire.hang_up()
 
-    def _send_through_pool(self, request: TokenRequest, proxy: Proxy | None) -> TokenResponse | Failure:
+    def _send_through_pool(self, request: TokenRequest, proxy: Proxy | None) -> TokenResponse | ExchangeFailure:
         """Send where urllib3's connections are not urllib3's (vcrpy, urllib3-future): its pools work with them."""
         context = self._context()
         if proxy is None:
@@ -103,7 +103,7 @@ class UsersPool:
         self._max_body = max_body
         self._pid = os.getpid()
 
-    def __call__(self, request: TokenRequest) -> TokenResponse | Failure:
+    def __call__(self, request: TokenRequest) -> TokenResponse | ExchangeFailure:
         exchange = Exchange.begin(request.url, request.timeout)
         exchange.proxy = _proxy_of(self._pool)
         try:

@@ -15,7 +15,7 @@ from urllib3.exceptions import ConnectTimeoutError, EmptyPoolError, InvalidHeade
 from urllib3.exceptions import SSLError as PoolSSLError
 
 from .._core.model import Malformed, Unreachable
-from .wire import Exchange, ExchangeFailed, Host
+from .wire import Exchange, ExchangeFailed, ExchangeFailure, Host
 
 _YEAR_2025: Final = 1_735_689_600.0
 _UNKNOWN_CA: Final = (18, 19, 20, 21)
@@ -28,7 +28,7 @@ _SOCKS_FORBIDDEN: Final = ("0x02", "SOCKS5AuthError")
 
 def failure_of(
     error: Exception, exchange: Exchange, *, peer: Host | None = None, store_is_empty: bool = False
-) -> Malformed | Unreachable:
+) -> ExchangeFailure:
     """Say what an exception means, in our own words: libraries quote what they were given."""
     stage, status, root = exchange.stage, exchange.status, root_of(error)
     match root:
@@ -56,7 +56,7 @@ def failure_of(
             return Unreachable(reason=f"{stage}: {type(root).__name__}", retryable=False)
 
 
-def pool_failure_of(error: Exception, exchange: Exchange) -> Malformed | Unreachable:
+def pool_failure_of(error: Exception, exchange: Exchange) -> ExchangeFailure:
     """Say what an exception of a pool means; how far the exchange was, only its wrapping tells."""
     layers, proxy = tuple(_layers(error)), exchange.proxy
     root = layers[-1]

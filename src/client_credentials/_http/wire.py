@@ -32,10 +32,13 @@ _Address: TypeAlias = tuple[
 ]
 
 
+ExchangeFailure: TypeAlias = Malformed | Unreachable
+
+
 class ExchangeFailed(Exception):
     """A failure found by this package; the transport returns it as a value."""
 
-    def __init__(self, failure: Malformed | Unreachable) -> None:
+    def __init__(self, failure: ExchangeFailure) -> None:
         super().__init__()
         self.failure = failure
 
@@ -70,7 +73,7 @@ class Exchange:
     host: Host
     is_plain: bool
     """Whether it goes over plain http."""
-    target: str = attrs.field(repr=False)
+    target: str
     """Path and query."""
     ends: float
     """The deadline, in seconds of `time.monotonic`."""

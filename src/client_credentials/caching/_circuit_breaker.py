@@ -80,7 +80,7 @@ class Future(Generic[T]):
     """Seconds for which the caller waits."""
     is_probe: bool
     """Whether the circuit is open, and this call finds out whether the cache is back."""
-    result: T | None = attrs.field(default=None, repr=False)
+    result: T | None = None
     failure: str | None = None
     """What the call failed with, as it may be logged."""
     is_done: bool = False

@@ -29,7 +29,7 @@ _CHECKED_PER_WRITE: Final = 2
 class _Kept:
     """A value, which holds a token, and when it expires by the clock of the cache."""
 
-    value: str = attrs.field(repr=False)
+    value: str
     since: Instant
     ttl: float
 

@@ -12,10 +12,10 @@ from ssl import SSLError
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from .._core.model import Failure, Malformed, TokenResponse, Unreachable
+from .._core.model import Malformed, TokenResponse, Unreachable
 from .._http.response import token_response
 from .._http.verdict import failure_of
-from .._http.wire import Exchange, ExchangeFailed, addresses
+from .._http.wire import Exchange, ExchangeFailed, ExchangeFailure, addresses
 from ..errors import error_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ MAX_BODY: Final = 1048576
 
 
 async def exchanged(
-    request: TokenRequest, send: Send, diagnose: Callable[[Exception, Exchange], Failure]
+    request: TokenRequest, send: Send, diagnose: Callable[[Exception, Exchange], ExchangeFailure]
 ) -> TokenResponse:
     """Send a request through a client, and give whatever came back; raises the TokenError of a failure, with no cause.
 
@@ -42,7 +42,7 @@ async def exchanged(
             if exchange.is_plain:  # which must not leave this machine
                 addresses(exchange.host, exchange)
             exchange.await_response()
-            outcome: TokenResponse | Failure = await send(request, exchange)
+            outcome: TokenResponse | ExchangeFailure = await send(request, exchange)
         except Exception as error:
             outcome = diagnose(error, exchange)
     except BaseException as interrupt:
@@ -85,7 +85,7 @@ async def received_async(
     return received(status, headers, _replayed(body, failure), exchange)
 
 
-def diagnosed(error: Exception, exchange: Exchange) -> Failure:
+def diagnosed(error: Exception, exchange: Exchange) -> ExchangeFailure:
     """Say what an exception of httpx, httpx2 or aiohttp means, as our own fetch says it."""
     root = _root(error)
     names = {kind.__name__ for each in (root, error) for kind in type(each).__mro__}

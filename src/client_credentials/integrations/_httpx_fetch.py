@@ -104,9 +104,8 @@ def _outgoing(library: ModuleType, request: TokenRequest, exchange: Exchange, *,
 
     async def note_async(event: str, info: dict[str, Any]) -> None:
         note(event, info)
-        if connected and event.endswith(
-            "start_tls.failed"
-        ):  # by a cancellation, too, after which httpcore leaves it open
+        # A cancellation fails it, too, and then httpcore leaves the connection open.
+        if connected and event.endswith("start_tls.failed"):
             await connected[-1].aclose()
 
     extensions = {"timeout": timeouts, "trace": note_async if is_async else note}
