@@ -39,8 +39,11 @@ _clients: list[Any] = []
 
 
 def connect(port: int, **options: Any) -> Any:
-    """Make a client, which `close_clients` closes."""
-    client = redis.Redis(port=port, **options)
+    """Make a client, which `close_clients` closes.
+
+    By address: a child that is forked while a thread ends that has looked a name up can look up none (glibc 2.36).
+    """
+    client = redis.Redis(host="127.0.0.1", port=port, **options)
     _clients.append(client)
     return client
 
