@@ -122,6 +122,18 @@ class TestMisses:
         assert CacheEntry("somebody client-credentials-cache", 60) == cache.get("key")
 
 
+def test_a_lock_that_raises_when_it_is_named(server: TokenServer, caplog: pytest.LogCaptureFixture) -> None:
+    """R4/user: a `lock` property that raises is a lock that fails: the token comes, and the log names the error."""
+
+    class Raising(Shelf):
+        @property
+        def lock(self) -> object:
+            raise ConnectionError
+
+    assert strategy_on(server.url, Raising()).get_or_create_access_token().access_token in server.issued
+    assert ["Raising failed with ConnectionError; it counts as empty"] == told(caplog)
+
+
 @pytest.mark.parametrize("lock", [threading.Lock(), None, False])
 def test_an_attribute_that_is_no_lock(server: TokenServer, lock: object) -> None:
     """A cache may call its own mutex `lock`: only what can be called is the lock of the protocol."""

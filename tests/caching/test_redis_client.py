@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 import redis
 
-from client_credentials import AsyncClientCredentialsStrategy, RedisCachingStrategy, SdkConfiguration
+from client_credentials import AccessToken, AsyncClientCredentialsStrategy, RedisCachingStrategy, SdkConfiguration
 from client_credentials.testing import TokenServer
 from tests.caching.fleet import CLIENT, key_of, name_of, obtain, strategy_on, text_of, told, value
 from tests.caching.redis_server import RedisServer, Scripted, SlowLine, running, unbounded
@@ -44,6 +44,18 @@ def does_all(redis_cache: RedisCachingStrategy, redis: Any) -> bool:
     return is_kept and is_locked and not redis.keys("*")
 
 
+def forked(server: TokenServer, cache: RedisCachingStrategy, token: AccessToken) -> int:
+    """Fork a child that asks a strategy on this cache; its exit status is 0 if it gets this token."""
+    child = os.fork()
+    if child == 0:
+        try:
+            got = strategy_on(server.url, cache).get_or_create_access_token()
+            os._exit(0 if got.access_token == token.access_token else 1)
+        finally:
+            os._exit(2)
+    return child
+
+
 class TestClient:
     """What is a client, and what only looks like one."""
 
@@ -52,7 +64,10 @@ class TestClient:
         [
             (lambda: None, "NoneType"),
             (lambda: "redis://localhost", "str"),
+            (lambda: LIBRARY.Redis, "the class Redis itself"),
             (AIO.Redis, "an asyncio client"),
+            (mock.AsyncMock, "an asyncio client"),
+            (lambda: mock.create_autospec(AIO.Redis), "an asyncio client"),
             (lambda: AIO.Redis().pipeline(), "a pipeline"),
             (lambda: AIO.Redis().pubsub(), "a pubsub"),
             (lambda: LIBRARY.Redis().pipeline(), "a pipeline"),
@@ -280,11 +295,23 @@ class TestSurroundings:
         until(lambda: cache.get(key_of(strategy)))  # its publication goes on behind the caller
         settled(strategy)
         for _ in range(4):
-            child = os.fork()
-            if child == 0:
-                mine = strategy_on(server.url, cache)
-                os._exit(0 if mine.get_or_create_access_token().access_token == token.access_token else 1)
-            assert 0 == os.waitpid(child, 0)[1]
+            assert 0 == os.waitpid(forked(server, cache, token), 0)[1]
+        assert 1 == len(server.requests)
+
+    def test_forked_children_ask_at_once(
+        self, server: TokenServer, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """L2, L3, R5/redis: children that ask side by side, and the parent meanwhile, find the token, each by itself.
+
+        On a busy machine they may take more than half a second, so they are given longer.
+        """
+        monkeypatch.setattr("client_credentials.caching._circuit_breaker.BUDGET", 9.0)
+        cache = RedisCachingStrategy(redis_server.client())
+        strategy = strategy_on(server.url, cache)
+        token = obtain(strategy)
+        children = [forked(server, cache, token) for _ in range(4)]
+        assert token == strategy_on(server.url, cache).get_or_create_access_token()
+        assert [0] * 4 == [os.waitpid(child, 0)[1] for child in children]
         assert 1 == len(server.requests)
 
     def test_the_package_stands_without_redis(self) -> None:

@@ -62,7 +62,7 @@ class _Hold:
 class BoundedCache:
     """A cache whose failures and delays are misses, and whose lock is free while it fails."""
 
-    _cache: CachingStrategy = attrs.field(repr=False)
+    _cache: CachingStrategy
     _breaker: CircuitBreaker
 
     def get(self, key: str) -> CacheEntry | None:
@@ -80,12 +80,11 @@ class BoundedCache:
     @contextmanager
     def lock(self, key: str, ttl: float) -> Generator[bool]:
         """Try once to take the lock; True where the cache has none or fails: a token matters more than a request."""
-        # isinstance would ask for every method of the protocol, which takes longer than all else here.
-        taken = self._breaker.admit() if callable(getattr(self._cache, "lock", None)) else None
+        taken = self._breaker.admit() if self._has_lock() else None
         if taken is None:
             yield True
             return
-        hold = _Hold(partial(cast("LockingCachingStrategy", self._cache).lock, key, ttl), taken)
+        hold = _Hold(lambda: cast("LockingCachingStrategy", self._cache).lock(key, ttl), taken)
         is_known, process = False, os.getpid()
         try:
             hold.start()
@@ -97,6 +96,13 @@ class BoundedCache:
                 hold.give_back(future)
                 if future is not None:
                     self._breaker.settle("lock", future)
+
+    def _has_lock(self) -> bool:
+        # isinstance would ask for every method of the protocol, which takes longer than all else here.
+        try:
+            return callable(getattr(self._cache, "lock", None))
+        except Exception:
+            return True  # to fail as a call, which is logged
 
 
 def _set_in_time(cache: CachingStrategy, key: str, value: str, ttl: float) -> None:

@@ -82,7 +82,7 @@ class RedisCachingStrategy(BoundedCache):
         """Use a client; nothing is sent.
 
         Raises ValueError if `client` is asynchronous, has a single connection (which threads cannot share) or is a
-        pipeline, a pubsub or a Sentinel itself, and if `prefix` is not printable ASCII without braces.
+        class, a pipeline, a pubsub or a Sentinel itself, and if `prefix` is not printable ASCII without braces.
         """
         _check_client(client)
         if not isinstance(cast("object", prefix), str) or not _is_prefix(prefix):
@@ -155,16 +155,24 @@ class _Entries:
 
 
 def _check_client(client: object) -> None:
-    kind = type(client)
+    kind, execute = type(client), getattr(client, "execute_command", None)
     reason = next((what for name, what in _NO_CLIENTS.items() if callable(getattr(kind, name, None))), None)
-    if not callable(getattr(client, "execute_command", None)):
+    if isinstance(client, type):
+        reason = f"the class {client.__name__} itself"
+    elif not callable(execute):
         reason = kind.__name__
-    elif reason is None and inspect.iscoroutinefunction(getattr(kind, "execute_command", None)):
+    elif reason is None and _is_async(execute):
         reason = "an asyncio client"
     elif reason is None and getattr(client, "__dict__", {}).get("connection") is not None:
         reason = "a client with single_connection_client=True"
     if reason:
         raise ValueError(f"client must be a redis.Redis or a RedisCluster, not {reason}")
+
+
+def _is_async(function: object) -> bool:
+    # By its flags: an AsyncMock has them too, and inspect takes any mock of a function for asynchronous.
+    flags = getattr(getattr(function, "__code__", None), "co_flags", None)
+    return type(flags) is int and bool(flags & inspect.CO_COROUTINE)
 
 
 def _is_prefix(text: str) -> bool:
