@@ -206,7 +206,7 @@ class TestTypeAndScope:
         def read(_: TokenResponse) -> dict[str, object]:
             return members(token_type=b"Bearer")
 
-        assert "token_type must be Bearer, not a bytes; " in malformed(answer(), deserializer=read).reason
+        assert "token_type must be Bearer, not a value of type bytes; " in malformed(answer(), deserializer=read).reason
 
     @pytest.mark.parametrize("scope", [None, ""])
     def test_scope_absent(self, scope: str | None) -> None:

@@ -195,7 +195,7 @@ def _said(value: object, hidden: Hidden) -> str:
         case list() | tuple():
             return "a list"
         case _:
-            return f"a {type(value).__name__}"
+            return f"a value of type {type(value).__name__}"
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
