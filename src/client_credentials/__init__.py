@@ -1,4 +1,4 @@
-"""A valid OAuth 2.0 access token for the client-credentials grant, at once, with one request per token."""
+"""A valid OAuth 2.0 access token for the client credentials grant, at once: one token request serves all who wait."""
 
 from __future__ import annotations
 

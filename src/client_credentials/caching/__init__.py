@@ -3,6 +3,4 @@
 - `memory`, `file`, `redis`: the caches that a program can name. `_directory` and `_locks` are for `file`.
 - `bounded`: the bound around a cache that may fail or hang; `_circuit_breaker` keeps callers from one that does.
 - `_state_cache`: what a strategy sees of any cache. `_fork`: what a forked child must not inherit.
-
-A new cache is named in `client_credentials/__init__.py` (`_WHEN_NAMED`), the README and `tests/caching/conftest.py`.
 """

@@ -15,17 +15,19 @@ from . import measures
 from .adapters import LIBRARIES, OURS, PEERS
 from .measures import LATE, LIMIT, Outage, Runs, Scale, medians, ratios
 
+_CLASSES: Final = "ours makes some forty attrs classes"
+
 WHY_NOT: Final[Mapping[str, str]] = {
-    "first token, from credentials, ms": "ours sends it in a thread of its own, which holds up no caller and ends at"
-    " the deadline; `make bench` prints what that costs",
+    "first token, from credentials, ms": "ours sends it in a thread of its own, which callers leave at the deadline;"
+    " `make bench` prints what that costs",
     "first token over TLS, a private CA, ms": "the same thread",
     "slowest call during a renewal, ms": "a renewal of ours begins with a thread, as that of google-auth does; the rest"
     " is the noise of twenty threads on few cores",
     "requests per 1,000 calls while the endpoint fails": "ours tries again after a random part of 1, 2, 4 ... 60 s, so"
     " that an outage that is over is soon over for its callers; botocore waits a minute whatever happened, and MSAL"
     " answers every call with the failure, though the token is still good",
-    "a process for one token, ms": "ours makes some forty attrs classes, and looks at every argument before it asks",
-    "import, ms": "httpx-auth brings little more than httpx, which puts much off; ours makes some thirty attrs classes",
+    "a process for one token, ms": f"{_CLASSES}, and looks at every argument before it asks",
+    "import, ms": f"httpx-auth brings little more than httpx, which puts much off; {_CLASSES}",
     "idle client, KB": "every strategy brings its configuration, its cache and its locks along; those ahead have one"
     " cache for the whole process, or none, and make what sends their requests later, or lighter",
     "its token, KB": "ours is kept twice, in the strategy and as the text in its cache; httpx-auth keeps two strings,"
