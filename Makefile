@@ -79,7 +79,7 @@ oidc: .venv/test/ready  ## ask a real identity server, oidc-provider on Node; ne
 release: .venv/test/ready  ## build wheel and sdist twice, check them, test the sdist against the wheel
 	.venv/test/bin/python -m tests.repository.release
 
-environments:
+environments:  ## make the environments of `make test-lean` ahead of it
 	$(PYTHON) tests/repository/everywhere.py prepare
 
 .venv/run/ready: package := .

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[2]
 RELEASES: Final = range(11, 20)
-ROOMS: Final = [f"tests/{room}" for room in ("core", "strategy", "http", "caching", "integrations")]
+ROOMS: Final = [f"tests/{room}" for room in ("core", "shell", "http", "caching", "integrations")]
 """Where a Python or a dependency may make a difference."""
 IN_PART: Final = ["-p", "no:leaks", "-m", "not slow", "--ignore-glob=*/test_consumer.py", *ROOMS]
 """mcp, which the tests of consumers use, has lower bounds of its own."""

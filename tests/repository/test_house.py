@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import client_credentials
+from tests.repository.everywhere import ROOMS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(client_credentials.__path__[0])
@@ -286,6 +287,11 @@ def test_every_test_states_its_rule() -> None:
     """Every test function has a docstring."""
     tests = sorted((ROOT / "tests").rglob("*.py"))
     assert {} == offenders({str(path): undocumented_tests(path.read_text("utf-8")) for path in tests})
+
+
+def test_the_rooms_of_the_lean_runs_are_there() -> None:
+    """Every folder that the lean runs name exists: pytest runs nothing where one is missing."""
+    assert [] == [room for room in ROOMS if not (ROOT / room).is_dir()]
 
 
 def test_no_machine_is_named() -> None:
