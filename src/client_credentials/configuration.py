@@ -85,6 +85,10 @@ _METHODS: Final[Mapping[str, tuple[str, ...]]] = {
 """What these collaborators must have; all others must be callable."""
 
 
+_OURS: Final = frozenset((Urllib3Fetch, nothing, json_object, accept_success, SystemClock, InMemoryCachingStrategy))
+"""The defaults, which need no check."""
+
+
 @attrs.frozen(kw_only=True)
 class SdkConfiguration:
     """The collaborators of a strategy; each has a default. Raises ValueError for one that lacks a method.
@@ -117,6 +121,8 @@ class SdkConfiguration:
 
     def __attrs_post_init__(self) -> None:
         for name, value in self._named():
+            if (value if type(value) is FunctionType else type(value)) in _OURS:
+                continue
             methods = _METHODS.get(name, ())
             calls = [getattr(value, method, None) for method in methods] or [value]
             if not all(map(callable, calls)):

@@ -68,7 +68,7 @@ def _decoded(body: bytes) -> Mapping[str, object]:
         raise _Flaw("the body is empty")
     if body.count(b"{") > _MOST_OBJECTS:
         raise _Flaw(f"more than {_MOST_OBJECTS} objects in one document")
-    document: object = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_not_json)
+    document: object = _DECODER.decode(body.decode("utf-8-sig"))
     if not isinstance(document, dict):
         raise _Flaw("the body is not a JSON object")
     return cast("dict[str, object]", document)
@@ -210,3 +210,6 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _not_json(_: str) -> NoReturn:
     raise _Flaw("NaN and Infinity are not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_not_json)

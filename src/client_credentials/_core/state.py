@@ -125,10 +125,11 @@ def merge(one: State, other: State, now: Instant) -> State:
     granted = _newest(one.granted, other.granted, now)
     removed = _newest(one.removed, other.removed, now)
     helds = [held for held in (one.held, other.held) if held]
-    # A cache may tell a token younger once memory has dropped it, and knows only of its grant.
-    told = [*(held.asked for held in helds), *filter(None, (one.granted, other.granted))]
-    oldest = {asked.stamp: asked for asked in sorted(told, key=lambda asked: elapsed(asked.at, now))}
-    helds = [attrs.evolve(held, asked=oldest[held.asked.stamp]) for held in helds]
+    if helds:
+        # A cache may tell a token younger once memory has dropped it, and knows only of its grant.
+        told = [*(held.asked for held in helds), *filter(None, (one.granted, other.granted))]
+        oldest = {asked.stamp: asked for asked in sorted(told, key=lambda asked: elapsed(asked.at, now))}
+        helds = [attrs.evolve(held, asked=oldest[held.asked.stamp]) for held in helds]
     good = [held for held in helds if _age(held, now) < held.last and not _is_gone(held, removed, now)]
 
     def rank(held: Held) -> tuple[Any, ...]:
@@ -137,7 +138,7 @@ def merge(one: State, other: State, now: Instant) -> State:
     return State(
         held=min(good, key=rank, default=None),
         granted=granted,
-        gates=_gates(one.gates + other.gates, granted, now),
+        gates=_gates(gates, granted, now) if (gates := one.gates + other.gates) else (),
         removed=removed,
     )
 
