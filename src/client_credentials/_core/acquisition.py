@@ -41,7 +41,7 @@ from .value import Value
 T = TypeVar("T")
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Done(Value, Generic[T]):
     """The result of a command, with the time and the randomness that the next step needs.
 
@@ -67,26 +67,26 @@ class _Command(Value, Generic[T]):
         return (yield self)
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class ReadSecrets(_Command[tuple[tuple[Secret, str], ...] | Failure]):
     """Read the client secrets, each with its cache key, the one to try first in front."""
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class LookUp(_Command[State]):
     """Merge into memory what the cache keeps under the key, and give what is known then."""
 
     key: str
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Peek(_Command[State]):
     """Give what the cache keeps under the key."""
 
     key: str
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class TryLock(_Command[bool]):
     """Try once to take a lock of the cache, for so many seconds; True too where the cache has none."""
 
@@ -94,14 +94,14 @@ class TryLock(_Command[bool]):
     ttl: float
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Sleep(_Command[None]):
     """Let so many seconds pass."""
 
     seconds: float
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Send(_Command[Outcome]):
     """Make the token request, with its hooks; `asked` is the moment that it counts from."""
 
@@ -109,26 +109,26 @@ class Send(_Command[Outcome]):
     asked: Instant
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Record(_Command[State]):
     """Merge a fact into memory, and give what is known then."""
 
     fact: State
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Wake(_Command[None]):
     """Let the callers who wait decide again; the flight goes on without them."""
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Settle(_Command[None]):
     """End the flight for all callers: who waits decides again, and without a token gets this failure."""
 
     ended: Fail | None = None
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Publish(_Command[None]):
     """Merge a fact into the cache."""
 
@@ -136,12 +136,12 @@ class Publish(_Command[None]):
     fact: State
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Unlock(_Command[None]):
     """Give back the lock, if any was taken."""
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Tell(_Command[None]):
     """Log what was odd, and tell the error handler of each failure, its wait in seconds, and whether to log it too."""
 

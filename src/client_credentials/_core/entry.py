@@ -28,7 +28,7 @@ _LATEST: Final = 1e11  # seconds since the epoch, the year 5138
 _ROUNDED_UP: Final = 1.0  # seconds that a cache may add to what is left
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class _Held(Value):
     """A grant, and when it was asked for; the rest follows from it and the reader's policy."""
 
@@ -36,7 +36,7 @@ class _Held(Value):
     asked: Asked
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class _Entry(Value):
     """What is kept: a state, with each moment told by its age in seconds when it was written.
 

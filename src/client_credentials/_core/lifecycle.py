@@ -56,7 +56,7 @@ LONGEST_UNREAD: Final = 1.0  # seconds for which a decision is kept before the c
 _TICK: Final = 1e-6  # seconds; the least by which one request is asked for later than another
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Serve(Value):
     """Return the token; the decision holds for `lasts` seconds more."""
 
@@ -64,19 +64,19 @@ class Serve(Value):
     lasts: float
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Renew(Value):
     """Return the token, and ask for the next one meanwhile."""
 
     token: AccessToken
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Ask(Value):
     """Ask for a token; the caller waits."""
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Fail(Value):
     """There is no token, and it is too early to ask for `wait` seconds more."""
 

@@ -90,7 +90,7 @@ class ClientAuthentication(Enum):
     TLS = "tls"
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Client(Value):
     """Everything but the secret that makes one client's token differ from another's."""
 
@@ -104,7 +104,7 @@ class Client(Value):
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class TokenRequest(_Record):
     """A token request (RFC 6749 section 4.4.2), ready to be sent by any HTTP client.
 
@@ -121,7 +121,7 @@ class TokenRequest(_Record):
     timeout: float
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class TokenResponse(_Record):
     """The HTTP response of the token endpoint: status, a read-only copy of the headers, and the body as bytes.
 
@@ -150,7 +150,7 @@ class TokenResponse(_Record):
         return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class AccessToken(_Record):
     """An access token (RFC 6749 section 5.1) with its end; the repr does not show it.
 
@@ -181,7 +181,7 @@ class AccessToken(_Record):
         return datetime.fromtimestamp(self.expires / 1000, UTC)
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class RenewalPolicy(Value):
     """When a token is renewed, and how long a caller waits; every value but `jitter` is in seconds.
 
@@ -222,7 +222,7 @@ class RenewalPolicy(Value):
             raise ValueError("assumed_lifetime must not exceed max_lifetime")
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Granted(Value):
     """The server granted a token (RFC 6749 section 5.1); `remarks` say what was odd about the answer."""
 
@@ -235,7 +235,7 @@ class Granted(Value):
     """Seconds after which the server advises a renewal, if it does; not judged against the lifetime yet."""
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Refused(Value):
     """The server said no (RFC 6749 section 5.2, 429, 5xx)."""
 
@@ -250,7 +250,7 @@ class Refused(Value):
     retry_after: float | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Malformed(Value):
     """The answer is not a token response (RFC 6749 section 5.1)."""
 
@@ -260,7 +260,7 @@ class Malformed(Value):
     retry_after: float | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Unreachable(Value):
     """No complete answer came back in time."""
 
@@ -269,7 +269,7 @@ class Unreachable(Value):
     retry_after: float | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class HookFailed(Value):
     """The program's own code (`hook`: fetch, a hook, the secret's callable) raised this kind of error."""
 
@@ -286,7 +286,7 @@ Outcome: TypeAlias = Granted | Failure
 """The result of one token request."""
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class CacheEntry(Value):
     """What a cache returns for a key: the text that was set, and the seconds it has left (`ttl`; None: unknown)."""
 

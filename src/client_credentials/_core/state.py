@@ -22,7 +22,7 @@ from .value import Value
 _MOST_GATES: Final = 8
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Instant(Value):
     """A moment by both clocks, in seconds; NaN where a clock gave none."""
 
@@ -43,7 +43,7 @@ def elapsed(since: Instant, now: Instant) -> float:
     return max((delta for delta in deltas if delta == delta), default=float("inf"))  # NaN is not itself
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Asked(Value):
     """When a request was made, which tells what came of it from what came of any other.
 
@@ -60,7 +60,7 @@ class Asked(Value):
         return cls(stamp=at.wall, at=at)
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Held(Value):
     """A token in hand, and the seconds from its request until its renewal and its end."""
 
@@ -79,7 +79,7 @@ class Held(Value):
         return self.last != self.end
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Gate(Value):
     """The backoff after a failure: no request until `wait` seconds after `since`."""
 
@@ -100,7 +100,7 @@ class Gate(Value):
         return self.failure.retry_after is not None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class State(Value):
     """All that is known of one client's token."""
 

@@ -1,4 +1,4 @@
-"""How objects show themselves: the frozen values as attrs would have it, and all of them while half made."""
+"""How values compare and show themselves, as attrs would have it; and how any object does while half made."""
 
 from __future__ import annotations
 
@@ -23,10 +23,21 @@ def even_half_made(show: Callable[[T], str]) -> Callable[[T], str]:
 
 
 class Value:
-    """Has one repr for all: to compile one for each class takes attrs most of the time of an import."""
+    """Has one comparison and one repr for all: compiling them for each class takes attrs most of an import's time."""
 
     __slots__ = ()
     __attrs_attrs__: ClassVar[tuple[Any, ...]]
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        # As tuples, in which NaN is equal to itself.
+        ours, theirs = (tuple(getattr(each, field.name) for field in self.__attrs_attrs__) for each in (self, other))
+        return ours == theirs
+
+    def __hash__(self) -> int:
+        values = (getattr(self, field.name) for field in self.__attrs_attrs__ if field.hash is not False)
+        return hash((type(self), *values))
 
     @even_half_made
     def __repr__(self) -> str:
