@@ -45,6 +45,7 @@ from tests.leaks.surfaces import shown
 from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, Strategy, make_sync, settled
 
 HASTY = attrs.evolve(EXACT, deadline=1.0)
+KEY = "the-key-of-a-gateway-77"
 KINDS = (ClientCredentialsStrategy, AsyncClientCredentialsStrategy)
 
 
@@ -222,11 +223,13 @@ def test_a_cause_of_the_users(server: TokenServer, make: Maker) -> None:
     "wrong",
     [
         {"client_id": ""},
-        {"token_url": "http://example.org"},
+        {"token_url": f"http://example.org/?key={KEY}"},
         {"scopes": "a b"},
         {"audience": 1},
         {"resources": ["x"]},
-        {"extra_params": {"scope": "x"}},
+        {"extra_params": {"scope": KEY}},
+        {"headers": {"X-Key": f"{KEY}\n"}},
+        {"client_authentication": "basic"},
         {"policy": None},
         {"client_secret": f"{CLIENT_SECRET}\n"},
         {"client_secret": CLIENT_SECRET.encode()},
@@ -234,13 +237,22 @@ def test_a_cause_of_the_users(server: TokenServer, make: Maker) -> None:
     ids=str,
 )
 def test_a_constructor_that_refuses(kind: Any, wrong: dict[str, Any]) -> None:
-    """O6: whichever argument is to blame, no frame below the caller's shows the secret, nor does the ValueError.
+    """O6: whichever argument is to blame, no frame below the caller's shows a secret, nor does the ValueError.
 
     The half-made strategy in those frames shows itself nevertheless.
     """
     with pytest.raises(ValueError, match=next(iter(wrong))) as caught:
-        kind(**{"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, **wrong})
-    assert [] == hits(str(caught.value), our_frames(caught.value))
+        kind(
+            **{
+                "client_id": CLIENT_ID,
+                "client_secret": CLIENT_SECRET,
+                "token_url": f"https://example.org/?key={KEY}",
+                "extra_params": {"gateway": KEY},
+                "headers": {"X-Key": KEY},
+                **wrong,
+            }
+        )
+    assert [] == hits(*_everywhere(caught.value), our_frames(caught.value), tokens=(KEY,))
     assert "Strategy()" in our_frames(caught.value)
 
 

@@ -67,20 +67,27 @@ class BaseStrategy:
         # A traceback may show the locals of a frame, whichever argument is wrong.
         given = [client_secret]
         del client_secret
-        secrets = wrapped(given)
-        client = make_client(
-            client_id,
-            token_url=token_url,
-            scopes=scopes,
-            audience=audience,
-            resources=resources,
-            extra_params=extra_params,
-            headers=headers,
-            authentication=client_authentication,
-            has_secret=secrets != (NO_SECRET,),
-        )
-        check_kind("policy", policy, RenewalPolicy)
-        self._identity = Identity(client, secrets, policy)
+        wrong = ""
+        try:
+            secrets = wrapped(given)
+            client = make_client(
+                client_id,
+                token_url=token_url,
+                scopes=scopes,
+                audience=audience,
+                resources=resources,
+                extra_params=extra_params,
+                headers=headers,
+                authentication=client_authentication,
+                has_secret=secrets != (NO_SECRET,),
+            )
+            check_kind("policy", policy, RenewalPolicy)
+            self._identity = Identity(client, secrets, policy)
+        except ValueError as error:
+            wrong = str(error)
+        del token_url, extra_params, headers
+        if wrong:
+            raise ValueError(wrong)  # anew, without the frames below
         self._aside: set[Flight] = set()
         """The flights that were given up, and the work with the cache that is under way."""
         self._active = ActiveConfiguration(self._identity, SdkConfiguration(), None)  # no other strategy has that cache
