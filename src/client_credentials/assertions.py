@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeGuard, cast
 
 from ._core.secret import Secret
-from ._core.value import even_half_made
+from ._core.value import repr_before_init
 
 _LONGEST: Final = 65536
 _LONGEST_PATH: Final = 1024
@@ -34,7 +34,7 @@ class AssertionFile:
         """Read the assertion."""
         return _read(self._path, "assertion", is_word=True)
 
-    @even_half_made
+    @repr_before_init
     def __repr__(self) -> str:
         return f"AssertionFile({str(self._path)!r})"
 
@@ -102,7 +102,7 @@ class PrivateKeyJwt:
             del key
         raise ValueError(f"key must be a private key in PEM that fits {self._algorithm} ({kind})")
 
-    @even_half_made
+    @repr_before_init
     def __repr__(self) -> str:
         return f"PrivateKeyJwt(client_id={self._claims['sub']!r}, algorithm={self._algorithm!r})"
 

@@ -1,4 +1,4 @@
-"""How values compare and show themselves, as attrs would have it; and how any object does while half made."""
+"""How values compare and show themselves, as attrs would have it; and how any object does before its constructor is done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 T = TypeVar("T")
 
 
-def even_half_made(show: Callable[[T], str]) -> Callable[[T], str]:
+def repr_before_init(show: Callable[[T], str]) -> Callable[[T], str]:
     """Let a `__repr__` serve in the traceback of the object's own constructor, with its locals: it names the class."""
 
     @wraps(show)
@@ -39,7 +39,7 @@ class Value:
         values = (getattr(self, field.name) for field in self.__attrs_attrs__ if field.hash is not False)
         return hash((type(self), *values))
 
-    @even_half_made
+    @repr_before_init
     def __repr__(self) -> str:
         fields = [
             (field.name, repr if field.repr is True else field.repr) for field in self.__attrs_attrs__ if field.repr

@@ -12,7 +12,7 @@ from .._core.lifecycle import MOST_HUNG, Ask, Fail, Renew, Serve, answer, decide
 from .._core.model import AccessToken, ClientAuthentication, RenewalPolicy, Unreachable, without_query
 from .._core.secret import NO_SECRET
 from .._core.state import EMPTY
-from .._core.value import even_half_made
+from .._core.value import repr_before_init
 from ..configuration import SdkConfiguration, is_coroutine_function
 from ..errors import error_of
 from . import threads
@@ -250,7 +250,7 @@ class BaseStrategy:
     def _running_loop(self) -> AbstractEventLoop | None:
         return None
 
-    @even_half_made
+    @repr_before_init
     def __repr__(self) -> str:
         client = self._identity.client
         return f"{type(self).__name__}(client_id={client.client_id!r}, token_url={without_query(client.token_url)!r})"

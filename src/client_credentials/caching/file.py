@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 
 from .._core.model import CacheEntry
-from .._core.value import even_half_made
+from .._core.value import repr_before_init
 from . import _directory
 from ._directory import Directory
 from ._fork import survive_fork
@@ -157,7 +157,7 @@ class FileCachingStrategy:
                 _discard(directory, name, now)
         del self._unchecked[-_CHECKED_AT_ONCE:]
 
-    @even_half_made
+    @repr_before_init
     def __repr__(self) -> str:
         return f"FileCachingStrategy({str(self._directory)!r})"
 

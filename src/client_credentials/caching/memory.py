@@ -14,7 +14,7 @@ import attrs
 
 from .._core.model import CacheEntry
 from .._core.state import Instant, elapsed
-from .._core.value import even_half_made
+from .._core.value import repr_before_init
 from .._shell.clock import SystemClock, read
 from ._fork import survive_fork
 
@@ -100,6 +100,6 @@ class InMemoryCachingStrategy:
         self._mutex = RLock()
         self._leases = {}
 
-    @even_half_made
+    @repr_before_init
     def __repr__(self) -> str:
         return f"InMemoryCachingStrategy(<{len(self._entries)} entries>)"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol, cast
 
 from .._core.model import CacheEntry
-from .._core.value import even_half_made
+from .._core.value import repr_before_init
 from ._circuit_breaker import BUDGET, CircuitBreaker
 from .bounded import BoundedCache
 
@@ -90,7 +90,7 @@ class RedisCachingStrategy(BoundedCache):
         super().__init__(_Entries(client, prefix), CircuitBreaker(type(self).__name__))
         self._client = client
 
-    @even_half_made
+    @repr_before_init
     def __repr__(self) -> str:
         return f"RedisCachingStrategy(<{type(self._client).__name__}>)"
 
