@@ -1,4 +1,4 @@
-"""How values compare and show themselves, as attrs would have it; and how any object does before its constructor is done."""
+"""How values compare and show themselves, as attrs would have it; and how an object shows itself until it is made."""
 
 from __future__ import annotations
 
