@@ -63,9 +63,9 @@ class TestFlights:
 
     def test_given_up_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The second of two callers who give the same flight up, at the same time or later, changes nothing."""
-        told, held = list[TokenError](), Held(grant())
-        strategy = strategy_of(Endpoint(held), error_handler=told.append)
-        flight = strategy._begin(strategy._active.flight, time.monotonic() - 0.1, waits=True)
+        told = list[TokenError]()
+        strategy = strategy_of(Endpoint(grant()), error_handler=told.append)
+        flight = strategy._active.flight.succeed(Flight(strategy._active, time.monotonic() - 0.1))
         flight.is_waited = True
         record = active.ActiveConfiguration.record
 
@@ -79,8 +79,6 @@ class TestFlights:
             strategy._give_up_if_overdue(flight)
         assert {flight} == strategy._aside
         until(lambda: told)
-        held.go.set()
-        settled(strategy)
         assert 1 == len(told)
 
     @pytest.mark.parametrize("at", ["succeed", "start"])
@@ -90,11 +88,11 @@ class TestFlights:
         with monkeypatch.context() as patched:
             start, calls = threads.start, list[None]()
 
-            def interrupted(*given: Any) -> bool:
+            def interrupted(*given: Any, **named: Any) -> bool:
                 calls.append(None)
                 if len(calls) == 1:
                     raise KeyboardInterrupt
-                return start(*given)
+                return start(*given, **named)
 
             patched.setattr(Flight if at == "succeed" else threads, at, interrupted)
             with pytest.raises(KeyboardInterrupt):

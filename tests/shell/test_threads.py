@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType, SimpleNamespace
-from typing import Any
+from typing import NoReturn
 
 import attrs
 import pytest
@@ -169,12 +169,19 @@ class TestNoThreads:
     @pytest.fixture
     def refuse_threads(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         """Give what makes every thread of ours fail to start."""
+        begin = threading.Thread.start
 
-        def refuse_ours(*_: object, **__: object) -> Any:
+        def refuse_all(*_: object) -> NoReturn:
             raise RuntimeError("can't start new thread")
 
+        def refuse_ours(thread: threading.Thread) -> None:
+            if thread.name == "client-credentials":
+                refuse_all()
+            begin(thread)
+
         def refuse() -> None:
-            monkeypatch.setattr(_thread, "start_new_thread", refuse_ours)
+            monkeypatch.setattr(_thread, "start_new_thread", refuse_all)
+            monkeypatch.setattr(threading.Thread, "start", refuse_ours)
 
         return refuse
 

@@ -138,7 +138,7 @@ def run_on(host: Host, act: Callable[[], T]) -> T:
     return act()
 
 
-def _start(call: partial[None]) -> bool:
+def _start(call: partial[None], **_: bool) -> bool:
     (flight,) = call.args
     return _CLOCK.host.start(_thread(call, flight), flight)
 

@@ -172,7 +172,7 @@ class BaseStrategy:
         """Begin a flight, or give the one begun meanwhile; where there is no thread, a caller who waits makes it."""
         active = last.active
         flight = Flight(active, until, self._running_loop())
-        start = partial(threads.start, partial(fly, flight))
+        start = partial(threads.start, partial(fly, flight), waits=waits and flight.loop is None)
         try:
             begun = last.succeed(flight)
             if begun is flight and not start():
