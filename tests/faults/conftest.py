@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.shell.conftest import clock, loop, make, server
+from tests.shell.conftest import clock, loop, make, no_defect, server
 
-__all__ = ["clock", "loop", "make", "server"]
+__all__ = ["clock", "loop", "make", "no_defect", "server"]

@@ -31,6 +31,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         ),
         "file.FileCachingStrategy.__init__: name = [None -> '']",
     ),
+    "an empty text is as false as None": ("base.BaseStrategy._join: failure = [None -> '']",),
     "the backoff is a minute by then; the fourth place in base64 is the first again; four characters are no piece": (
         "lifecycle.failed: ...ered else 5.0) * 2.0 ** min(streak - 1, [10 -> 11]), _LONGEST_BACKOFF)",
         "redaction.encoded_forms: for offset in range([3 -> 4]):",
@@ -38,8 +39,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "the value is replaced, or leads to the same error, before anybody reads it": (
         "acquisition._look_and_lock: look: Done[State] | None = [None -> '']",
-        "active.ActiveConfiguration._forget_in_cache: release = [None -> '']",
-        "identity.wrapped: secrets: tuple[Secret, ...] = [() -> None]",
+        "identity.wrapped: secrets = [() -> None]",
     ),
     "no caller waits any more for what this says": (
         "acquisition.acquire: ...Settle(Fail(timed_out(policy.deadline), [0.0 -> None]))",
@@ -55,8 +55,8 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "active.ActiveConfiguration.__init__: self.flight.is_over = [True -> False]",
     ),
     "CPython closes at once what nobody refers to any more, and with it gives back a lock or ends a connection": (
-        "active.ActiveConfiguration._forget_in_cache: without release()",
         "driver.Driver._give_back: without unlock()",
+        "driver.Driver.perform: without self._give_back()",
         "transport.OwnConnection._send_through_pool: without pool.clear()",
     ),
     "one look in the cache more, before the request was sent, finds nothing new": (

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from urllib.parse import parse_qs
 
 import pytest
@@ -118,15 +119,25 @@ def test_how_they_are_shown() -> None:
     assert "SystemClock()" == repr(SystemClock())
 
 
+def test_it_is_not_pickled() -> None:
+    """The error names the class, and says what to do."""
+    said = r"^ClientCredentialsStrategy holds a client secret, so it cannot be pickled or copied; make another$"
+    with pytest.raises(TypeError, match=said):
+        pickle.dumps(ClientCredentialsStrategy("an-id", "a-secret"))
+
+
 class TestTheDefaults:
     """Without `set_configuration` there is no cache, since nobody else could have put anything there."""
 
     def test_a_refusal(self, server: TokenServer) -> None:
         """A gate is known without a look anywhere."""
         server.always(refusal("invalid_scope"))
-        strategy = ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=server.url)
-        assert [TokenRefused] * 2 == [type(outcome(strategy.get_or_create_access_token)) for _ in range(2)]
-        assert 1 == len(server.requests)
+        strategy, flights = ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=server.url), list[object]()
+        for _ in range(2):
+            assert isinstance(outcome(strategy.get_or_create_access_token), TokenRefused)
+            settled(strategy)
+            flights.append(strategy._active.flight.latest())
+        assert (1, 1) == (len(server.requests), len({id(flight) for flight in flights}))
 
     def test_tasks(self, server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """A task that removes a token waits for no thread."""

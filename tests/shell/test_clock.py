@@ -42,3 +42,9 @@ def test_a_clock_that_tells_no_time(wall: float) -> None:
     instant = clock.read(mine)
     assert math.isnan(instant.wall)
     assert mine.monotonic() == instant.monotonic
+
+
+def test_dice() -> None:
+    """They fall anywhere from 0 to 1."""
+    drawn = [clock.dice() for _ in range(200)]
+    assert 0 <= min(drawn) < 0.5 < max(drawn) < 1

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -20,11 +22,10 @@ from client_credentials import (
 from client_credentials._core.acquisition import Command, Record, Send, Settle
 from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Granted
-from client_credentials._shell import flight
-from client_credentials._shell.active import ActiveConfiguration
+from client_credentials._shell import active, flight
 from client_credentials._shell.driver import Driver
 from client_credentials.testing import FakeClock
-from tests.shell.kit import EXACT, HASTY, Endpoint, Shelf, grant, outcome, refuse, settled, strategy_of
+from tests.shell.kit import EXACT, HASTY, Endpoint, Held, Shelf, grant, outcome, refuse, settled, strategy_of
 
 
 class TestTheThreadOfAFlight:
@@ -118,11 +119,11 @@ def test_a_token_from_another_host_while_the_gate_is_shut(clock: FakeClock) -> N
     outcome(strategy.get_or_create_access_token)
     settled(strategy)
     clock.advance(1.0)
-    active = strategy._active
-    assert active.cache is not None
+    used = strategy._active
+    assert used.cache is not None
     said = Granted(access_token="theirs", expires_in=3600, scope=None)
-    fact = granted(said, active.now(), EXACT, (), 0.0)
-    active.cache.store(active.identity.keys[0], fact, active.now())
+    fact = granted(said, used.now(), EXACT, (), 0.0)
+    used.cache.store(used.identity.keys[0], fact, used.now())
     assert "theirs" == outcome(strategy.get_or_create_access_token)
     assert 1 == len(endpoint.requests)
 
@@ -140,6 +141,21 @@ def test_the_threads_of_a_cache_have_a_name() -> None:
     assert {"client-credentials-cache"} == seen
 
 
+def test_a_token_to_be_renewed_from_another_host(clock: FakeClock) -> None:
+    """It goes to those who wait at once, while the request for the next one is under way."""
+    cache, held = InMemoryCachingStrategy(clock=clock), Held(grant("next"))
+    first = strategy_of(Endpoint(grant("theirs")), clock, caching_strategy=cache)
+    first.get_or_create_access_token()
+    settled(first)
+    clock.advance(3500)
+    began = time.monotonic()
+    second = strategy_of(Endpoint(held), clock, caching_strategy=cache)
+    assert "theirs" == outcome(second.get_or_create_access_token)
+    assert time.monotonic() - began < 5
+    held.go.set()
+    settled(second)
+
+
 def test_a_renewal_is_not_retried(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no caller waits, what fails is tried again only once the backoff is over."""
     monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.01)
@@ -154,7 +170,9 @@ def test_a_renewal_is_not_retried(clock: FakeClock, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("broken", [Record, Send, Settle])
-def test_a_flight_that_breaks(monkeypatch: pytest.MonkeyPatch, broken: type[object]) -> None:
+def test_a_flight_that_breaks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: type[object]
+) -> None:
     """Even a defect of ours ends a flight with a backoff: one request, and an error that names it."""
     perform = Driver._perform
     left = [None]
@@ -180,20 +198,25 @@ def test_a_flight_that_breaks(monkeypatch: pytest.MonkeyPatch, broken: type[obje
         settled(strategy)
     assert (0 if broken is Send else 1) == len(endpoint.requests)
     assert [True] == [
-        "unexpected ZeroDivisionError in client_credentials._shell.driver, line" in str(each) for each in told
+        "unexpected ZeroDivisionError in client_credentials._shell.driver, line" in str(each) and not each.retryable
+        for each in told
     ]
+    caplog.clear()
 
 
 def test_a_flight_that_breaks_after_its_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """What goes wrong once callers have their token is for the log alone."""
+    """What goes wrong once callers have their token is for the log alone, which names the place."""
 
     def broken(*_: object) -> NoReturn:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(ActiveConfiguration, "publish", broken)
+    monkeypatch.setattr(active, "publication", broken)
     told: list[TokenError] = []
     strategy = strategy_of(Endpoint(grant()), error_handler=told.append)
     assert "a-token" == outcome(strategy.get_or_create_access_token)
     settled(strategy)
     assert ([], 1) == (told, len(caplog.messages))
-    assert "unexpected ZeroDivisionError" in caplog.text
+    said = r"unexpected ZeroDivisionError in client_credentials\._shell\.active, line \d+; please report it"
+    assert re.fullmatch(said, caplog.messages[0])
+    assert strategy._active.flight not in flight.publishing
+    caplog.clear()

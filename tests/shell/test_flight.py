@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import threading
 import time
 import weakref
@@ -22,7 +23,20 @@ from client_credentials._shell import flight as flights
 from client_credentials._shell.driver import Driver, fly, run
 from client_credentials._shell.flight import Flight
 from client_credentials.testing import FakeClock, TokenServer
-from tests.shell.kit import EXACT, HASTY, Endpoint, Held, Shelf, grant, make_sync, outcome, settled, strategy_of, until
+from tests.shell.kit import (
+    EXACT,
+    HASTY,
+    Endpoint,
+    Held,
+    Shelf,
+    grant,
+    make_sync,
+    outcome,
+    settled,
+    strategy_of,
+    together,
+    until,
+)
 
 
 def test_a_flight_is_made_once() -> None:
@@ -111,6 +125,36 @@ class TestFlights:
             strategy._active.look_meanwhile(strategy._active.flight)
         assert {} == strategy._active.flight.looks
 
+    def test_one_look_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The next look begins once the one before is over, or could not be started."""
+        strategy = strategy_of(Endpoint(grant()), caching_strategy=Shelf())
+        begun: list[Any] = []
+        answers = [False, True, True]
+
+        def start(call: object) -> bool:
+            begun.append(call)
+            return answers[len(begun) - 1]
+
+        monkeypatch.setattr(active, "threads", SimpleNamespace(start=start))
+        for expected in (1, 2, 2):
+            strategy._active.look_meanwhile(strategy._active.flight)
+            assert expected == len(begun)
+        begun[1]()
+        strategy._active.look_meanwhile(strategy._active.flight)
+        assert 3 == len(begun)
+
+    def test_looks_that_do_not_hang(self) -> None:
+        """Any number may be under way until their deadline."""
+        barrier = threading.Barrier(9, timeout=10)
+
+        def secret() -> str:
+            barrier.wait()
+            return "a-secret-71"
+
+        strategy = strategy_of(Endpoint(grant()), secret=secret)
+        assert [None] * 9 == together(9, strategy.get_access_token)
+        assert not barrier.broken
+
     def test_looks_that_hang(self) -> None:
         """Eight that hang past their deadline are the most; a removal then forgets in memory alone."""
         go, began = threading.Event(), list[None]()
@@ -141,10 +185,14 @@ class TestFlights:
         with monkeypatch.context() as patched:
             patched.setattr(active.ActiveConfiguration, "peek", broken)
             strategy.remove_access_token(token)
-        assert "unexpected ZeroDivisionError in client_credentials._shell.driver, line" in caplog.text
+        said = r"unexpected ZeroDivisionError in client_credentials\._shell\.driver, line \d+; please report it"
+        assert [True] == [bool(re.fullmatch(said, message)) for message in caplog.messages]
+        caplog.clear()
         assert "two" == outcome(strategy.get_or_create_access_token)
 
-    def test_a_defect_leaves_nothing_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_defect_leaves_nothing_behind(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """No cycle of frames keeps the secret and the answer until the next collection."""
         gc.disable()
         try:
@@ -155,6 +203,7 @@ class TestFlights:
             run(driver.drive(driver.fetch_in_thread))
             del driver
             assert remains() is None
+            caplog.clear()
         finally:
             gc.enable()
 
@@ -184,6 +233,21 @@ def test_an_overdue_flight_shuts_the_gate(monkeypatch: pytest.MonkeyPatch, caplo
     until(lambda: told)
     assert ([0.5], [str(told[0])]) == ([error.retry_after for error in told], caplog.messages)
     held.go.set()
+
+
+def test_an_error_handler_that_asks_after_a_flight_was_given_up() -> None:
+    """It belongs to that flight, and waits for no other."""
+    found: list[str] = []
+
+    def ask(_: TokenError) -> None:
+        found.append(str(outcome(strategy.get_or_create_access_token)))
+
+    held = Held(grant("late"))
+    strategy = strategy_of(Endpoint(held), policy=HASTY, error_handler=ask, caching_strategy=Shelf())
+    outcome(strategy.get_or_create_access_token)
+    until(lambda: found)
+    held.go.set()
+    assert "asked for within its own token request" in found[0]
 
 
 def test_who_joins_a_later_flight() -> None:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 from collections import UserList
 from typing import Any
 
 import pytest
 
-from client_credentials import TokenRefused, TokenResponse
+from client_credentials import TokenRefused, TokenRequest, TokenResponse
 from client_credentials.errors import HookError
 from client_credentials.testing import TokenServer, refusal
 from tests.shell.kit import (
@@ -122,6 +123,21 @@ class TestSeveralSecrets:
             assert expected == len(server.requests)
         told = [record.getMessage() for record in caplog.records if "another of them is in use" in record.getMessage()]
         assert 1 == len(told)
+
+    def test_the_other_works_again(self) -> None:
+        """The one that was preferred is not the only one from then on."""
+        works = list[str]()
+
+        def fetch(request: TokenRequest) -> TokenResponse:
+            sent = base64.b64decode(request.headers["Authorization"].partition(" ")[2]).decode()
+            return grant() if works[0] in sent else refuse("invalid_client", 401)
+
+        strategy = strategy_of(fetch, secret=["a-secret-71", "b-secret-72"])
+        for secret in ("b-secret-72", "a-secret-71"):
+            works[:] = [secret]
+            assert "a-token" == outcome(strategy.get_or_create_access_token)
+            settled(strategy)
+            strategy.remove_access_token()
 
     def test_none_works(self, server: TokenServer, make: Maker) -> None:
         """Each is tried once; then the gate is shut, and the error is that of the last."""

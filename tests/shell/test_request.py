@@ -23,7 +23,7 @@ from client_credentials._core import response as core_response
 from client_credentials._core.model import HookFailed, Refused, Unreachable
 from client_credentials._core.secret import Secret
 from client_credentials._shell.driver import run
-from client_credentials._shell.request import attempt
+from client_credentials._shell.request import Attempted, attempt, read_secret
 from client_credentials.configuration import READING
 from tests.core.kit import SECRET, SOUND, accept, answer, choosy, failed_by, granted, judged, make, unwrapped
 
@@ -204,6 +204,15 @@ def test_odd_credentials() -> None:
     assert "BASIC_RAW" in str(failure.note)
 
 
+def test_a_note_of_the_answer_stays() -> None:
+    """What is said of the credentials comes after what is said of the answer."""
+    page, refusal = answer(b"<html>", 401, Content_Type="text/html"), answer({"error": "invalid_client"}, 401)
+    given = ((page, "plain-71"), (refusal, "a+secret%71"), (page, "a+secret%71"))
+    of_page, of_secret, both = (getattr(failed_by(each, secret=secret), "note", None) for each, secret in given)
+    assert of_page
+    assert f"{of_page}; {of_secret}" == both
+
+
 def test_other_scopes() -> None:
     """RFC6749-5.1-4: what was granted is compared with the scopes that were asked for."""
     client = make(scopes=("mine",))
@@ -230,6 +239,8 @@ def test_a_broken_token_error(error: Exception, hook: str) -> None:
         raise error
 
     assert HookFailed(hook=hook, kind=f"raised {type(error).__name__}") == failed_by(answer(), **{hook: fail})
+    unread = Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"))
+    assert unread == read_secret(Secret(fail))
 
 
 @pytest.mark.parametrize("broken", [("200", {}, b""), (429, {"Retry-After": 5}, b""), (200, {}, "text")])

@@ -208,7 +208,12 @@ class TestNoThreads:
             getattr(strategy, method)()
 
     def test_in_the_window(
-        self, make: Maker, server: TokenServer, clock: FakeClock, refuse_threads: Callable[[], None]
+        self,
+        make: Maker,
+        server: TokenServer,
+        clock: FakeClock,
+        refuse_threads: Callable[[], None],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Q11/window: in the renewal window the token is served at once, without a request; a later thread renews."""
         strategy = make(server, clock)
@@ -221,6 +226,9 @@ class TestNoThreads:
         assert [token] * 3 == [strategy.get_or_create_access_token() for _ in range(3)]
         assert time.monotonic() - began < 1
         assert 1 == len(server.requests)
+        monkeypatch.undo()
+        assert token == strategy.get_or_create_access_token()
+        until(lambda: len(server.requests) == 2)
 
     def test_an_error(self, make: Maker, server: TokenServer, refuse_threads: Callable[[], None]) -> None:
         """A failure of the request that the caller makes itself is told as any other, to the error handler too."""
@@ -285,8 +293,35 @@ def test_what_fails_in_a_thread(raised: type[Exception], seen: type[Exception]) 
     async def wait() -> None:
         await asyncio.wait_for(threads.in_thread(fail), 5)
 
-    with pytest.raises(seen):
+    with pytest.raises(seen, match=r"^(StopIteration)?$"):
         asyncio.run(wait())
+
+
+def test_a_task_that_is_cancelled_while_a_thread_works_for_it() -> None:
+    """The thread goes on, and what it comes to is nobody's: it harms nothing."""
+    go, working = threading.Event(), list[threading.Thread]()
+
+    def work() -> None:
+        working.append(threading.current_thread())
+        go.wait(10)
+
+    async def cancel() -> None:
+        task = asyncio.create_task(threads.in_thread(work))
+        await asyncio.to_thread(until, lambda: working)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    go.set()
+    working[0].join(10)
+
+
+def test_a_call_in_a_closed_loop() -> None:
+    """Nobody waits in it any more."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    threads.call_in(loop, list)
 
 
 @pytest.mark.parametrize("starts", [True, False])

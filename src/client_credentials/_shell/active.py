@@ -106,14 +106,10 @@ class ActiveConfiguration:
 
     def in_cache(self) -> AccessToken | None:
         """Give the good token in the cache, and remember it."""
-        key = self._key()
+        if not self.identity.keys and is_shut(self.known().state, self.now()):
+            return None  # a secret that could not be read is not read again yet
+        key = self.identity.key()
         return token_in_hand(self.look(key), self.now()) if key else None
-
-    def _key(self) -> str | None:
-        """Give the cache key; None without a cache, and while a secret that could not be read is not read again."""
-        if self.cache is None or (not self.identity.keys and is_shut(self.known().state, self.now())):
-            return None
-        return self.identity.key()
 
     def look(self, key: str) -> State:
         """Merge into memory what the cache keeps under a key, and give what is known then."""

@@ -132,7 +132,7 @@ class Driver:
             try:
                 command = machine.send(cast("Done[Any]", done))
             except StopIteration:
-                break
+                return
             value = await self._send(command, fetch) if isinstance(command, Send) else self._perform(command)
             current = set(self._identity.keys) == set(self._keys)
             done = Done(value, self._active.now(), self._flight.left, dice(), self._flight.is_waited, current)
@@ -212,7 +212,7 @@ class Driver:
 
         future = run_coroutine_threadsafe(_awaited(fetched), loop)
         try:
-            return future.result(max(self._flight.left, 0.0))
+            return future.result(self._flight.left)
         except (TimeoutError, CancelledError):
             if future.done() and not future.cancelled():
                 raise

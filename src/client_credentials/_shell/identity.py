@@ -35,8 +35,9 @@ class Identity:
             if isinstance(secret, Attempted):
                 return secret
             secrets = (secret,)
-        self.keys = self._keys_of(secrets)
-        return tuple(zip(secrets, self.keys, strict=True))
+        read = tuple((secret, self._key_of(secret)) for secret in secrets)
+        self.keys = tuple(key for _, key in read)
+        return read
 
     def key(self) -> str | None:
         """Give the cache key, reading the secret where that was never done; None: it cannot be read now."""
@@ -48,10 +49,10 @@ class Identity:
         """Try this secret first from now on, of several."""
         if secret in self.secrets and secret is not self.secrets[0]:
             self.secrets = (secret, *(other for other in self.secrets if other is not secret))
-            self.keys = self._keys_of(self.secrets)
+            self.keys = tuple(map(self._key_of, self.secrets))
 
-    def _keys_of(self, secrets: tuple[Secret, ...]) -> tuple[str, ...]:
-        return tuple(cache_key(self.client, secret.reveal()) for secret in secrets)
+    def _key_of(self, secret: Secret) -> str:
+        return cache_key(self.client, secret.reveal())
 
     def news(self, remarks: tuple[str, ...]) -> list[str]:
         """Give the remarks that were not made before."""
@@ -62,7 +63,7 @@ class Identity:
 
 def wrapped(given: list[str | Callable[[], str] | Sequence[str] | None]) -> tuple[Secret, ...]:
     """Take the client secret out of the list it is given in, and wrap it; raises a ValueError that does not show it."""
-    secrets: tuple[Secret, ...] = ()
+    secrets: tuple[Secret, ...]
     match given[0]:
         case None:
             return (NO_SECRET,)
@@ -73,7 +74,7 @@ def wrapped(given: list[str | Callable[[], str] | Sequence[str] | None]) -> tupl
         case _ if callable(given[0]) and not is_coroutine_function(given[0]):
             return (Secret(given[0]),)
         case _:
-            pass
+            secrets = ()
     given.clear()
     if not secrets:
         raise ValueError("client_secret must be a string, several of them, or a callable that is no coroutine function")
