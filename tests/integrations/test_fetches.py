@@ -210,6 +210,13 @@ def test_no_time_for_tls_leaves_no_socket(name: str, ca: str, monkeypatch: pytes
         gc.collect()
 
 
+def test_no_time_at_all(fetch: Fetch) -> None:
+    """Where the time is over before the library is called, the failure is a timeout, and no coroutine is left."""
+    error = failure(fetch, token_request("https://127.0.0.1:1/token", timeout=1e-9))
+    assert "timed out" in str(error)
+    gc.collect()
+
+
 @pytest.mark.parametrize("name", _HTTPX)
 def test_no_tls_over_a_unix_socket(name: str, ca: str, tmp_path: Path) -> None:
     """A handshake that fails there is the failure that is told, and leaves no socket open."""

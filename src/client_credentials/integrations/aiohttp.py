@@ -115,17 +115,20 @@ class AiohttpFetch:
             outgoing.headers.update(request.headers)
             return await handler(outgoing)
 
-        outgoing = self._session.request(
-            request.method,
-            URL(request.url, encoded=True),
-            data=request.body,
-            skip_auto_headers=(hdrs.ACCEPT_ENCODING,),
-            allow_redirects=False,
-            raise_for_status=False,
-            auto_decompress=False,
-            middlewares=(authenticate,),
-            timeout=ClientTimeout(total=None),
-        )
-        async with timeout(exchange.left()), outgoing as response:
+        # Within the statement, since a request that is made and not awaited warns: there may be no time left.
+        async with (
+            timeout(exchange.left()),
+            self._session.request(
+                request.method,
+                URL(request.url, encoded=True),
+                data=request.body,
+                skip_auto_headers=(hdrs.ACCEPT_ENCODING,),
+                allow_redirects=False,
+                raise_for_status=False,
+                auto_decompress=False,
+                middlewares=(authenticate,),
+                timeout=ClientTimeout(total=None),
+            ) as response,
+        ):
             pieces = aiter(response.content.iter_any())
             return await received_async(response.status, response.headers, pieces, exchange)
