@@ -162,6 +162,8 @@ PLACES: Final[list[tuple[object, str | None, str | None]]] = [
     ({"error": "a", "description": "b", "message": "c", "error_description": "d"}, "a", "d"),
     ({"a": {"b": {"message": "too deep"}}}, None, None),
     ({"error": 401}, None, None),
+    ({"error": "not today", "code": "invalid_client"}, "not today", "invalid_client"),
+    ({**{f"m{number}": number for number in range(64)}, "message": "too far"}, None, None),
 ]
 
 

@@ -144,6 +144,12 @@ class TestClientAuthentication:
         assert REDACTED == hidden.shown(f"you sent {request.headers.get('Authorization', secret)}")
         assert REDACTED == hidden.shown(f"you sent {base64.b64encode(request.body).decode()}")
 
+    def test_a_short_secret_beside_the_id(self) -> None:
+        """Neither is shown where both are encoded together, whether or not this client escapes the id."""
+        hidden = hidden_of(make(client_id="a+"), Secret("x7q"))
+        for pair in (b"a+:x7q", b"a%2B:x7q"):
+            assert REDACTED == hidden.shown(f"you sent {base64.b64encode(pair).decode()}")
+
 
 DECODERS: Final[Mapping[str, Callable[[str], str]]] = {"form": unquote_plus, "percent": unquote, "none": str}
 

@@ -193,6 +193,7 @@ class TestTypeAndScope:
         ("value", "said"),
         [
             *((None, "null"), (True, "true"), (7, "7"), (-1.5, "-1.5"), (2**60, "that number")),
+            *((2**53 - 1, "9007199254740991"), (2**53, "that number")),
             *(("", "an empty string"), ([], "a list"), ({}, "an object"), ("x" * 99, "x" * 64), (SECRET, "**********")),
         ],
     )
@@ -318,7 +319,7 @@ class TestLifetime:
         ("value", "read"),
         [
             *((1800, 1800.0), ("1800", 1800.0), (0.5, 0.5), (0, None), (-1, None), (True, None), ("x", None)),
-            *((1e300, None), (None, None), ([], None), ("9" * 40, None)),
+            *((1e300, None), (None, None), ([], None), ("9" * 40, None), (1e9, None), (1e9 - 1, 1e9 - 1)),
         ],
     )
     def test_refresh_in(self, value: object, read: float | None) -> None:

@@ -23,6 +23,7 @@ from client_credentials._core.state import (
     elapsed,
     is_shared,
     merge,
+    publication,
     publishable,
 )
 from tests.core.states import ago, an_hour, facts, gates, granted, helds, later, parts, states
@@ -73,6 +74,12 @@ class TestGrants:
         """An older grant is of use once the newer token has expired."""
         late, short = an_hour(60, "late"), attrs.evolve(an_hour(30, "short"), renewal=1.0, end=2.0, last=2.0)
         assert late == merge(granted(short), granted(late), NOW).held
+
+    def test_the_last_moment(self) -> None:
+        """At its end a token is gone, as for whoever asks then."""
+        held = an_hour(60)
+        assert held == merge(granted(held), EMPTY, later(held.asked.at, held.last - 1)).held
+        assert None is merge(granted(held), EMPTY, later(held.asked.at, held.last)).held
 
     @given(helds(), seconds(4000))
     def test_the_older_of_two_ages(self, held: Held, younger: float) -> None:
@@ -165,6 +172,14 @@ class TestRemovals:
         assert new == merge(merge(granted(old), gone, NOW), granted(new), NOW).held
         assert None is merge(gone, granted(an_hour(90, "older")), NOW).held
         assert old.asked == merge(granted(old), gone, NOW).removed
+
+    def test_it_goes_along_into_a_cache(self) -> None:
+        """With whatever is written there; a cache that knows all that is not written to."""
+        old, gone = an_hour(60), removed(granted(an_hour(60)), None)
+        written = publication(granted(old), EMPTY, gone, NOW)
+        assert written is not None
+        assert (None, old.asked) == (written.held, written.removed)
+        assert None is publication(written, EMPTY, gone, NOW)
 
     def test_only_the_one_in_hand(self) -> None:
         """The removal of another token than the one in hand says nothing."""

@@ -20,6 +20,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "wire.Exchange.left: if left <[= -> ] 0:",
     ),
     "XXXX is as wrong there as the empty text is: no number, date, media type, origin or name of a host in use": (
+        "client.check_endpoint: parts, port = (urlsplit('[ -> XXXX]'), None)",
         "refusal._retry_after: ...t = (response.header('Retry-After') or '[ -> XXXX]').strip()",
         "refusal._reset: text = (response.header(name) or '[ -> XXXX]').strip()",
         "refusal._from_now: ...ked = _date(response.header('Date') or '[ -> XXXX]')",
@@ -40,6 +41,9 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     "the value is replaced, or leads to the same error, before anybody reads it": (
         "acquisition._look_and_lock: look: Done[State] | None = [None -> '']",
         "identity.wrapped: secrets = [() -> None]",
+    ),
+    "the last one told is logged in any case": (
+        "acquisition.fail: ...None, (*told, (gate.failure, gate.wait, [False -> True])))",
     ),
     "no caller waits any more for what this says": (
         "acquisition.acquire: ...Settle(Fail(timed_out(policy.deadline), [0.0 -> None]))",

@@ -74,7 +74,7 @@ def words_of(said: Mapping[str, object]) -> tuple[str | None, str | None]:
 def _plain_names(members: Mapping[str, object]) -> dict[str, object]:
     """The first members by their names, whatever the style: errorSummary and error_summary are the same."""
     named = list(islice(members.items(), _MOST_LOOKED_AT))
-    return {str(name)[:40].lower().replace("_", "").replace("-", ""): value for name, value in reversed(named)}
+    return {str(name).lower().replace("_", "").replace("-", ""): value for name, value in reversed(named)}
 
 
 def _texts(members: Mapping[str, object], names: Collection[str]) -> Iterator[str]:

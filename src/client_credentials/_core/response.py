@@ -94,11 +94,7 @@ def parse_document(
             access_token=token,
             expires_in=_expires_in(members.get("expires_in"), said),
             scope=scope,
-            extra=hidden.shown_members(
-                (name, value)
-                for name, value in islice(members.items(), MOST_MEMBERS + len(_NAMED))
-                if name not in _NAMED
-            ),
+            extra=hidden.shown_members((name, value) for name, value in members.items() if name not in _NAMED),
             remarks=(*_token_type(members, said), *_oddities(members, scope, asked)),
             refresh_in=refresh_in(members.get("refresh_in")),
         )
