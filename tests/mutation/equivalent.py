@@ -42,6 +42,10 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "acquisition._look_and_lock: look: Done[State] | None = [None -> '']",
         "identity.wrapped: secrets = [() -> None]",
     ),
+    "a machine that ends a flight, or removes, sends no request": (
+        "driver.Driver.drive: ...hable(reason=reason, retryable=False)), [fetch -> None])",
+        "driver.Driver.perform: run(self._follow(machine, [self._active.configuration.fetch -> None]))",
+    ),
     "the last one told is logged in any case": (
         "acquisition.fail: ...None, (*told, (gate.failure, gate.wait, [False -> True])))",
     ),

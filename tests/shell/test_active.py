@@ -137,6 +137,16 @@ def test_what_one_removes_the_others_do_not_find() -> None:
     assert other.get_access_token() == strategy_of(Endpoint(), caching_strategy=shelf).get_access_token() is not None
 
 
+def test_a_removal_by_one_who_never_had_a_token() -> None:
+    """It removes what another host has put into the cache, though that is newer than this strategy."""
+    shelf = Shelf()
+    one, other, third = (strategy_of(Endpoint(grant()), caching_strategy=shelf) for _ in range(3))
+    one.get_or_create_access_token()
+    settled(one)
+    other.remove_access_token()
+    assert third.get_access_token() is None
+
+
 def test_the_argument_of_a_removal_is_named() -> None:
     """What is no AccessToken is refused by the name of the argument."""
     strategy = strategy_of(Endpoint(grant()))

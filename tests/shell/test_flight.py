@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import attrs
 import pytest
 
-from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest
+from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest, TokenResponse
 from client_credentials._core.lifecycle import Fail
 from client_credentials._core.model import Unreachable
 from client_credentials._core.state import State
@@ -241,6 +241,19 @@ def test_an_overdue_flight_shuts_the_gate(monkeypatch: pytest.MonkeyPatch, caplo
     until(lambda: told)
     assert ([0.5], [str(told[0])]) == ([error.retry_after for error in told], caplog.messages)
     held.go.set()
+
+
+def test_tokens_that_are_dead_on_arrival(clock: FakeClock) -> None:
+    """After nine in a row a caller is told so, in place of asking until its deadline."""
+
+    def slow(_: TokenRequest) -> TokenResponse:
+        clock.advance(20)
+        return grant(expires_in=10)
+
+    endpoint = Endpoint(slow)
+    strategy = strategy_of(endpoint, clock, policy=attrs.evolve(EXACT, deadline=5.0))
+    assert "each token had expired before it arrived" in str(outcome(strategy.get_or_create_access_token))
+    assert 9 == len(endpoint.requests)
 
 
 def test_an_error_handler_that_asks_after_a_flight_was_given_up() -> None:

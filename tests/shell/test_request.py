@@ -213,6 +213,12 @@ def test_a_note_of_the_answer_stays() -> None:
     assert f"{of_page}; {of_secret}" == both
 
 
+def test_a_wait_until_a_date() -> None:
+    """Without a Date in the answer it counts from the clock of the configuration."""
+    failure = failed_by(answer(b"", 429, Retry_After="Wed, 21 Oct 2015 07:28:07 GMT"))
+    assert 7.0 == getattr(failure, "retry_after", None)
+
+
 def test_other_scopes() -> None:
     """RFC6749-5.1-4: what was granted is compared with the scopes that were asked for."""
     client = make(scopes=("mine",))
