@@ -206,7 +206,7 @@ class TestFlights:
         try:
             strategy = strategy_of(Endpoint(grant()))
             monkeypatch.setattr(active.ActiveConfiguration, "publish", NotImplemented)
-            driver = Driver(strategy._begin(strategy._active.flight, time.monotonic() + 10, waits=False))
+            driver = Driver(Flight(strategy._active, time.monotonic() + 10))
             remains = weakref.ref(driver)
             run(driver.drive(driver.fetch_in_thread))
             del driver
