@@ -41,6 +41,14 @@ def test_what_has_to_be_awaited(name: str) -> None:
         SdkConfiguration(**number)
 
 
+@pytest.mark.parametrize("name", ["caching_strategy", "clock"])
+def test_a_default_in_the_wrong_place(name: str) -> None:
+    """What is right for one collaborator is checked where it is given as another."""
+    wrong: dict[str, Any] = {name: getattr(SdkConfiguration(), "clock" if name != "clock" else "fetch")}
+    with pytest.raises(ValueError, match=f"^{name} must have the methods"):
+        SdkConfiguration(**wrong)
+
+
 def test_the_validator() -> None:
     """`accept_success` passes 200 and 201, and raises what any other status means."""
     accept_success(TokenResponse(201, {}, b""))

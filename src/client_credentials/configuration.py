@@ -85,7 +85,16 @@ _METHODS: Final[Mapping[str, tuple[str, ...]]] = {
 """What these collaborators must have; all others must be callable."""
 
 
-_OURS: Final = frozenset((Urllib3Fetch, nothing, json_object, accept_success, SystemClock, InMemoryCachingStrategy))
+_OURS: Final[Mapping[str, object]] = {
+    "fetch": Urllib3Fetch,
+    "before_request": nothing,
+    "after_request": nothing,
+    "deserializer": json_object,
+    "response_validator": accept_success,
+    "error_handler": nothing,
+    "clock": SystemClock,
+    "caching_strategy": InMemoryCachingStrategy,
+}
 """The defaults, which need no check."""
 
 
@@ -121,7 +130,7 @@ class SdkConfiguration:
 
     def __attrs_post_init__(self) -> None:
         for name, value in self._named():
-            if (value if type(value) is FunctionType else type(value)) in _OURS:
+            if (value if type(value) is FunctionType else type(value)) is _OURS[name]:
                 continue
             methods = _METHODS.get(name, ())
             calls = [getattr(value, method, None) for method in methods] or [value]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Final, cast
 
-import attrs
 import pytest
 
-from client_credentials import AccessToken, RenewalPolicy
+from client_credentials import RenewalPolicy
 from client_credentials._core import acquisition as machine
 from client_credentials._core.acquisition import Done, LookUp, Publish, Record, Send, Settle, Sleep, Tell, Unlock
-from client_credentials._core.lifecycle import Fail, failed, removed, timed_out
+from client_credentials._core.lifecycle import Fail, failed, timed_out
 from client_credentials._core.model import Granted, HookFailed, Refused, Unreachable
 from client_credentials._core.request import cache_key
 from client_credentials._core.secret import Secret
-from client_credentials._core.state import EMPTY, Asked, State
+from client_credentials._core.state import EMPTY, State
 from tests.core.kit import make
 from tests.core.states import an_hour, granted, later
 from tests.strategies import NOW
@@ -84,7 +83,7 @@ def test_a_lock_that_is_never_free() -> None:
 def test_somebody_was_faster() -> None:
     """What the holder before has published is served, and the lock given back."""
     commands = walk({LookUp: [EMPTY, granted(an_hour())]})
-    assert [Settle(), Unlock()] == commands[4:]
+    assert [Settle(), Unlock(), Tell((), ())] == commands[4:]
 
 
 def test_the_next_secret() -> None:
@@ -123,6 +122,14 @@ def test_a_secret_that_is_rotated_before_a_retry() -> None:
     assert [Unlock(), LookUp(OTHER_KEY), machine.TryLock(OTHER_KEY, DEADLINE + 1), LookUp(OTHER_KEY)] == commands[7:11]
     assert [OTHER_KEY] == [each.key for each in commands if isinstance(each, machine.Publish)]
     assert () == commands[-1].remarks
+
+
+def test_a_rotation_to_a_token_in_the_cache() -> None:
+    """Who has the new secret may have put one there; the error handler hears of the failure before all the same."""
+    looks = [EMPTY, EMPTY, granted(an_hour())]
+    commands = walk({machine.ReadSecrets: [(READ,), (READ_OTHER,)], Send: [DOWN], LookUp: looks})
+    assert [LookUp(OTHER_KEY), Settle()] == commands[8:10]
+    assert [(DOWN, False)] == [(failure, logged) for failure, _, logged in commands[-1].failures]
 
 
 def test_a_secret_that_cannot_be_read_for_a_retry() -> None:
@@ -180,50 +187,3 @@ def test_time_was_lost() -> None:
     """A failure of a flight that stood still beyond its deadline is nobody's: it backs nothing off."""
     commands = walk({machine.ReadSecrets: [DOWN]}, spent=DEADLINE + 2)
     assert [machine.ReadSecrets(), Record(EMPTY), Settle(Fail(DOWN, 0.0)), Unlock()] == commands
-
-
-def removal(
-    results: dict[type[Any], list[Any]], token: AccessToken | None = None, fact: State = EMPTY, key: str | None = KEY
-) -> list[Any]:
-    """Give the commands by which the cache is made to forget."""
-    rows: dict[type[Any], list[Any]] = {machine.Peek: [EMPTY], machine.TryLock: [True], Record: [EMPTY], **results}
-    return perform(machine.forget(token, fact, NOW, key), rows)
-
-
-HELD: Final = an_hour()
-GONE: Final = removed(granted(HELD), None)
-
-
-def test_what_memory_has_forgotten() -> None:
-    """The cache is written to under the lock, that no flight publishes meanwhile; nothing to forget writes nothing."""
-    delivery = [machine.TryLock(KEY, 1.0), machine.Publish(KEY, EMPTY), Unlock()]
-    look = [machine.Peek(KEY), Record(EMPTY)]
-    assert [*look, Record(EMPTY), *delivery] == removal({}, HELD.token, GONE)
-    assert [*look, Record(GONE), *delivery] == removal({machine.Peek: [granted(HELD)]})
-    assert [*look, Record(EMPTY)] == removal({})
-
-
-def test_a_removal_that_finds_the_lock_taken() -> None:
-    """It tries for a third of a second, and goes on without."""
-    commands = removal({machine.TryLock: [False]}, HELD.token, GONE)
-    assert pytest.approx(0.31) == sum(each.seconds for each in commands if isinstance(each, Sleep))
-    assert [machine.Publish(KEY, EMPTY), Unlock()] == commands[-2:]
-
-
-@pytest.mark.parametrize("where", [machine.Peek, Record])
-def test_a_removal_that_comes_late(where: type[Any]) -> None:
-    """What was asked for after it stays, whether the cache tells of it or memory; but a token that is named goes."""
-    newer = granted(attrs.evolve(HELD, asked=Asked.here(later(NOW, 0.001))))
-    assert [machine.Peek(KEY), Record(EMPTY)] == removal({machine.Peek: [granted(HELD)], where: [newer]})
-    assert machine.Publish(KEY, EMPTY) in removal({machine.Peek: [newer]}, HELD.token)
-    assert machine.Publish(KEY, EMPTY) in removal({machine.Peek: [granted(HELD)], Record: [granted(HELD)]})
-
-
-def test_a_removal_before_the_secret_was_read() -> None:
-    """It is read for the key; but not again within the backoff of one that could not be read."""
-    shut = State(gates=(failed(EMPTY, DOWN, NOW, NOW, 1.0),))
-    read: dict[type[Any], list[Any]] = {machine.ReadSecrets: [(READ,)]}
-    assert [machine.Peek(KEY), Record(EMPTY), Record(EMPTY)] == removal(read, key=None)[2:]
-    assert [Record(EMPTY), machine.ReadSecrets()] == removal({machine.ReadSecrets: [DOWN]}, key=None)
-    read[Record] = [shut]
-    assert [Record(EMPTY)] == removal(read, key=None)

@@ -163,6 +163,30 @@ class TestFlights:
             each.join()
         assert 9 == len(reads)
 
+    def test_it_is_waited_for_from_the_start(self) -> None:
+        """A failure that comes before its caller has begun to wait is retried all the same."""
+        strategy = strategy_of(Endpoint(grant()))
+        for waits in (True, False):
+            last = strategy._active.flight
+            assert waits is strategy._begin(last, time.monotonic() + 10, waits=waits).is_waited
+            settled(strategy)
+
+    def test_a_secret_that_looks(self) -> None:
+        """A callable that asks its own strategy gets nothing, or an error, and is not called again for that."""
+        asked = list[Any]()
+
+        def secret() -> str:
+            asked.append(None)
+            asked[-1] = strategy.get_access_token(), outcome(strategy.get_or_create_access_token)
+            strategy.remove_access_token()
+            return "a-secret-77"
+
+        strategy = strategy_of(Endpoint(grant()), secret=secret)
+        assert strategy.get_access_token() is None
+        ((found, error),) = asked
+        assert found is None
+        assert "within its own token request" in str(error)
+
     def test_looks_that_hang(self) -> None:
         """Eight that hang past their deadline are the most; a removal then forgets in memory alone."""
         go, began = threading.Event(), list[None]()

@@ -240,6 +240,38 @@ class TestARemoval:
         assert ["new"] * 3 == [outcome(each.get_or_create_access_token) for each in (one, two, three)]
         assert 2 == len(endpoint.requests)
 
+    def test_of_what_only_the_cache_holds(self) -> None:
+        """An expired token in memory is not the current one, which another host has put into the cache."""
+        endpoint, shelf, time = Endpoint(grant("one", expires_in=60), grant("two")), Shelf(), FakeClock()
+        one, two = (strategy_of(endpoint, time, caching_strategy=shelf) for _ in range(2))
+        assert "one" == outcome(one.get_or_create_access_token)
+        settled(one)
+        time.advance(100)
+        shelf.entries.clear()
+        assert "two" == outcome(two.get_or_create_access_token)
+        settled(two)
+        one.remove_access_token()
+        assert [None, None] == [
+            outcome(each.get_access_token) for each in (one, strategy_of(endpoint, time, caching_strategy=shelf))
+        ]
+
+    def test_of_the_second_secrets_token(self) -> None:
+        """Whoever has several secrets forgets it under the key of the one that it was granted to."""
+
+        def fetch(request: TokenRequest) -> TokenResponse:
+            sent = base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode()
+            return grant("by-the-new") if sent.endswith(":new-secret-4") else refuse(status=401)
+
+        shelf = Shelf()
+        new = strategy_of(fetch, secret="new-secret-4", caching_strategy=shelf)
+        both = strategy_of(fetch, secret=["old-secret-3", "new-secret-4"], caching_strategy=shelf)
+        token = new.get_or_create_access_token()
+        settled(new)
+        assert token == both.get_or_create_access_token()
+        settled(both)
+        both.remove_access_token(token)
+        assert strategy_of(fetch, secret="new-secret-4", caching_strategy=shelf).get_access_token() is None
+
     def test_that_outlasts_its_caller(self) -> None:
         """A removal that found no token, and hangs until after its deadline, leaves alone what is granted after it."""
         go, reads = threading.Event(), list[None]()

@@ -10,6 +10,7 @@ in which to read it:
 - `state`: what is known of one client's token, ordered by when it was asked for, and `merge`, the one transition.
 - `lifecycle`: what a caller gets (`decide`), when a token is renewed and ends, how long a gate stays shut.
 - `acquisition`: how a token is obtained where memory has none, as a coroutine of commands.
+- `removal`: how a cache is made to forget a token, in the same commands.
 - `entry`: state to the text kept in a cache, and back.
 - `metadata`: issuer to the URLs of its metadata (RFC 8414), and their answers to the token endpoint.
 

@@ -1,9 +1,8 @@
-"""How a token is obtained where memory has none, and how a cache is made to forget one.
+"""How a token is obtained where memory has none: a pure coroutine, each of whose awaits is a command and its result.
 
-Both are pure coroutines, each of whose awaits is a command and its result. Read from top to bottom: read the secrets;
-look in the cache and try the lock until one of them gives something; look again; send, and try again while a caller
-waits; record, settle, publish, unlock, tell. The driver in the shell performs the commands, and so do the simulated
-fleet and the explorer of interleavings in the tests.
+Read from top to bottom: read the secrets; look in the cache and try the lock until one of them gives something; look
+again; send, and try again while a caller waits; record, settle, publish, unlock, tell. The driver in the shell performs
+the commands, and so do the simulated fleet and the explorer of interleavings in the tests.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import attrs
 from .lifecycle import (
     LOCK_MARGIN,
     LOCKS,
-    REMOVAL_WAITS,
     Ask,
     Fail,
     Renew,
@@ -25,15 +23,13 @@ from .lifecycle import (
     failed,
     granted,
     is_overdue,
-    is_overtaken,
     is_shut,
     lost_time,
     poll_wait,
-    removed,
     retry_wait,
     timed_out,
 )
-from .model import AccessToken, Client, Failure, Granted, Outcome, Refused, RenewalPolicy
+from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
 from .secret import Secret
 from .state import EMPTY, Instant, State, is_shared, merge
 from .value import Value
@@ -181,6 +177,7 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
                 await Unlock()
             look = await _look_and_lock(key, policy)
             if look is None:
+                await Tell((), told)
                 return
             ready, state, locked = look, look.value, key
         if is_overdue(ready.left):  # this thread did not run for so long that no caller waits any more
@@ -215,35 +212,6 @@ async def fail(failure: Failure, told: _Told = ()) -> None:
     known = await Record(EMPTY)
     gate = failed(known.value, failure, begin(known.value, known.now), known.now, known.dice)
     await _give_up(State(gates=(gate,)), known, None, (*told, (gate.failure, gate.wait, False)))
-
-
-async def forget(token: AccessToken | None, fact: State, before: Instant, key: str | None) -> None:
-    """Make the cache forget a token as memory has, which is `fact`; where memory had none, what it holds itself.
-
-    The removal counts from `before`. `key` is the cache key, or None where no secret was read yet.
-    """
-    if key is None:
-        known = await Record(EMPTY)
-        read = None if is_shut(known.value, known.now) else await ReadSecrets()
-        if read is None or not isinstance(read.value, tuple):
-            return
-        _, key = read.value[0]
-    cached = await Peek(key)
-    known = await Record(EMPTY)
-    if token is None and is_overtaken(before, known.value, cached.value):
-        return
-    theirs = removed(cached.value, token)
-    await Record(theirs)
-    if EMPTY == fact == theirs:
-        return
-    for seconds in REMOVAL_WAITS:
-        # A flight that holds the lock may be publishing a newer token, which this must not overwrite.
-        lock = await TryLock(key, LOCK_MARGIN)
-        if lock.value:
-            break
-        await Sleep(seconds)
-    await Publish(key, EMPTY)
-    await Unlock()
 
 
 async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:

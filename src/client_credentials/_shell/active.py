@@ -7,10 +7,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from .._core.acquisition import Command, Done, forget
+from .._core.acquisition import Command, Done
 from .._core.client import check_kind
 from .._core.lifecycle import LONGEST_UNREAD, is_shut, removal_moment, removed, token_in_hand
 from .._core.model import AccessToken
+from .._core.removal import forget
 from .._core.state import EMPTY, Instant, State, merge, publication
 from ..configuration import SdkConfiguration
 from . import threads
@@ -151,12 +152,11 @@ class ActiveConfiguration:
         """Forget the token in memory, or only if it is this one; gives what makes the cache forget it."""
         if token is not None:
             check_kind("token", token, AccessToken)
-        newest = self.flight.latest()
-        before = removal_moment(self.now(), None if newest.is_gone else newest.asked)
-        held = self.known().state.held
-        token = token or (held.token if held else None)
-        fact = removed(self.known().state, token)
+        newest, known, now = self.flight.latest(), self.known().state, self.now()
+        before = removal_moment(now, None if newest.is_gone else newest.asked)
+        token = token or token_in_hand(known, now)
+        fact = removed(known, token)
         self.record(fact)
         if token:
             self.gone = (*self.gone, token)[-_MOST_GONE:]
-        return partial(forget, token, fact, before, next(iter(self.identity.keys), None))
+        return partial(forget, token, fact, before, self.identity.keys)

@@ -172,6 +172,7 @@ class BaseStrategy:
         """Begin a flight, or give the one begun meanwhile; where there is no thread, a caller who waits makes it."""
         active = last.active
         flight = Flight(active, until, self._running_loop())
+        flight.is_waited = waits  # from the start, since the endpoint may refuse at once
         start = partial(threads.start, partial(fly, flight), waits=waits and flight.loop is None)
         try:
             begun = last.succeed(flight)
@@ -223,12 +224,15 @@ class BaseStrategy:
     def _bounded(self, call: Callable[[Flight], T]) -> Callable[[], T] | None:
         """Give what does some work with the cache, in a thread; None where there is no cache, or too many hang."""
         active = self._active
-        if active.cache is None or self._is_full():
+        # What looks within its own flight must not read the secret, whose callable it may be.
+        is_within = not self._identity.keys and Flight.is_engaged(self._identity.client)
+        if active.cache is None or is_within or self._is_full():
             return None
         flight = Flight(active, time.monotonic() + self._deadline)
 
         def run() -> T:
             self._aside.add(flight)
+            flight.engage()
             try:
                 return call(flight)
             finally:
