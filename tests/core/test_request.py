@@ -146,9 +146,14 @@ class TestClientAuthentication:
 
     def test_a_short_secret_beside_the_id(self) -> None:
         """Neither is shown where both are encoded together, whether or not this client escapes the id."""
-        hidden = hidden_of(make(client_id="a+"), Secret("x7q"))
-        for pair in (b"a+:x7q", b"a%2B:x7q"):
+        for client_id, pair in (("a+", b"a+:x7q"), ("a+", b"a%2B:x7q"), ("a b", b"a b:x7q"), ("a b", b"a+b:x7q")):
+            hidden = hidden_of(make(client_id=client_id), Secret("x7q"))
             assert REDACTED == hidden.shown(f"you sent {base64.b64encode(pair).decode()}")
+
+    def test_headers_that_are_no_secret(self) -> None:
+        """What a program calls itself may be shown; the value of any other header may not."""
+        hidden = hidden_of(make(headers={"User-Agent": "my-agent", "X-Tenant": "my-tenant"}), Secret("a-secret-71"))
+        assert ("my-agent", REDACTED) == (hidden.shown("my-agent"), hidden.shown("my-tenant"))
 
 
 DECODERS: Final[Mapping[str, Callable[[str], str]]] = {"form": unquote_plus, "percent": unquote, "none": str}

@@ -21,6 +21,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "XXXX is as wrong there as the empty text is: no number, date, media type, origin or name of a host in use": (
         "client.check_endpoint: parts, port = (urlsplit('[ -> XXXX]'), None)",
+        "client.check_endpoint: ...ttp' and is_loopback(parts.hostname or '[ -> XXXX]'))):",
         "refusal._retry_after: ...t = (response.header('Retry-After') or '[ -> XXXX]').strip()",
         "refusal._reset: text = (response.header(name) or '[ -> XXXX]').strip()",
         "refusal._from_now: ...ked = _date(response.header('Date') or '[ -> XXXX]')",
