@@ -290,7 +290,7 @@ def test_an_issuer_is_checked_first(search: Search) -> None:
 def test_where_there_is_no_thread(search: Search, server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller asks itself."""
 
-    def start(*_: object, **__: object) -> bool:
+    def start(*_: object) -> bool:
         return False
 
     monkeypatch.setattr(threads, "start", start)

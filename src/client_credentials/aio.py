@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
 
 from ._core.model import AccessToken
 from ._shell import threads
 from ._shell.base import BaseStrategy
-from ._shell.driver import fly_here, forget_in_cache
+from ._shell.driver import fly_here
 from ._shell.flight import Flight
-
-T = TypeVar("T")
 
 
 class AsyncClientCredentialsStrategy(BaseStrategy):
@@ -46,21 +42,20 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
 
     async def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
-        return self._active.in_hand() or await self._in_thread(self._look_in_cache)
+        active = self._active
+        token = active.in_hand()
+        if token is None and (look := self._look_in_cache()):
+            await _wait(look, look.deadline)
+            token = active.in_hand()
+        return token
 
     async def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
 
         With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
-        await self._in_thread(partial(forget_in_cache, self._active.forget(token)))
-
-    async def _in_thread(self, call: Callable[[Flight], T]) -> T | None:
-        bounded = self._bounded(call)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._deadline):
-                return await threads.in_thread(bounded) if bounded else None
-        return None
+        if removal := self._remove(token):
+            await _wait(removal, removal.deadline)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()

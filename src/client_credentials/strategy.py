@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import _thread
 import time
-from collections.abc import Callable
 from contextvars import copy_context
-from functools import partial
-from typing import TypeVar
 
 from ._core.model import AccessToken
-from ._shell import threads
 from ._shell.base import BaseStrategy
-from ._shell.driver import fly_here, forget_in_cache, run
+from ._shell.driver import fly_here, run
 from ._shell.flight import Flight
-
-T = TypeVar("T")
 
 
 class ClientCredentialsStrategy(BaseStrategy):
@@ -42,28 +36,32 @@ class ClientCredentialsStrategy(BaseStrategy):
 
     def get_access_token(self) -> AccessToken | None:
         """Return the current token if it is good, from memory or the cache, else None; never sends a token request."""
-        return self._active.in_hand() or self._in_thread(self._look_in_cache)
+        active = self._active
+        token = active.in_hand()
+        if token is None and (look := self._look_in_cache()):
+            _wait_for(look, look.deadline)
+            token = active.in_hand()
+        return token
 
     def remove_access_token(self, token: AccessToken | None = None) -> None:
         """Forget the current token, here and in the cache; does nothing if there is none.
 
         With `token`: only if that is still the current one, so any number of callers may report the same dead token.
         """
-        self._in_thread(partial(forget_in_cache, self._active.forget(token)))
-
-    def _in_thread(self, call: Callable[[Flight], T]) -> T | None:
-        bounded = self._bounded(call)
-        return threads.wait_for(bounded, self._deadline) if bounded else None
+        if removal := self._remove(token):
+            _wait_for(removal, removal.deadline)
 
 
 def _wait(flight: Flight, until: float) -> None:
-    """Wait until there is reason to decide again, or until this moment of `time.monotonic`.
-
-    On a bare lock of this caller: an interrupt within an Event, which is Python code, would hang others.
-    """
+    """Wait until there is reason to decide again, or until this moment of `time.monotonic`."""
     if flight.is_unmanned:
         run(fly_here(flight))
     flight.engage()
+    _wait_for(flight, until)
+
+
+def _wait_for(flight: Flight, until: float) -> None:
+    # On a bare lock of this caller: an interrupt within an Event, which is Python code, would hang others.
     lock = _thread.allocate_lock()
     lock.acquire()
     flight.wait(lock.release)

@@ -223,7 +223,7 @@ def test_an_awaitable_without_a_loop(monkeypatch: pytest.MonkeyPatch, starts: bo
     def fetch(_: TokenRequest) -> Any:
         return Later()
 
-    def no_thread(*_: object, **__: object) -> bool:
+    def no_thread(*_: object) -> bool:
         return False
 
     if not starts:

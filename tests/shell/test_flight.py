@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import attrs
 import pytest
 
-from client_credentials import TokenEndpointUnreachable, TokenError, TokenRequest, TokenResponse
+from client_credentials import AccessToken, TokenEndpointUnreachable, TokenError, TokenRequest, TokenResponse
 from client_credentials._core.lifecycle import Fail
 from client_credentials._core.model import Unreachable
 from client_credentials._core.state import State
@@ -34,6 +34,7 @@ from tests.shell.kit import (
     outcome,
     settled,
     strategy_of,
+    together,
     until,
 )
 
@@ -101,11 +102,11 @@ class TestFlights:
         with monkeypatch.context() as patched:
             start, calls = threads.start, list[None]()
 
-            def interrupted(*given: Any, **named: Any) -> bool:
+            def interrupted(*given: Any) -> bool:
                 calls.append(None)
                 if len(calls) == 1:
                     raise KeyboardInterrupt
-                return start(*given, **named)
+                return start(*given)
 
             patched.setattr(Flight if at == "succeed" else threads, at, interrupted)
             with pytest.raises(KeyboardInterrupt):
@@ -153,15 +154,33 @@ class TestFlights:
             return "a-secret-71"
 
         strategy = strategy_of(Endpoint(grant()), secret=secret)
-        looking = [threading.Thread(target=strategy.get_access_token) for _ in range(8)]
-        for each in looking:
+        dead = [AccessToken(f"t{number}", "Bearer", 60, 0) for number in range(8)]
+        removing = [threading.Thread(target=strategy.remove_access_token, args=(token,)) for token in dead]
+        for each in removing:
             each.start()
         until(lambda: len(reads) == 8)
         assert strategy.get_access_token() is None
         go.set()
-        for each in looking:
+        for each in removing:
             each.join()
         assert 9 == len(reads)
+
+    def test_work_with_the_cache_is_shared(self) -> None:
+        """Those who look at the same time share one look, and those who remove one token one removal."""
+        go, looks = threading.Event(), list[None]()
+
+        class Slow(Shelf):
+            def get(self, key: str) -> Any:
+                looks.append(None)
+                go.wait(0.3)
+                return super().get(key)
+
+        strategy = strategy_of(Endpoint(grant("a-token")), caching_strategy=Slow())
+        assert [None] * 20 == together(20, strategy.get_access_token)
+        assert len(looks) < 5
+        dead = AccessToken("t", "Bearer", 60, 0)
+        assert [None] * 20 == together(20, lambda: strategy.remove_access_token(dead))
+        assert len(looks) < 10
 
     def test_it_is_waited_for_from_the_start(self) -> None:
         """A failure that comes before its caller has begun to wait is retried all the same."""
@@ -196,10 +215,10 @@ class TestFlights:
             return str(go.wait(20))
 
         strategy = strategy_of(Endpoint(grant()), secret=secret, policy=attrs.evolve(HASTY, deadline=0.01))
-        for _ in range(12):
-            assert strategy.get_access_token() is None
-        strategy.remove_access_token()
-        assert 8 == len(began)
+        for _ in range(6):
+            assert [None] * 10 == together(10, strategy.get_access_token)
+            strategy.remove_access_token()
+        until(lambda: 8 == len(began))
         go.set()
         until(lambda: all(flight.is_over for flight in strategy._aside))
         assert strategy.get_access_token() is None

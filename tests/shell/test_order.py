@@ -297,7 +297,7 @@ class TestARemoval:
         caller = threading.Thread(target=strategy.get_or_create_access_token)
         caller.start()
         until(lambda: endpoint.requests)
-        forget = strategy._active.forget(None)
+        _, forget = strategy._active.forget(None)
         held.go.set()
         caller.join()
         settled(strategy)

@@ -138,7 +138,7 @@ def run_on(host: Host, act: Callable[[], T]) -> T:
     return act()
 
 
-def _start(call: partial[None], **_: bool) -> bool:
+def _start(call: partial[None]) -> bool:
     (flight,) = call.args
     return _CLOCK.host.start(_thread(call, flight), flight)
 
@@ -290,6 +290,6 @@ class Strategy(BaseStrategy):
 
     def remove(self, token: AccessToken | None) -> Steps:
         """Remove a token as `remove_access_token` does, but that its caller waits to the end."""
-        forget = self._active.forget(token)
+        _, forget = self._active.forget(token)
         if self._active.cache is not None:
             yield from _follow(Flight(self._active, self.host.monotonic() + self._deadline), forget())

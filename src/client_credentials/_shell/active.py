@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..caching._state_cache import StateCache
 
 _MOST_GONE: Final = 8
-_NO_TOKEN: Final = AccessToken("", "Bearer", 0, 0)
+NO_TOKEN: Final = AccessToken("", "Bearer", 0, 0)
 
 
 class Lease(Link):
@@ -38,7 +38,7 @@ class Lease(Link):
     def __init__(self, state: State) -> None:
         super().__init__()
         self.state = state
-        self.token: AccessToken = state.held.token if state.held else _NO_TOKEN
+        self.token: AccessToken = state.held.token if state.held else NO_TOKEN
         self.begins = math.inf
         self.until = -math.inf
 
@@ -50,7 +50,7 @@ class Lease(Link):
 class ActiveConfiguration:
     """What flights and callers share: the newest state, the newest flight, and the cache, where there is one."""
 
-    __slots__ = ("cache", "configuration", "flight", "gone", "identity", "lease")
+    __slots__ = ("aside", "cache", "configuration", "flight", "gone", "identity", "lease")
 
     def __init__(self, identity: Identity, configuration: SdkConfiguration, cache: StateCache | None) -> None:
         self.identity = identity
@@ -60,6 +60,8 @@ class ActiveConfiguration:
         self.flight = Flight(self, 0.0)
         self.flight.settle(None)
         self.flight.is_over = True
+        self.aside: dict[AccessToken | None, Flight] = {}
+        """The removals from the cache that are under way, by their tokens, and under None a look."""
         self.gone: tuple[AccessToken, ...] = ()
         """The last tokens removed, which an error must not repeat."""
 
@@ -148,8 +150,10 @@ class ActiveConfiguration:
         if merged:
             self.cache.store(key, merged, now)
 
-    def forget(self, token: AccessToken | None) -> Callable[[], Coroutine[Command, Done[Any], None]]:
-        """Forget the token in memory, or only if it is this one; gives what makes the cache forget it."""
+    def forget(
+        self, token: AccessToken | None
+    ) -> tuple[AccessToken, Callable[[], Coroutine[Command, Done[Any], None]]]:
+        """Forget the token in memory, or only if it is this one; gives which, and what makes the cache forget it."""
         if token is not None:
             check_kind("token", token, AccessToken)
         newest, known, now = self.flight.latest(), self.known().state, self.now()
@@ -159,4 +163,4 @@ class ActiveConfiguration:
         self.record(fact)
         if token:
             self.gone = (*self.gone, token)[-_MOST_GONE:]
-        return partial(forget, token, fact, before, self.identity.keys)
+        return token or NO_TOKEN, partial(forget, token, fact, before, self.identity.keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, assert_never
+from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
 from .._core.client import SPOTIFY_TOKEN_URL, check_kind, make_client
 from .._core.lifecycle import MOST_HUNG, Ask, Fail, Renew, Serve, answer, decide, given_up, is_overdue, too_many_hang
@@ -18,14 +18,12 @@ from ..errors import error_of
 from . import threads
 from .active import ActiveConfiguration, Lease
 from .clock import dice
-from .driver import fly, tell_aside
+from .driver import fly, forget_in_cache, tell_aside
 from .flight import Flight
 from .identity import Identity, wrapped
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-
-T = TypeVar("T")
 
 _DEFAULT_POLICY: Final = RenewalPolicy()
 _WITHIN_ITSELF: Final = Fail(Unreachable(reason="asked for within its own token request", retryable=False), 0.0)
@@ -173,7 +171,7 @@ class BaseStrategy:
         active = last.active
         flight = Flight(active, until, self._running_loop())
         flight.is_waited = waits  # from the start, since the endpoint may refuse at once
-        start = partial(threads.start, partial(fly, flight), waits=waits and flight.loop is None)
+        start = partial(threads.start, partial(fly, flight))
         try:
             begun = last.succeed(flight)
             if begun is flight and not start():
@@ -216,29 +214,46 @@ class BaseStrategy:
                 self._aside.discard(flight)
         return too_many_hang(sum(is_overdue(flight.left) for flight in tuple(self._aside)))
 
-    @staticmethod
-    def _look_in_cache(flight: Flight) -> AccessToken | None:
-        """Give the good token in the cache, and remember it."""
-        return flight.active.in_cache()
+    def _look_in_cache(self) -> Flight | None:
+        """Give the look in the cache to wait for; what it finds is in memory then."""
+        return self._join_aside(None, lambda flight: flight.active.in_cache())
 
-    def _bounded(self, call: Callable[[Flight], T]) -> Callable[[], T] | None:
-        """Give what does some work with the cache, in a thread; None where there is no cache, or too many hang."""
+    def _remove(self, token: AccessToken | None) -> Flight | None:
+        """Forget a token in memory, and give the removal from the cache to wait for."""
+        gone, forget = self._active.forget(token)
+        return self._join_aside(gone, partial(forget_in_cache, forget))
+
+    def _join_aside(self, what: AccessToken | None, work: Callable[[Flight], object]) -> Flight | None:
+        """Give the work with the cache to wait for: that under way, or a new one; None: there can be none."""
         active = self._active
+        under_way = active.aside.get(what)
+        if under_way and not under_way.is_gone and not is_overdue(under_way.left):
+            return under_way
         # What looks within its own flight must not read the secret, whose callable it may be.
         is_within = not self._identity.keys and Flight.is_engaged(self._identity.client)
         if active.cache is None or is_within or self._is_full():
             return None
         flight = Flight(active, time.monotonic() + self._deadline)
+        if under_way:  # what hangs, or was left behind in the parent of a fork
+            active.aside.pop(what, None)
+        try:
+            begun = active.aside.setdefault(what, flight)
+            if begun is flight:
+                threads.run_aside(partial(self._work_aside, flight, what, work))
+        except BaseException:
+            flight.settle(None)  # who joins it waits for nothing
+            raise
+        return begun
 
-        def run() -> T:
-            self._aside.add(flight)
-            flight.engage()
-            try:
-                return call(flight)
-            finally:
-                flight.is_over = True
-
-        return run
+    def _work_aside(self, flight: Flight, what: AccessToken | None, work: Callable[[Flight], object]) -> None:
+        self._aside.add(flight)
+        flight.engage()
+        try:
+            work(flight)
+        finally:
+            flight.active.aside.pop(what, None)
+            flight.settle(None)
+            flight.is_over = True
 
     def _result(self, flight: Flight, until: float, flights: int) -> AccessToken | None:
         """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""

@@ -30,21 +30,18 @@ def caught() -> type[BaseException]:
     return BaseException if getattr(_here, "is_ours", False) else Exception
 
 
-def start(call: Callable[[], object], name: str = "client-credentials", *, waits: bool = False) -> bool:
+def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
     """Start a call that raises nothing in a thread, in a copy of the caller's context; False: there is no thread.
 
-    So it is where a limit is reached, the interpreter is about to exit, or a sub-interpreter allows none. Who `waits`
-    for the call anyway waits for its beginning, too.
+    So it is where a limit is reached, the interpreter is about to exit, or a sub-interpreter allows none.
     """
     if sys.is_finalizing():  # a thread would start, and never run
         return False
     try:
         thread = threading.Thread(target=copy_context().run, args=(_run, call), name=name, daemon=True)
-        if waits:
-            thread.start()
-        else:
-            # Thread.start waits for the new thread to run: milliseconds, where hundreds of others are busy.
-            _thread.start_new_thread(_begin, (thread,))
+        # Thread.start waits for the new thread to run: milliseconds, where hundreds of others are busy. And a signal
+        # whose handler raises within it, which is Python code, would end that thread before it has begun.
+        _thread.start_new_thread(_begin, (thread,))
     except RuntimeError:
         return False
     return True
@@ -71,8 +68,7 @@ def wait_for(call: Callable[[], T], seconds: float) -> T | None:
         finally:
             done.release()
 
-    if not start(run, waits=True):
-        copy_context().run(run)
+    run_aside(run)
     done.acquire(timeout=seconds)
     return results[0] if results else None
 
