@@ -89,11 +89,35 @@ def test_somebody_was_faster() -> None:
 def test_the_next_secret() -> None:
     """At invalid_client the next secret is tried, by its own key and lock, and the log is told of it."""
     refusal = Refused(status=401, error="invalid_client")
-    commands = walk({machine.ReadSecrets: [(READ, READ_OTHER)], Send: [refusal, GRANT]})
+    served = granted(an_hour())
+    commands = walk({machine.ReadSecrets: [(READ, READ_OTHER)], Send: [refusal, GRANT], Record: [served]})
     assert [ONE, OTHER] == [each.secret for each in commands if isinstance(each, Send)]
     assert [KEY, OTHER_KEY] == [each.name for each in commands if isinstance(each, machine.TryLock)]
-    told = commands[-1]
-    assert (((refusal, 5.0, False),), 1) == (told.failures, len(told.remarks))
+    assert ([refusal], 1) == ([failure for failure, *_ in commands[-1].failures], len(commands[-1].remarks))
+
+
+def test_the_next_secret_is_preferred() -> None:
+    """So it is where the cache has a token by it; but not where its own gate is shut."""
+    keys: dict[type[Any], list[Any]] = {machine.ReadSecrets: [(READ, READ_OTHER)], Send: [INVALID]}
+    served, shut = granted(an_hour()), State(gates=(failed(EMPTY, DOWN, NOW, NOW, 1.0),))
+    commands = walk({**keys, LookUp: [EMPTY, EMPTY, served], Record: [served]})
+    assert [machine.Prefer(OTHER), 1] == [commands[-2], len(commands[-1].remarks)]
+    commands = walk({**keys, LookUp: [EMPTY, EMPTY, shut], Record: [shut]})
+    assert [Record, Tell] == [type(each) for each in commands[-2:]]
+    assert ((), 1) == (commands[-1].remarks, len(commands[-1].failures))
+
+
+def test_a_secret_that_is_rotated_while_it_is_sent() -> None:
+    """Its refusal says nothing of the new one, which is tried; but once, and not where it is the same."""
+    rotated: dict[type[Any], list[Any]] = {machine.ReadSecrets: [(READ,), (READ_OTHER,)], Send: [INVALID]}
+    commands = walk({**rotated, Record: [granted(an_hour())]})
+    assert ([ONE, OTHER], ()) == ([each.secret for each in commands if isinstance(each, Send)], commands[-1].remarks)
+    assert [ONE] == [each.secret for each in walk({Send: [INVALID]}) if isinstance(each, Send)]
+    unread: dict[type[Any], list[Any]] = {
+        machine.ReadSecrets: [(READ,), HookFailed(hook="client_secret", kind="raised KeyError")],
+        Send: [INVALID],
+    }
+    assert Fail(INVALID, 5.0) == next(each.ended for each in walk(unread) if isinstance(each, Settle))
 
 
 def test_the_next_assertion() -> None:
@@ -162,7 +186,7 @@ def test_no_secret() -> None:
 )
 def test_a_secret_that_is_no_longer_in_use(failure: Refused, counts: bool) -> None:
     """Its late refusal backs nothing off, here or in the cache; those who waited are told. Another failure counts."""
-    commands = walk({Send: [failure]}, current=False)[5:]
+    commands = walk({Send: [failure]}, current=False)[5 if counts else 6 :]
     assert ([Record, Settle, *[Publish] * counts, Unlock, Tell], counts) == (
         [type(each) for each in commands],
         commands[0].fact != EMPTY,

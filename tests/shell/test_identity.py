@@ -30,7 +30,7 @@ from tests.shell.kit import (
 
 
 def test_the_secret_is_read_for_each_request(server: TokenServer, make: Maker) -> None:
-    """A callable gives the secret anew for each token request, and the key in the cache goes with it."""
+    """A callable gives the secret anew for each token request, and again once that is refused: it may be rotated."""
     secrets = ["my-secret-3f9c", "another"]
     reads: list[str] = []
 
@@ -46,7 +46,7 @@ def test_the_secret_is_read_for_each_request(server: TokenServer, make: Maker) -
     strategy.remove_access_token()
     with pytest.raises(TokenRefused):
         strategy.get_or_create_access_token()
-    assert ["my-secret-3f9c", "another"] == reads
+    assert ["my-secret-3f9c", "another", "another"] == reads
 
 
 @pytest.mark.parametrize("answer", ["", "line\nbreak", None, 7])

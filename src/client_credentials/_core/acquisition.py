@@ -28,6 +28,7 @@ from .lifecycle import (
     poll_wait,
     retry_wait,
     timed_out,
+    token_in_hand,
 )
 from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
 from .secret import Secret
@@ -138,6 +139,13 @@ class Unlock(_Command[None]):
 
 
 @attrs.frozen(eq=False, repr=False)
+class Prefer(_Command[None]):
+    """Try this secret first from now on, of several."""
+
+    secret: Secret
+
+
+@attrs.frozen(eq=False, repr=False)
 class Tell(_Command[None]):
     """Log what was odd, and tell the error handler of each failure, its wait in seconds, and whether to log it too."""
 
@@ -172,12 +180,13 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
             return
         secrets = [(secret, key) for secret, key in read.value if secret not in refused]
         secret, key = secrets[0]
+        is_second = len(secrets) < len(read.value)
         if key != locked:
             if locked is not None:
                 await Unlock()
             look = await _look_and_lock(key, policy)
             if look is None:
-                await Tell((), told)
+                await Tell(await _preferred(secret) if is_second else (), told)
                 return
             ready, state, locked = look, look.value, key
         if is_overdue(ready.left):  # this thread did not run for so long that no caller waits any more
@@ -192,13 +201,15 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
             await Settle()
             await Publish(key, fact)
             await Unlock()
-            await Tell((*done.value.remarks, _SECOND_CHOICE) if refused else done.value.remarks, told)
+            remarks = await _preferred(secret) if is_second else ()
+            await Tell((*done.value.remarks, *remarks), told)
             return
         gate = failed(state, done.value, asked, done.now, done.dice)
         told = (*told, (gate.failure, gate.wait, False))
-        if len(secrets) > 1 and _is_refused_secret(done.value):
+        if _is_refused_secret(done.value):
             refused.append(secret)
-            continue
+            if len(secrets) > 1 or (len(refused) == 1 and await _is_rotated(key)):
+                continue
         wait = retry_wait(gate, len(told), done.left) if done.waited else None
         if wait is None:
             await _give_up(State(gates=(gate,)), done, key, told)
@@ -212,6 +223,21 @@ async def fail(failure: Failure, told: _Told = ()) -> None:
     known = await Record(EMPTY)
     gate = failed(known.value, failure, begin(known.value, known.now), known.now, known.dice)
     await _give_up(State(gates=(gate,)), known, None, (*told, (gate.failure, gate.wait, False)))
+
+
+async def _preferred(secret: Secret) -> tuple[str, ...]:
+    """Prefer a later secret, if there is a token by it, and give the remark on that."""
+    known = await Record(EMPTY)
+    if token_in_hand(known.value, known.now) is None:
+        return ()
+    await Prefer(secret)
+    return (_SECOND_CHOICE,)
+
+
+async def _is_rotated(key: str) -> bool:
+    """Tell whether the secret was rotated while a request with the former one was under way."""
+    read = await ReadSecrets()
+    return isinstance(read.value, tuple) and key not in [other for _, other in read.value]
 
 
 async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:

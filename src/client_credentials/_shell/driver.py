@@ -13,6 +13,7 @@ from .._core.acquisition import (
     Done,
     LookUp,
     Peek,
+    Prefer,
     Publish,
     ReadSecrets,
     Record,
@@ -27,7 +28,7 @@ from .._core.acquisition import (
     fail,
 )
 from .._core.lifecycle import Fail
-from .._core.model import Failure, Granted, Outcome, TokenRequest, Unreachable, without_query
+from .._core.model import Failure, Outcome, TokenRequest, Unreachable, without_query
 from .._core.secret import Secret
 from ..errors import TokenEndpointUnreachable, error_of
 from . import log, threads
@@ -164,6 +165,8 @@ class Driver:
                 active.publish(key, fact)
             case Unlock():
                 self._give_back()
+            case Prefer(secret=secret):
+                self._identity.prefer(secret)
             case Tell():
                 self._tell(command)
             case _:
@@ -191,8 +194,6 @@ class Driver:
             self._active.tokens,
         )
         self._cause = attempted.cause
-        if isinstance(attempted.outcome, Granted):
-            self._identity.prefer(command.secret)
         return attempted.outcome
 
     def fetch_in_thread(self, request: TokenRequest) -> object:
