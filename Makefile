@@ -5,6 +5,12 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 # The tests start hundreds of processes: the checkout is compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
+FAST := -m 'not slow' --numprocesses=3 --dist=loadfile
+# Others cover what these do, and measuring doubles the time that they take.
+UNMEASURED := $(addprefix tests/,explorer faults leaks mutation readme repository rfc servers simulation typing \
+	caching/test_fleet.py caching/test_laws.py integrations/test_consumer.py \
+	shell/test_interrupts.py shell/test_processes.py shell/test_seed_behaviour.py)
+
 .PHONY: help run test mypy pyright readme faults bench bench-peers simulate explore fuzz interrupts mutants oidc test-lean test-all release clean environments
 
 ## For every change:
@@ -20,7 +26,8 @@ test: .venv/test/ready  ## lint, check the types, run the tests but for the slow
 	.venv/test/bin/ruff format --check
 	$(MAKE) --no-print-directory --jobs=2 --output-sync mypy pyright
 	.venv/test/bin/coverage erase
-	.venv/test/bin/coverage run -m pytest -m 'not slow' --numprocesses=2 --dist=loadfile
+	.venv/test/bin/python -m pytest $(FAST) $(UNMEASURED)
+	.venv/test/bin/coverage run -m pytest $(FAST) $(UNMEASURED:%=--ignore=%)
 	.venv/test/bin/coverage combine --quiet
 	.venv/test/bin/coverage report
 
