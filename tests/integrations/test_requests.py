@@ -13,7 +13,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from client_credentials import ClientCredentialsStrategy, TokenError
+from client_credentials import AsyncClientCredentialsStrategy, ClientCredentialsStrategy, TokenError
 from client_credentials.integrations.requests import BearerAuth
 from client_credentials.testing import TokenServer, refusal
 from tests.http.peers import Peer, answers
@@ -39,6 +39,13 @@ def revoke(session: requests.Session, api: Api) -> None:
     """Let the session's token die."""
     session.get(api.url())
     api.revoked.update(token for token in api.tokens if token)
+
+
+def test_an_asynchronous_strategy_is_refused() -> None:
+    """Requests cannot await a token; the error says what it needs."""
+    strategy: Any = AsyncClientCredentialsStrategy("my-client", "a-secret-17")
+    with pytest.raises(ValueError, match=r"^strategy must be a synchronous one for requests"):
+        BearerAuth(strategy)
 
 
 def test_a_file_is_sent_again_from_where_it_stood(session: requests.Session, api: Api, tmp_path: Path) -> None:

@@ -198,10 +198,10 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
         if isinstance(done.value, Granted):
             fact = granted(done.value, asked, policy, client.scopes, done.dice)
             await Record(fact)
+            remarks = await _preferred(secret) if is_second else ()  # before a caller comes again
             await Settle()
             await Publish(key, fact)
             await Unlock()
-            remarks = await _preferred(secret) if is_second else ()
             await Tell((*done.value.remarks, *remarks), told)
             return
         gate = failed(state, done.value, asked, done.now, done.dice)

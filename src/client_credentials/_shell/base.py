@@ -233,17 +233,13 @@ class BaseStrategy:
         is_within = not self._identity.keys and Flight.is_engaged(self._identity.client)
         if active.cache is None or is_within or self._is_full():
             return None
-        flight = Flight(active, time.monotonic() + self._deadline)
-        if under_way:  # what hangs, or was left behind in the parent of a fork
-            active.aside.pop(what, None)
+        flight = active.aside[what] = Flight(active, time.monotonic() + self._deadline)
         try:
-            begun = active.aside.setdefault(what, flight)
-            if begun is flight:
-                threads.run_aside(partial(self._work_aside, flight, what, work))
+            threads.run_aside(partial(self._work_aside, flight, what, work))
         except BaseException:
-            flight.settle(None)  # who joins it waits for nothing
+            flight.settle(None)  # an interrupt of this caller; who joins it waits for nothing
             raise
-        return begun
+        return flight
 
     def _work_aside(self, flight: Flight, what: AccessToken | None, work: Callable[[Flight], object]) -> None:
         self._aside.add(flight)

@@ -49,7 +49,7 @@ class SystemClock:
 def read(clock: Clock) -> Instant:
     """Read both clocks; one that raises or is infinite gives NaN, and where neither gives a time the system's do."""
     if type(clock) is SystemClock:  # which is read at every step of a flight
-        return Instant(time.time(), _ticks())
+        return Instant(clock.wall(), clock.monotonic())
     instant = Instant(_read(clock.wall), _read(clock.monotonic))
     if math.isnan(instant.wall) and math.isnan(instant.monotonic):
         return Instant(time.time(), _ticks())

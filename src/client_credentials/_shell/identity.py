@@ -47,9 +47,8 @@ class Identity:
 
     def prefer(self, secret: Secret) -> None:
         """Try this secret first from now on, of several."""
-        if secret in self.secrets and secret is not self.secrets[0]:
-            self.secrets = (secret, *(other for other in self.secrets if other is not secret))
-            self.keys = tuple(map(self._key_of, self.secrets))
+        self.secrets = (secret, *(other for other in self.secrets if other is not secret))
+        self.keys = tuple(map(self._key_of, self.secrets))
 
     def _key_of(self, secret: Secret) -> str:
         return cache_key(self.client, secret.reveal())
