@@ -85,7 +85,7 @@ class Good:
 
 
 class OwnRequests(Good):
-    """Where more than three ask at once for the first token, and it comes to `status`, each makes its own request, too."""
+    """Where more than three ask at once for the first token, and it comes to `status`, each asks by itself, too."""
 
     status = 200
     has_had_one = False
