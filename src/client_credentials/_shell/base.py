@@ -228,7 +228,7 @@ class BaseStrategy:
         active = self._active
         under_way = active.aside.get(what)
         if under_way and not under_way.is_gone and not is_overdue(under_way.left):
-            return under_way
+            return None if under_way.is_entered else under_way
         # What looks within its own flight must not read the secret, whose callable it may be.
         is_within = not self._identity.keys and Flight.is_engaged(self._identity.client)
         if active.cache is None or is_within or self._is_full():

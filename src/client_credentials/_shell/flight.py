@@ -111,6 +111,11 @@ class Flight(Link):
         """Note in this context that what it calls is part of the flight, or waits for it."""
         _engaged.set((*_engaged.get(), self))
 
+    @property
+    def is_entered(self) -> bool:
+        """Whether this code is called by the flight itself, which it therefore must not wait for."""
+        return self in _engaged.get()
+
     @staticmethod
     def is_engaged(client: Client) -> bool:
         """Tell whether this code is called by a flight for that client, or interrupts a caller who waits for one.
