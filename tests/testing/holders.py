@@ -99,8 +99,8 @@ class OwnRequests(Good):
             token = super().get_or_create_access_token()
             self.has_had_one = True
             return token
-        except TokenRefused as error:
-            status = error.status
+        except TokenError as error:
+            status = error.status if isinstance(error, TokenRefused) else 503  # at the deadline, between two attempts
             raise
         finally:
             if is_crowded and status == self.status:
