@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import logging
 import os
 import time
@@ -82,10 +83,14 @@ def cold_crowd_down(stage: Stage) -> None:
 )
 def slow_renewal(stage: Stage) -> None:
     stage.server.always(Answer(lifetime=_LIFETIME))
-    stage.ask()
+    calls = stage.ask()
     stage.server.always(Answer(delay=1))
-    calls = list(stage.ask_for(_LIFETIME + 1))
-    slow = sum(call.seconds > 0.7 for call in calls)
+    calls += stage.ask_for(_LIFETIME + 1)
+    # Slow alone may be the machine; who waited for a renewal comes back with its token.
+    slow = sum(
+        call.seconds > 0.7 and token_of(call.value) != token_of(before.value)
+        for before, call in itertools.pairwise(calls)
+    )
     stage.fault_if(slow > 0, f"{slow} of {len(calls)} calls waited for a renewal")
     stage.no_errors(calls, "the endpoint grants")
     stage.at_most(2)
