@@ -49,11 +49,13 @@ def filled(head: str, part: str, tail: str, between: str = ",") -> bytes:
 _PIECE: Final = base64.b64encode(_SECRET.encode()).decode()[:9]
 ANSWERS: Final[Mapping[str, tuple[int, bytes]]] = {
     "many members": (200, filled(f"{{{_SOUND},", '"#":1', "}")),
+    "as many members as are read": (200, filled(f"{{{_SOUND},", f'"#":"{"-" * 96}"', "}")),
     "one long member": (200, filled(f'{{{_SOUND},"x":"', "%25", '"}', "")),
     "members that are just kept": (200, filled(f"{{{_SOUND},", f'"#":"{"%25&amp;" * 400}"', "}")),
     "members that hold the secret": (200, filled(f"{{{_SOUND},", f'"#":"{"-" * 8000}{_SECRET}"', "}")),
     "pieces of the secret": (200, filled(f'{{{_SOUND},"x":"', f"{_PIECE}%", '"}', "")),
     "many objects": (200, filled(f'{{{_SOUND},"x":[', "{}", "]}")),
+    "as many objects as are read": (200, filled(f'{{{_SOUND},"x":[', f'{{"#":"{"-" * 94}"}}', "]}")),
     "many lists": (200, filled(f'{{{_SOUND},"x":[', "[]", "]}")),
     "many floats": (200, filled(f'{{{_SOUND},"x":[', "1.5", "]}")),
     "many exponents": (200, filled(f'{{{_SOUND},"x":[', "1e300", "]}")),
@@ -61,6 +63,7 @@ ANSWERS: Final[Mapping[str, tuple[int, bytes]]] = {
     "a long token": (200, filled('{"token_type":"Bearer","access_token":"', "x", '"}', "")),
     "a long type": (200, filled('{"access_token":"2YotnFZFEjr1zCsicMWpAA","token_type":"', "%", '"}', "")),
     "many members that are refused": (400, filled('{"error":"x",', '"#":1', "}")),
+    "as many as are read, refused": (400, filled('{"error":"x",', f'"#":"{"-" * 96}"', "}")),
     "many lists that are refused": (400, filled('{"error":"x","x":[', "[]", "]}")),
     "a long token that is refused": (400, filled('{"error":"x","message":"y","access_token":"', "x", '"}', "")),
     "a long description": (400, filled('{"error":"x","error_description":"', "%25", '"}', "")),

@@ -249,14 +249,19 @@ def test_d2(brackets: str, depth: int) -> None:
     """D2: nesting without end is not JSON to us, and no RecursionError."""
     opening = brackets[0] if brackets == "[]" else '{"a":'
     body = f'{BODY}, "deep": {opening * depth}'.encode()
-    assert malformed(answer(body)).reason.startswith(("not JSON: ", "more than 10000 objects"))
+    assert malformed(answer(body)).reason.startswith(("not JSON: ", "more than 10000 members or objects"))
 
 
-@pytest.mark.parametrize(("count", "reason"), [(9_999, None), (10_000, "more than 10000 objects in one document")])
+@pytest.mark.parametrize(
+    ("count", "reason"), [(10_000, None), (10_001, "more than 10000 members or objects in one document")]
+)
 def test_d2_too_many(count: int, reason: str | None) -> None:
-    """D2, R1: so many objects side by side are too many."""
-    outcome = read(answer(f'{BODY}, "wide": [{", ".join(["{}"] * count)}]}}'.encode()))
-    assert reason == (outcome.reason if isinstance(outcome, Malformed) else None)
+    """D2, R1: so many members of one object, or objects side by side, are too many."""
+    members = "".join(f', "m{number}": {number}' for number in range(count - len(SOUND)))
+    objects = f', "wide": [{", ".join(["{}"] * (count - 1))}]'
+    for more in (members, objects):
+        outcome = read(answer(f"{BODY}{more}}}".encode()))
+        assert reason == (outcome.reason if isinstance(outcome, Malformed) else None)
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])

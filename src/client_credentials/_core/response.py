@@ -18,7 +18,8 @@ from .model import Failure, Granted, Malformed, Outcome, TokenResponse, Unreacha
 from .redaction import LONGEST_TOKEN, MOST_MEMBERS, NOTHING, Hidden
 from .refusal import DIGITS, SECRET_MEMBERS, kind_of, refusal, words_of
 
-_MOST_OBJECTS: Final = 10_000
+_MOST_MEMBERS: Final = 10_000
+"""So many members, and so many objects, a document may have, counted by colons and braces before it is read."""
 _LONGEST_VALUE: Final = 64
 _LONGEST_WORDS: Final = 256
 _LONGEST_REFRESH: Final = 1e9
@@ -66,8 +67,8 @@ def decode(response: TokenResponse, hidden: Hidden = NOTHING) -> Mapping[str, ob
 def _decoded(body: bytes) -> Mapping[str, object]:
     if not body or body.isspace():
         raise _Flaw("the body is empty")
-    if body.count(b"{") > _MOST_OBJECTS:
-        raise _Flaw(f"more than {_MOST_OBJECTS} objects in one document")
+    if max(body.count(b"{"), body.count(b":")) > _MOST_MEMBERS:
+        raise _Flaw(f"more than {_MOST_MEMBERS} members or objects in one document")
     document: object = _DECODER.decode(body.decode("utf-8-sig"))
     if not isinstance(document, dict):
         raise _Flaw("the body is not a JSON object")
