@@ -9,9 +9,10 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from client_credentials._core import state as state_module
-from client_credentials._core.lifecycle import begin, decide, failed, removed
+from client_credentials._core.lifecycle import begin, decide, failed, is_overtaken, removal_moment, removed
 from client_credentials._core.model import Failure, HookFailed, Malformed, Refused, Unreachable
 from client_credentials._core.state import (
     EMPTY,
@@ -36,6 +37,17 @@ BUSY: Final = Refused(status=429, retryable=True, retry_after=3600.0)
 def shut(failure: Failure = DOWN, *, asked: float = 0.0, since: float | None = None, known: State = EMPTY) -> Gate:
     """The gate that a failure shuts that was asked for and came so many seconds before NOW."""
     return failed(known, failure, ago(asked), ago(asked if since is None else since), 1.0)
+
+
+def coarse() -> SearchStrategy[Instant]:
+    """Moments by clocks that tell seconds, or finer units, since whenever."""
+    hands = st.sampled_from((0.0, 5.0, 1.7e9, 1.8e12, 1e300)) | st.floats(0, 1e18)
+    return st.builds(Instant, hands, hands)
+
+
+def shifts() -> SearchStrategy[float]:
+    """Seconds by which a moment is before another or, since a clock was set back, after it."""
+    return st.sampled_from((0.0, 1e-7, 10.0, -10.0)) | st.floats(-1e6, 1e6)
 
 
 class TestMerge:
@@ -242,13 +254,6 @@ class TestBegin:
         assert all(elapsed(each, NOW) > elapsed(moment, NOW) for each in asked)
         assert elapsed(moment, NOW) == pytest.approx(0.0, abs=1e-5)
 
-    @pytest.mark.parametrize("wall", [0.0, 1.7e9, 3e11, 1e300])
-    def test_far_from_our_days(self, wall: float) -> None:
-        """It has a stamp of its own, however coarse the clock is there."""
-        now = Instant(wall, 5.0)
-        known = State(granted=Asked(stamp=wall, at=now.earlier(10)))
-        assert wall != begin(known, now).wall
-
     def test_a_clock_that_stands_still(self) -> None:
         """Granted, removed, refused, granted at the very same moment: each counts after the one before."""
         state = merge(EMPTY, granted(an_hour()), NOW)
@@ -259,6 +264,28 @@ class TestBegin:
         held = attrs.evolve(an_hour(), asked=Asked.here(begin(state, NOW)))
         state = merge(state, granted(held), NOW)
         assert (held, ()) == (state.held, state.gates)
+
+
+class TestCoarseClocks:
+    """One moment is after another though the clocks stand still, and however large their numbers are."""
+
+    @given(coarse(), shifts(), shifts())
+    def test_begin(self, now: Instant, one: float, other: float) -> None:
+        """A request is asked for later than what is known, and has a stamp of its own."""
+        asked = [Asked.here(now.earlier(seconds)) for seconds in (one, other)]
+        moment = begin(State(granted=asked[0], removed=asked[1]), now)
+        assert all(elapsed(each.at, now) > elapsed(moment, now) for each in asked)
+        assert moment.wall not in [each.stamp for each in asked]
+
+    @given(coarse())
+    def test_removals(self, now: Instant) -> None:
+        """A token is removed later than the one before it, and one that is under way then is newer."""
+        held = attrs.evolve(an_hour(), asked=Asked.here(now))
+        gone = removed(State(held=held, removed=held.asked), None).removed
+        assert gone is not None
+        assert elapsed(gone.at, now) < 0
+        assert is_overtaken(removal_moment(now, now), granted(held))
+        assert not is_overtaken(removal_moment(now, None), granted(held))
 
 
 class TestShared:

@@ -12,6 +12,7 @@ Everything known was asked for at some moment, and that moment orders it, not th
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import attrs
@@ -30,8 +31,13 @@ class Instant(Value):
     monotonic: float
 
     def earlier(self, seconds: float) -> Instant:
-        """Give the moment so many seconds before."""
-        return Instant(self.wall - seconds, self.monotonic - seconds)
+        """Give the moment so many seconds before: another one, unless they are 0, however coarse the clocks are."""
+        return Instant(_earlier(self.wall, seconds), _earlier(self.monotonic, seconds))
+
+
+def _earlier(clock: float, seconds: float) -> float:
+    moved = clock - seconds
+    return moved if moved != clock or seconds == 0 else math.nextafter(clock, -math.inf if seconds > 0 else math.inf)
 
 
 def elapsed(since: Instant, now: Instant) -> float:
