@@ -141,6 +141,7 @@ def malformed(response: TokenResponse, **how: Any) -> Malformed:
     """What is wrong with this response."""
     outcome = judged(response, **how)
     assert isinstance(outcome, Malformed), outcome
+    assert response.status == outcome.status
     return outcome
 
 

@@ -94,6 +94,7 @@ def test_the_next_secret() -> None:
     assert [ONE, OTHER] == [each.secret for each in commands if isinstance(each, Send)]
     assert [KEY, OTHER_KEY] == [each.name for each in commands if isinstance(each, machine.TryLock)]
     assert ([refusal], 1) == ([failure for failure, *_ in commands[-1].failures], len(commands[-1].remarks))
+    assert [machine.Prefer(OTHER)] == [each for each in commands if isinstance(each, machine.Prefer)]
 
 
 def test_the_next_secret_is_preferred() -> None:
@@ -101,7 +102,7 @@ def test_the_next_secret_is_preferred() -> None:
     keys: dict[type[Any], list[Any]] = {machine.ReadSecrets: [(READ, READ_OTHER)], Send: [INVALID]}
     served, shut = granted(an_hour()), State(gates=(failed(EMPTY, DOWN, NOW, NOW, 1.0),))
     commands = walk({**keys, LookUp: [EMPTY, EMPTY, served], Record: [served]})
-    assert [machine.Prefer(OTHER), 1] == [commands[-2], len(commands[-1].remarks)]
+    assert [Record(EMPTY), machine.Prefer(OTHER), 1] == [*commands[-3:-1], len(commands[-1].remarks)]
     commands = walk({**keys, LookUp: [EMPTY, EMPTY, shut], Record: [shut]})
     assert [Record, Tell] == [type(each) for each in commands[-2:]]
     assert ((), 1) == (commands[-1].remarks, len(commands[-1].failures))
@@ -164,6 +165,13 @@ def test_a_secret_that_cannot_be_read_for_a_retry() -> None:
     assert [(DOWN, False), (unread, True)] == [(failure, logged) for failure, _, logged in commands[-1].failures]
 
 
+def test_each_retry_waits_longer() -> None:
+    """The backoff of a flight's second failure is twice that of its first, as it is from flight to flight."""
+    commands = walk({Send: [DOWN]})
+    assert [0.5, 1.0] == [each.seconds for each in commands if isinstance(each, Sleep)]
+    assert [0.5, 1.0, 2.0] == [wait for _, wait, _ in commands[-1].failures]
+
+
 def test_only_the_failure_at_the_end_is_logged() -> None:
     """A flight that fails after retries tells of each failure, and marks the last; a grant marks none."""
     told = [walk({Send: sent})[-1] for sent in ([DOWN], [DOWN, GRANT])]
@@ -176,8 +184,9 @@ def test_no_secret() -> None:
     """A secret that cannot be read is this process's own failure: nothing is asked, and nothing published."""
     failure = HookFailed(hook="client_secret", kind="raised KeyError")
     commands = walk({machine.ReadSecrets: [failure]})
-    assert [machine.ReadSecrets, Record, Record, Settle, Unlock, Tell] == [type(each) for each in commands]
-    assert Fail(failure, 5.0) == commands[3].ended
+    shut = State(gates=(failed(EMPTY, failure, NOW, NOW, 0.5),))
+    ended = [Record(EMPTY), Record(shut), Settle(Fail(failure, 5.0)), Unlock(), Tell((), ((failure, 5.0, True),))]
+    assert [machine.ReadSecrets(), *ended] == commands
 
 
 @pytest.mark.parametrize(

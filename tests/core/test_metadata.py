@@ -92,6 +92,7 @@ class TestIssuer:
         [
             (ISSUER, FIRST, SECOND),
             (f"{ISSUER}/", FIRST, SECOND),
+            (f"{ISSUER}X/", f"{FIRST}X", SECOND.replace("tenant", "tenantX")),
             (
                 "https://login.example",
                 "https://login.example/.well-known/oauth-authorization-server",
@@ -146,7 +147,6 @@ class TestSearch:
                 answer(b"", 301, Location="/a?b"),
                 "no server metadata at {}: status 301, a redirect to /a; redirects are not followed",
             ),
-            (answer(SOUND, 201), "no server metadata at {}: status 201, expected 200"),
             (answer(b"[]"), "no server metadata at {}: the body is not a JSON object"),
             (answer(b'{"issuer": "a", "issuer": "b"}'), "no server metadata at {}: duplicate member"),
             (Unreachable(reason="lookup of a: timed out"), "no answer from {}: lookup of a: timed out"),
@@ -159,14 +159,21 @@ class TestSearch:
         expected = f"{text.format(FIRST)}; {ADVICE}"
         assert ([FIRST], expected) == (asked, outcome.text)
 
+    def test_created_is_no_answer(self) -> None:
+        """RFC8414-3.2: a document comes with 200, and with no other status."""
+        failure, text = failed(answer(SOUND, 201))
+        assert Malformed(status=201, reason="status 201, expected 200") == failure
+        assert f"no server metadata at {FIRST}: status 201, expected 200; {ADVICE}" == text
+
     def test_what_the_program_did_is_said_as_it_is(self) -> None:
         """An error of a fetch is no reason to doubt the issuer."""
         failure = HookFailed(hook="fetch", kind="raised KeyError")
         assert (failure, "fetch raised KeyError") == failed(failure)
 
-    def test_a_wait_that_the_server_orders(self) -> None:
+    @pytest.mark.parametrize("wait", ["7", "Wed, 21 Oct 2015 07:28:07 GMT"])
+    def test_a_wait_that_the_server_orders(self, wait: str) -> None:
         """A 429 with Retry-After can be tried again then."""
-        failure, _ = failed(answer(b"", 429, Retry_After="7"))
+        failure, _ = failed(answer(b"", 429, Retry_After=wait))
         assert (True, 7.0) == (failure.retryable, failure.retry_after)
 
     @given(
@@ -250,6 +257,7 @@ class TestDocument:
             (None, ("client_secret_basic",)),
             (["client_secret_post", "private_key_jwt"], ("client_secret_post", "private_key_jwt")),
             ([], ()),
+            (["a"] * 256, ("a",) * 256),
         ],
     )
     def test_the_ways_to_authenticate(self, told: object, methods: tuple[str, ...]) -> None:

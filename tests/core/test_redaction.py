@@ -110,6 +110,16 @@ class TestHolds:
             assert REDACTED == hiding(secret).shown(encode(secret.encode()).decode())
         assert {"base64", "hex"} == set(encoded_forms(secret).values())
 
+    @given(st.text("abcXYZ019._-", min_size=1))
+    def test_base64_beside_anything(self, secret: str) -> None:
+        """Exactly those characters of it are looked for that the neighbours of the secret do not change."""
+        forms = set[str]()
+        for before in range(3):
+            blocks = (side * before + secret.encode() + side * 6 for side in (b"\0", b"\xff"))
+            pairs = zip(*(base64.urlsafe_b64encode(block).decode().rstrip("=") for block in blocks), strict=True)
+            forms.add("".join(one for one, other in pairs if one == other).lower())
+        assert forms == {form for form, name in encoded_forms(secret).items() if name == "base64"}
+
     @given(st.text(VISIBLE, min_size=10), st.data())
     def test_ten_characters_are_too_many(self, secret: str, data: st.DataObject) -> None:
         """Ten characters of it in a row give it away, wherever it was cut."""
@@ -256,6 +266,12 @@ class TestMembers:
     def test_nor_too_long(self, big: object) -> None:
         """A member that has more to say than there is room for is left out, and what comes after it is not."""
         assert {"a": 1, "b": 2} == hiding(CANARY).shown_members([("a", 1), ("big", big), ("b", 2)])
+
+    @pytest.mark.parametrize("part", ["x", [""]])
+    def test_as_long_as_it_may_be(self, part: str | list[str]) -> None:
+        """Each character counts, and each part: name and value are two."""
+        assert {"": part * 16_382} == NOTHING.shown_members([("", part * 16_382)])
+        assert {} == NOTHING.shown_members([("", part * 16_383)])
 
     def test_all_together_have_one_room(self) -> None:
         """Members that are dropped use it up as well, so that the work is bounded."""

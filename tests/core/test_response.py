@@ -37,7 +37,7 @@ from tests.strategies import NOW, VISIBLE, json_values
 
 TOKEN = SOUND["access_token"]
 
-REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = (300, 301, 302, 303, 307, 308)
 
 BODY = json.dumps(SOUND)[:-1]  # to be continued
 

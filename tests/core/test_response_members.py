@@ -201,6 +201,13 @@ class TestTypeAndScope:
         """F3, F4, O6: in one word, and without a secret."""
         assert f"token_type must be Bearer, not {said}; " in malformed(answer(members(token_type=value))).reason
 
+    @pytest.mark.parametrize("name", ["access_token", "refresh_token", "id_token"])
+    def test_a_token_is_not_said(self, name: str) -> None:
+        """F3, O6: not even where the server puts one of its tokens in the place of the type."""
+        text = "tGzv3JOkF0XG5Qx2TlKWIA"
+        reason = malformed(answer(members(**{name: text, "token_type": text}))).reason
+        assert reason.startswith("token_type must be Bearer, not **********; ")
+
     def test_what_a_deserializer_gives(self) -> None:
         """What JSON does not know is told by its class."""
 
@@ -283,6 +290,12 @@ class TestLifetime:
         reason = malformed(answer(members(expires_in=value))).reason
         assert reason.startswith("expires_in must be a number of seconds, not ")
         assert reason.endswith("; a deserializer can convert it")
+
+    @pytest.mark.parametrize(("value", "said"), [(-1, "-1"), ("an hour", "an hour"), (True, "true"), ([], "a list")])
+    def test_what_came_is_said(self, value: object, said: str) -> None:
+        """G2: as for a type."""
+        words = f"expires_in must be a number of seconds, not {said}; a deserializer can convert it"
+        assert words == malformed(answer(members(expires_in=value))).reason
 
     @pytest.mark.parametrize("value", [0, "0", 0.0, 0.9, -0.0])
     def test_zero(self, value: object) -> None:
@@ -390,10 +403,10 @@ def _named(inner: object) -> object:
     return {"a": inner}
 
 
-@pytest.mark.parametrize("nested", [_listed, _named])
-def test_a_member_that_is_nested_deep(nested: Callable[[object], object]) -> None:
+@pytest.mark.parametrize(("nested", "deepest"), [(_listed, 63), (_named, 31)])
+def test_a_member_that_is_nested_deep(nested: Callable[[object], object], deepest: int) -> None:
     """A member that no RFC names is kept if its lists and objects are some dozens deep, and left out if deeper."""
-    for depth, kept in ((20, True), (500, False)):
+    for depth, kept in ((deepest, True), (deepest + 1, False), (500, False)):
         member: object = 1
         for _ in range(depth):
             member = nested(member)

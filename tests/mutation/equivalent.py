@@ -18,6 +18,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "redis._Entries.set: if passed <[= -> ] _LATEST:",
         "verdict._tls_reason: if time.time() <[ -> =] _YEAR_2025:",
         "wire.Exchange.left: if left <[= -> ] 0:",
+        "lifecycle.begin: moment = now if youngest >[= -> ] _TICK else now.earlier(youngest).earlie...",
     ),
     "XXXX is as wrong there as the empty text is: no number, date, media type, origin or name of a host in use": (
         "client.check_endpoint: parts, port = (urlsplit('[ -> XXXX]'), None)",
@@ -25,6 +26,8 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         "refusal._retry_after: ...t = (response.header('Retry-After') or '[ -> XXXX]').strip()",
         "refusal._reset: text = (response.header(name) or '[ -> XXXX]').strip()",
         "refusal._from_now: ...ked = _date(response.header('Date') or '[ -> XXXX]')",
+        "refusal.kind_of: ...tch(response.header('Content-Type') or '[ -> XXXX]')",
+        "response.status_failure: ...'[?#]', response.header('Location') or '[ -> XXXX]')[0])",
         "redaction.needles: ...secret, *others) if value == secret != '[ -> XXXX]' or len(value) >= _SHORTEST]",
         "response._read: ...sponse.headers.get('Content-Encoding', '[ -> XXXX]').lower().split(',')",
         (
@@ -33,10 +36,12 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
         ),
         "file.FileCachingStrategy.__init__: name = [None -> '']",
     ),
+    "no secret is looked for across two texts of a member": (
+        "redaction._text_of: return '[\\n -> XX\\nXX]'.join(said)",
+    ),
     "an empty text is as false as None": ("base.BaseStrategy._join: failure = [None -> '']",),
-    "the backoff is a minute by then; the fourth place in base64 is the first again; four characters are no piece": (
+    "the backoff is a minute by then; four characters are no piece": (
         "lifecycle.failed: ...ered else 5.0) * 2.0 ** min(streak - 1, [10 -> 11]), _LONGEST_BACKOFF)",
-        "redaction.encoded_forms: for offset in range([3 -> 4]):",
         "request._needles: ...messages, (*public, client.audience or '[ -> XXXX]'))",
     ),
     "the value is replaced, or leads to the same error, before anybody reads it": (

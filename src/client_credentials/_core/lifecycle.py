@@ -178,7 +178,7 @@ def begin(state: State, now: Instant) -> Instant:
     """
     known = [*(gate.asked for gate in state.gates), *filter(None, (state.granted, state.removed))]
     youngest = min((elapsed(asked.at, now) for asked in known), default=_TICK)
-    moment = now if youngest >= _TICK else now.earlier(min(youngest, 0.0)).earlier(-_TICK)
+    moment = now if youngest >= _TICK else now.earlier(youngest).earlier(-_TICK)
     while any(moment.wall == asked.stamp for asked in known):  # a cache tells all older than it is, but for its stamp
         moment = Instant(math.nextafter(moment.wall, math.inf), moment.monotonic)
     return moment

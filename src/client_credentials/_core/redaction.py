@@ -58,9 +58,9 @@ def encoded_forms(text: str) -> Mapping[str, str]:
     """Base64 at each of the three places within a longer text, and hex, each as `readings` gives it, with its name."""
     forms: dict[str, str] = {}
     for raw in dict.fromkeys((text.encode("utf-8", "surrogatepass"), quote_plus(text, errors="replace").encode())):
-        for offset in range(3):
+        for offset, first in enumerate((0, 2, 3)):
             # Less the characters that the neighbours share.
-            first, last = -(-offset * 8 // 6), (offset + len(raw)) * 8 // 6
+            last = (offset + len(raw)) * 8 // 6
             forms[_normal(base64.b64encode(bytes(offset) + raw).decode()[first:last])] = "base64"
         forms[raw.hex()] = "hex"
     return forms
@@ -197,18 +197,22 @@ def _text_of(value: object, room: int) -> str | None:
     """Everything that a member says; None: more than there is room for, too deep, or what cannot be looked at."""
     said: list[str] = []
     waiting = [(value, 0)]
-    while waiting and room >= 0:
+    while waiting:
         found, depth = waiting.pop()
         if isinstance(found, Mapping):
             found = list(cast("Mapping[object, object]", found).items())
         if isinstance(found, list | tuple):
             parts = cast("Sequence[object]", found)
-            room -= len(parts) if depth < _DEEPEST else room + 1
-            waiting += ((part, depth + 1) for part in parts if room >= 0)
+            room -= len(parts)
+            if room < 0 or depth == _DEEPEST:
+                return None
+            waiting += ((part, depth + 1) for part in parts)
             continue
         try:
             said.append(found if isinstance(found, str) else repr(found))
         except Exception:  # a user's deserializer may have made it
             return None
         room -= len(said[-1])
-    return "\n".join(said) if room >= 0 else None
+        if room < 0:
+            return None
+    return "\n".join(said)

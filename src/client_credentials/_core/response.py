@@ -11,11 +11,10 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
 from typing import Final, NoReturn, cast
 
 from .model import Failure, Granted, Malformed, Outcome, TokenResponse, Unreachable
-from .redaction import LONGEST_TOKEN, MOST_MEMBERS, NOTHING, Hidden
+from .redaction import LONGEST_TOKEN, NOTHING, Hidden
 from .refusal import DIGITS, SECRET_MEMBERS, kind_of, refusal, words_of
 
 _MOST_MEMBERS: Final = 10_000
@@ -42,7 +41,7 @@ def status_failure(response: TokenResponse, hidden: Hidden = NOTHING) -> Failure
     if status == 407:
         return Unreachable(reason="the proxy asks for authentication (status 407)")
     if 300 <= status < 400:
-        target = _TARGET.fullmatch(re.split("[?#]", response.header("Location") or "", maxsplit=1)[0])
+        target = _TARGET.fullmatch(re.split("[?#]", response.header("Location") or "")[0])
         to = f" to {hidden.shown(target[0])}" if target and target[0] else ""
         return Malformed(status=status, reason=f"status {status}, a redirect{to}; redirects are not followed")
     if status < 400:
@@ -111,7 +110,7 @@ def _access_token(members: Mapping[str, object], hidden: Hidden) -> str:
         if not _TOKEN.fullmatch(value):
             raise _Flaw("access_token must be visible ASCII")
         return value
-    if any(isinstance(each, Mapping) and "access_token" in each for _, each in islice(members.items(), MOST_MEMBERS)):
+    if any(isinstance(each, Mapping) and "access_token" in each for each in members.values()):
         raise _Flaw("access_token stands in a member of the object; a deserializer can unwrap it")
     _, words = words_of(members)
     says = f"; the server says: {hidden.shown(words, _LONGEST_WORDS)}" if words else ""
@@ -119,7 +118,7 @@ def _access_token(members: Mapping[str, object], hidden: Hidden) -> str:
 
 
 def _token_type(members: Mapping[str, object], hidden: Hidden) -> Iterator[str]:
-    value = members.get("token_type", "")
+    value = members.get("token_type")
     kind = value.lower() if isinstance(value, str) else None
     if "token_type" not in members:
         yield "token_type is missing; taken as Bearer"

@@ -37,7 +37,7 @@ class Instant(Value):
 
 def _earlier(clock: float, seconds: float) -> float:
     moved = clock - seconds
-    return moved if moved != clock or seconds == 0 else math.nextafter(clock, -math.inf if seconds > 0 else math.inf)
+    return moved if moved != clock or seconds == 0 else math.nextafter(clock, seconds * -math.inf)
 
 
 def elapsed(since: Instant, now: Instant) -> float:
