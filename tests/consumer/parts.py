@@ -29,7 +29,6 @@ class Cupboard:
     """A cache that keeps all that it is given, and cannot tell for how long yet."""
 
     def __init__(self) -> None:
-        self.is_used = threading.Event()
         self._shelves: dict[str, str] = {}
 
     def get(self, key: str) -> CacheEntry | None:
@@ -41,7 +40,6 @@ class Cupboard:
         """Keep it, if it lasts."""
         if ttl > 0:
             self._shelves[key] = value
-            self.is_used.set()
 
     def remove(self, key: str) -> None:
         """Forget it."""
