@@ -95,18 +95,21 @@ def prepare(run: Run) -> None:
     ready.touch()
 
 
-def perform(run: Run, *options: str) -> bool:
-    """Run tests in its environment, and tell whether they passed."""
-    print(f"=== {run}", flush=True)
+def passes(run: Run) -> bool:
+    """Run the tests in its environment, made first if need be, and show what came of them."""
     began = time.monotonic()
-    command = [run.own, "-m", "pytest", "-q", "-n2", "--dist=loadfile", *options]
-    done = subprocess.run(command, cwd=ROOT, check=False)
-    print(f"{run}: {'passed' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - began:.0f} s", flush=True)
+    prepare(run)
+    ready = time.monotonic() - began
+    command = [run.own, "-m", "pytest", "-q", "-n2", "--dist=loadfile", *(IN_PART if run.extra == "test" else ())]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    took = f"{time.monotonic() - began:.0f} s, of which {ready:.0f} s for its environment"
+    shown = done.stdout.splitlines()[-1] if done.returncode == 0 else done.stdout + done.stderr
+    print(f"=== {run}: exit status {done.returncode} after {took}\n{shown}", flush=True)
     return done.returncode == 0
 
 
 def main(what: str = "all") -> int:
-    """Run them all; gives the number of runs that failed."""
+    """Run them all, lean ones side by side, since they mostly wait; gives the number of runs that failed."""
     this, *others = pythons()
     if what == "all":
         runs = [Run(*each, lowest, "test" if lowest else "dev") for lowest in (False, True) for each in (this, *others)]
@@ -115,11 +118,12 @@ def main(what: str = "all") -> int:
         runs = [Run(*this, True, "test"), *(Run(*each, False, "test") for each in others)]
     if not others:
         print(f"no other Python than this {this[0]} is found here")
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(prepare, runs))
     if what == "prepare":
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(prepare, runs))
         return 0
-    return sum(not perform(run, *(IN_PART if run.extra == "test" else ())) for run in runs)
+    with ThreadPoolExecutor(1 if what == "all" else len(runs)) as pool:
+        return list(pool.map(passes, runs)).count(False)
 
 
 if __name__ == "__main__":
