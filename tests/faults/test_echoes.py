@@ -29,11 +29,11 @@ from client_credentials.testing import Answer, FakeClock, TokenServer
 from tests.core.kit import make
 from tests.leaks.canaries import forms
 from tests.leaks.surfaces import shown
-from tests.shell.kit import configuration, until
+from tests.shell.kit import EXACT, configuration, until
 
 SECRET: Final = 'pl+us/ö"quo\\te %41&='  # every kind of character that some encoder treats in its own way
 TOKEN: Final = "a-t0ken+that/is~answered=="
-HASTY: Final = RenewalPolicy(deadline=0.5, jitter=0)
+HASTY: Final = RenewalPolicy(deadline=0.5, jitter=0)  # which leaves no time for a second attempt
 
 FORMS: Final[Mapping[str, Callable[[str], str]]] = {
     "raw": str,
@@ -197,7 +197,7 @@ def test_a_token_of_before(endpoint: TokenServer, form: str, removes: bool) -> N
     """O6: what an error says of a token that is held, or was, is hushed, in the log of a renewal as well."""
     errors: list[TokenError] = []
     clock = FakeClock()
-    strategy = ClientCredentialsStrategy("a-client", SECRET, token_url=endpoint.url, policy=HASTY)
+    strategy = ClientCredentialsStrategy("a-client", SECRET, token_url=endpoint.url, policy=EXACT)
     strategy.set_configuration(configuration(clock, error_handler=errors.append))
     token = strategy.get_or_create_access_token()
     endpoint.always(Answer(raw=document(400, error=FORMS[form](token.access_token))))

@@ -19,7 +19,7 @@ from client_credentials import ClientCredentialsStrategy, TokenError, TokenReque
 from client_credentials.testing import FakeClock
 from tests.shell.kit import EXACT, grant, strategy_of
 
-_PATIENCE = 5.0
+_PATIENCE = 20.0
 _SLOWEST_REQUEST = 0.002
 
 

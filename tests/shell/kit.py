@@ -126,7 +126,7 @@ def together(count: int, call: Callable[[], T]) -> list[T | BaseException]:
         return list(pool.map(one, range(count)))
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for what another thread is about to do."""
     end = time.monotonic() + seconds
     while not condition():
@@ -173,7 +173,7 @@ class Held:
         self.is_over = False
 
     def __call__(self, _: TokenRequest) -> TokenResponse:
-        self.go.wait(20)
+        self.go.wait(60)
         self.is_over = True
         return self.answer
 

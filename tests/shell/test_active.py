@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from client_credentials import AccessToken, ClientCredentialsStrategy, InMemoryCachingStrategy
+from client_credentials import ClientCredentialsStrategy, InMemoryCachingStrategy
 from client_credentials._core import state
 from client_credentials._core.lifecycle import failed, granted, removed
 from client_credentials._core.model import Granted, Refused
@@ -19,7 +17,7 @@ from client_credentials._core.state import EMPTY, Asked, State
 from client_credentials._shell import active
 from client_credentials._shell.active import ActiveConfiguration, Lease
 from client_credentials.testing import FakeClock
-from tests.shell.kit import EXACT, HASTY, Endpoint, Shelf, grant, outcome, settled, strategy_of
+from tests.shell.kit import EXACT, Endpoint, Shelf, grant, outcome, settled, strategy_of
 
 
 def fact(strategy: ClientCredentialsStrategy, text: str) -> State:
@@ -163,32 +161,3 @@ def test_the_lock_is_free_after_a_removal() -> None:
     strategy.remove_access_token()
     with cache.lock(strategy._identity.keys[0], 1.0) as has:
         assert has
-
-
-class Locked(Shelf):
-    """A cache whose lock somebody else holds; counts how often it is tried."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tries = 0
-
-    @contextmanager
-    def lock(self, key: str, ttl: float) -> Generator[bool]:
-        self.tries += 1
-        yield False
-
-
-def test_a_removal_waits_for_the_lock() -> None:
-    """It waits 0.3 s for a flight that may be publishing, and not at all where there is nothing to remove."""
-    cache = Locked()
-    strategy = strategy_of(Endpoint(grant()), caching_strategy=cache, policy=HASTY)
-    token = strategy.get_or_create_access_token()
-    settled(strategy)
-    spans: list[float] = []
-    for removed_token in (AccessToken("another", "Bearer", 60, 0), token):
-        cache.tries, began = 0, time.monotonic()
-        strategy.remove_access_token(removed_token)
-        spans.append(time.monotonic() - began)
-        assert (cache.tries > 0) == (removed_token is token)
-    assert spans[1] > 0.3
-    assert strategy.get_access_token() is None

@@ -44,10 +44,11 @@ class Stuck(InMemoryCachingStrategy):
         super().__init__()
         self.operation = operation
         self.go = threading.Event()
+        self.let_go: list[bool] = []
 
     def _hang(self, operation: str) -> None:
         if operation == self.operation:
-            self.go.wait(10)
+            self.let_go.append(self.go.wait(60))
 
     def set(self, key: str, value: str, ttl: float) -> None:
         self._hang("set")
@@ -69,14 +70,14 @@ class TestAGrant:
         told: list[TokenError] = []
         cache = Stuck(operation)
         strategy = strategy_of(Endpoint(grant("one")), policy=HASTY, caching_strategy=cache, error_handler=told.append)
-        began = time.monotonic()
         assert ["one"] * 3 == [outcome(strategy.get_or_create_access_token) for _ in range(3)]
-        assert time.monotonic() - began < 0.3
-        time.sleep(0.5)  # beyond the deadline
+        until(lambda: strategy._active.flight.left < 0)
         assert "one" == outcome(strategy.get_or_create_access_token)
+        assert [] == cache.let_go
         cache.go.set()
         settled(strategy)
-        assert [] == told
+        until(lambda: cache.let_go)
+        assert ([True], []) == (cache.let_go, told)
 
     def test_comes_late(self) -> None:
         """J8: a grant that comes after its flight was given up counts, if nothing newer was granted."""
@@ -178,7 +179,7 @@ class TestASecretThatIsRotated:
         until(lambda: outcome(strategy.get_or_create_access_token) == "by-the-new")
         late.go.set()
         until(lambda: late.is_over)
-        time.sleep(0.1)
+        until(lambda: all(flight.is_over for flight in strategy._aside))
         strategy.remove_access_token()
         elsewhere = strategy_of(fetch, secret="the-new-secret", caching_strategy=shelf)
         assert ["by-the-new"] * 2 == [outcome(each.get_or_create_access_token) for each in (strategy, elsewhere)]
@@ -200,37 +201,31 @@ class TestARemoval:
         settled(strategy)
         assert "one" != outcome(strategy_of(endpoint, caching_strategy=cache).get_access_token)
 
-    @pytest.mark.parametrize("nth", [1, 2])
-    def test_that_is_slow(self, nth: int) -> None:
+    def test_that_is_slow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Q4/user: a removal whose look into the cache is slow does not wipe the token that came meanwhile."""
-        held, go, slow = threading.Event(), threading.Event(), threading.local()
+        monkeypatch.setattr("client_credentials.caching._circuit_breaker.BUDGET", 60.0)
+        held, go = threading.Event(), threading.Event()
 
         class Stepped(InMemoryCachingStrategy):
+            is_slow = False
+
             def get(self, key: str) -> Any:
                 found = super().get(key)
-                if getattr(slow, "looks", None) is not None:
-                    slow.looks += 1
-                    if slow.looks == nth:
-                        held.set()
-                        go.wait(5)
+                if self.is_slow:
+                    self.is_slow = False
+                    held.set()
+                    go.wait(60)
                 return found
 
-        class Ours(Stepped):
-            """Not bounded by a thread of its own, so that the look is made in the thread that removes."""
-
-        cache = Ours()
+        cache = Stepped()
         endpoint = Endpoint(grant("old"), grant("new"), grant("third"))
         one, two, three = (strategy_of(endpoint, caching_strategy=cache) for _ in range(3))
         old, _, _ = (each.get_or_create_access_token() for each in (one, two, three))
         settled(one)
-
-        def remove() -> None:
-            slow.looks = 0
-            one.remove_access_token(old)
-
-        removing = threading.Thread(target=remove)
+        cache.is_slow = True
+        removing = threading.Thread(target=one.remove_access_token, args=(old,))
         removing.start()
-        held.wait(0.3)
+        assert held.wait(60)
         two.remove_access_token(old)
         assert "new" == outcome(two.get_or_create_access_token)
         settled(two)
@@ -278,7 +273,7 @@ class TestARemoval:
 
         def secret() -> str:
             reads.append(None)
-            return str(len(reads) > 1 or go.wait(10))
+            return str(len(reads) > 1 or go.wait(60))
 
         strategy = strategy_of(Endpoint(grant("new")), secret=secret, caching_strategy=Shelf(), policy=HASTY)
         strategy.remove_access_token()
