@@ -114,6 +114,12 @@ class TestMisses:
         assert "unlock" == taken.calls[-1]
         assert MISSES == operations(bounded(Cache(failing(OSError()))))
 
+    @pytest.mark.usefixtures("threadless")
+    def test_an_interrupt_where_there_is_no_thread(self) -> None:
+        """Ctrl-C in a call that is made here is for whoever called."""
+        with pytest.raises(KeyboardInterrupt):
+            bounded(Cache(failing(KeyboardInterrupt()))).get("key")
+
     def test_the_context_goes_along(self) -> None:
         """A cache sees the context variables of its caller, in a thread that is named after what it does."""
         tenant = ContextVar("tenant", default="nobody")

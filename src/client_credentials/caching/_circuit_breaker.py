@@ -89,11 +89,11 @@ class Future(Generic[T]):
     _done: threading.Lock = attrs.field(factory=taken_lock, init=False)
 
     def run(self, call: Callable[[], T]) -> None:
-        """Make the call; raises nothing."""
+        """Make the call; raises nothing but what interrupts a caller in whose thread it runs."""
         self.thread = threading.get_ident()
         try:
             self.result = call()
-        except BaseException as error:  # a user's cache, in a thread of ours: there is nothing to exit from
+        except threads.caught() as error:  # a user's cache
             self.failure = describe(error)
         self.is_done = True
         self._done.release()
