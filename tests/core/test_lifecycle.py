@@ -358,6 +358,12 @@ class TestWaiting:
         held = an_hour(3600, assumed=True)
         ended = Fail(DOWN, 0.0)
         assert [held.token, None] == [answer(State(held=held), NOW, each, 1.0, 2.0) for each in (ended, None)]
+        assert ended == answer(State(held=held), later(held.asked.at, held.last), ended, 1.0, 2.0)
+
+    def test_what_a_flight_ended_with(self) -> None:
+        """Its failure is told, and not that the caller's time is up as well."""
+        ended = Fail(DOWN, 3.0)
+        assert ended == answer(EMPTY, NOW, ended, 0.0, 2.0)
 
     def test_the_ninth_flight(self) -> None:
         """After eight flights whose tokens had expired before they arrived, a caller waits for no other."""
@@ -388,7 +394,7 @@ class TestWaiting:
         fact, ended = given_up(EMPTY, ago(10), NOW, 0.5, left=left, deadline=10.0, waited=waited)
         assert timed_out(10.0) == ended.failure
         gate = failed(EMPTY, timed_out(10.0), ago(10), NOW, 0.5)
-        assert (State(gates=(gate,)), gate.wait) if counts else (EMPTY, 0.0) == (fact, ended.wait)
+        assert ((State(gates=(gate,)), gate.wait) if counts else (EMPTY, 0.0)) == (fact, ended.wait)
 
     @given(draws(), seconds(10, least=-1))
     def test_polls(self, dice: float, left: float) -> None:

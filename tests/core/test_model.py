@@ -52,6 +52,12 @@ class TestAccessToken:
             del extra["a"]
         assert {"a": 1} == dict(made.extra)
 
+    def test_so_is_what_is_in_it(self) -> None:
+        """All the way down."""
+        inner: Any = AccessToken("a", "Bearer", 1, 2, extra={"b": [{"c": 1}]}).extra["b"]
+        with pytest.raises(TypeError):
+            inner[0]["c"] = 2
+
     @given(access_tokens(), st.sampled_from(range(pickle.HIGHEST_PROTOCOL + 1)))
     def test_travels(self, token: AccessToken, protocol: int) -> None:
         """It pickles and copies to an equal one, whose `extra` is read-only too."""

@@ -78,6 +78,11 @@ class TestRefusal:
         shown = redacted_failure(attrs.evolve(failure, **said), Hidden(lambda: needles(secret)))
         assert attrs.evolve(failure, **(said | {name: "**********"})) == shown
 
+    def test_nothing_left(self) -> None:
+        """Where nothing of a text can be shown, a refusal has none; other failures have an empty one."""
+        assert Refused(status=400) == redacted_failure(Refused(status=400, error="\0", error_uri="\0"), NOTHING)
+        assert Unreachable(reason="") == redacted_failure(Unreachable(reason="\0"), NOTHING)
+
     @given(failures())
     def test_idempotent(self, failure: Failure) -> None:
         """What is fit to be shown stays as it is."""
@@ -153,6 +158,9 @@ PLACES: Final[list[tuple[object, str | None, str | None]]] = [
     ({"errors": [{"code": 99, "message": "Unable to verify"}, {"message": "x"}]}, None, "Unable to verify"),
     ({"errors": ["first", "second"]}, None, "first"),
     ({"errors": [], "message": ""}, None, None),
+    ({"errors": [{}, {"message": "the second alone"}]}, None, None),
+    ({"code": "Not Today"}, "Not Today", None),
+    ({"error-description": "a"}, None, "a"),
     ({"fault": {"faultstring": "Failed to resolve", "detail": {"errorcode": "x"}}}, None, "Failed to resolve"),
     ({"ErrorCode": "invalid_client", "Error": "Id is Invalid"}, "invalid_client", "Id is Invalid"),
     ({"error": "Unauthorized", "message": "Bad credentials"}, "Unauthorized", "Bad credentials"),
@@ -283,6 +291,9 @@ RESETS = (
     ("X-RateLimit-Reset", "0.5", None, 0.5),
     ("X-RateLimit-Reset", f"{int(NOON) + 60}000", None, 60),
     ("X-RateLimit-Reset", str(int(NOON) - 60), None, 0),
+    ("X-RateLimit-Reset", "1000000000", None, 0),
+    ("X-RateLimit-Reset", "100000000000", None, 1e11 - NOON),
+    ("X-RateLimit-Reset", "100000000001", None, 0),
     ("X-Rate-Limit-Reset", str(int(NOON) + 7), None, 7),
     ("RateLimit-Reset", "12", None, 12),
     ("RateLimit-Reset", "Wed, 21 Oct 2015 07:28:30 GMT", None, 30),

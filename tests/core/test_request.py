@@ -150,6 +150,17 @@ class TestClientAuthentication:
             hidden = hidden_of(make(client_id=client_id), Secret("x7q"))
             assert REDACTED == hidden.shown(f"you sent {base64.b64encode(pair).decode()}")
 
+    def test_a_short_secret_in_the_body(self) -> None:
+        """Nor in the body as a whole."""
+        client = make(authentication=ClientAuthentication.POST)
+        body = token_request(client, "x7q", 1.0).body
+        assert REDACTED == hidden_of(client, Secret("x7q")).shown(f"you sent {base64.b64encode(body).decode()}")
+
+    def test_a_resource_is_no_secret(self) -> None:
+        """It is an address, also where it stands in the query; the query's other values may be keys."""
+        hidden = hidden_of(make(token_url="https://issuer.example/t?resource=urn:orders&key=k3y-0123"), Secret("x7q"))
+        assert ("urn:orders", REDACTED) == (hidden.shown("urn:orders"), hidden.shown("k3y-0123"))
+
     def test_headers_that_are_no_secret(self) -> None:
         """What a program calls itself may be shown; the value of any other header may not."""
         hidden = hidden_of(make(headers={"User-Agent": "my-agent", "X-Tenant": "my-tenant"}), Secret("a-secret-71"))

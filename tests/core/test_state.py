@@ -108,6 +108,8 @@ class TestGrants:
             assert () == merge(grant, State(gates=(shut(failure, asked=30, since=0),)), NOW).gates
             after = shut(failure, asked=29, since=0)
             assert (after,) == merge(grant, State(gates=(after,)), NOW).gates
+            elsewhere = attrs.evolve(after, asked=Asked(stamp=1.0, at=ago(30)))  # another host's, at the same moment
+            assert () == merge(grant, State(gates=(elsewhere,)), NOW).gates
 
     def test_it_settles_its_own_failure(self) -> None:
         """A request that was given up and granted late has not failed, though its failure is told younger."""
@@ -142,6 +144,18 @@ class TestGates:
         """An ordered wait that is over is forgotten, as soon as anything newer failed."""
         order, newer = shut(BUSY, asked=3700), shut(asked=1)
         assert (newer,) == merge(State(gates=(order,)), State(gates=(newer,)), NOW).gates
+
+    def test_an_order_of_half_a_second(self) -> None:
+        """However little is left of it."""
+        order, newer, older = shut(BUSY, asked=3599.5), shut(asked=1), shut(asked=3599)
+        assert (newer, order) == merge(State(gates=(newer,)), State(gates=(older, order)), NOW).gates
+
+    def test_two_failures_of_one_request(self) -> None:
+        """It was given up, and refused later: the order counts. Which of two is told does not hang on their order."""
+        given_up, order = State(gates=(shut(asked=10),)), State(gates=(shut(BUSY, asked=10, since=0),))
+        assert order == merge(given_up, order, NOW) == merge(order, given_up, NOW)
+        other = State(gates=(shut(attrs.evolve(DOWN, status=500), asked=10),))
+        assert merge(given_up, other, NOW) == merge(other, given_up, NOW)
 
     def test_a_longer_order(self) -> None:
         """Of two orders both stand, unless the newer one ends later."""
@@ -184,6 +198,8 @@ class TestRemovals:
         assert new == merge(merge(granted(old), gone, NOW), granted(new), NOW).held
         assert None is merge(gone, granted(an_hour(90, "older")), NOW).held
         assert old.asked == merge(granted(old), gone, NOW).removed
+        elsewhere = attrs.evolve(old, asked=Asked(stamp=1.0, at=old.asked.at))  # another host's, at the same moment
+        assert None is merge(gone, granted(elsewhere), NOW).held
 
     def test_it_goes_along_into_a_cache(self) -> None:
         """With whatever is written there; a cache that knows all that is not written to."""
@@ -192,6 +208,12 @@ class TestRemovals:
         assert written is not None
         assert (None, old.asked) == (written.held, written.removed)
         assert None is publication(written, EMPTY, gone, NOW)
+
+    def test_so_does_a_grant(self) -> None:
+        """Though not its token: it settles what failed before it."""
+        held = an_hour(30)
+        written = publication(EMPTY, State(gates=(shut(asked=40),)), granted(held), NOW)
+        assert State(granted=held.asked) == written
 
     def test_only_the_one_in_hand(self) -> None:
         """The removal of another token than the one in hand says nothing."""

@@ -23,4 +23,4 @@ def test_hashes() -> None:
     """What is equal has one hash, though a field may be a mapping, which has none."""
     request = TokenRequest("POST", "https://login.example/token", {"A": "b"}, b"", 1.0)
     assert 1 == len({request, attrs.evolve(request)})
-    assert 2 == len({Wake(), Unlock(), Wake()})
+    assert 2 == len({Wake(), Unlock(), Wake()}) == len({hash(Wake()), hash(Unlock())})

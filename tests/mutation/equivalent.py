@@ -39,6 +39,15 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     "no secret is looked for across two texts of a member": (
         "redaction._text_of: return '[\\n -> XX\\nXX]'.join(said)",
     ),
+    "no token, no age": ("lifecycle.decide: ...lapsed(held.asked.at, now) if held else [0 -> 1].0",),
+    "a character more is looked at": ("redaction.Hidden._cut: near = text[:longest + [256 -> 257]]",),
+    "a key is a digest of any other form as well": (
+        (
+            "request.cache_key: ...ted(client.extra_params), sorted(((name.[lower -> upper](), value) for name, value"
+            " in client.hea..."
+        ),
+        "request.cache_key: lasting = '[ -> XXXX]' if client.authentication is ClientAuth...",
+    ),
     "an empty text is as false as None": ("base.BaseStrategy._join: failure = [None -> '']",),
     "the backoff is a minute by then; four characters are no piece": (
         "lifecycle.failed: ...ered else 5.0) * 2.0 ** min(streak - 1, [10 -> 11]), _LONGEST_BACKOFF)",

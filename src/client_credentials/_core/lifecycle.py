@@ -105,11 +105,8 @@ def decide(state: State, now: Instant) -> Decision:
 
 def token_in_hand(state: State, now: Instant) -> AccessToken | None:
     """Give the token that a caller would get now without waiting for anything."""
-    match decide(state, now):
-        case Serve(token=token) | Renew(token=token):
-            return token
-        case _:
-            return None
+    decision = decide(state, now)
+    return decision.token if isinstance(decision, Serve | Renew) else None
 
 
 def is_shut(state: State, now: Instant) -> bool:
@@ -127,7 +124,7 @@ def answer(
     failure, and so does an overdue one.
     """
     token = token_in_hand(state, now)
-    if token is None and ended is None:
+    if ended is None:
         if left <= 0:
             ended = Fail(timed_out(deadline), 0.0)
         elif flights > _MOST_IN_VAIN:

@@ -150,8 +150,10 @@ class Hidden:
         room = _LONGEST_MEMBERS
         for name, value in islice(members, MOST_MEMBERS):
             text = _text_of((name, value), room)
-            room -= len(text or "")
-            if isinstance(name, str) and text is not None and not self.holds(text, _SHORTEST):
+            if text is None:
+                continue
+            room -= len(text)
+            if isinstance(name, str) and not self.holds(text, _SHORTEST):
                 kept[name] = value
         return kept
 
