@@ -22,7 +22,7 @@ def build(place: Path) -> dict[str, str]:
 
 
 def test_sdist(place: Path, scratch: Path) -> int:
-    """Run the sdist's tests without its src, against the wheel; gives pytest's exit status."""
+    """Run the tests of the sdist but the slow ones, without its src, against the wheel; gives pytest's exit status."""
     (sdist,), (wheel,) = place.glob("*.tar.gz"), place.glob("*.whl")
     with tarfile.open(sdist) as archive:
         archive.extractall(scratch, filter="data")
@@ -33,7 +33,7 @@ def test_sdist(place: Path, scratch: Path) -> int:
     subprocess.run(pip, check=True)
     # The two that are about the source tree itself stay out.
     left_out = ["--ignore=tests/repository/test_wheel.py", "--ignore=tests/repository/test_house.py"]
-    tests = [sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", *left_out]
+    tests = [sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", "-m", "not slow", *left_out]
     return subprocess.run(tests, cwd=tree, env={**os.environ, "PYTHONPATH": str(site)}, check=False).returncode
 
 
