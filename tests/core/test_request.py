@@ -151,10 +151,10 @@ class TestClientAuthentication:
             assert REDACTED == hidden.shown(f"you sent {base64.b64encode(pair).decode()}")
 
     def test_a_short_secret_in_the_body(self) -> None:
-        """Nor in the body as a whole."""
+        """Nor in what is left of the body, but for some characters before it."""
         client = make(authentication=ClientAuthentication.POST)
-        body = token_request(client, "x7q", 1.0).body
-        assert REDACTED == hidden_of(client, Secret("x7q")).shown(f"you sent {base64.b64encode(body).decode()}")
+        body = base64.b64encode(token_request(client, "x7q", 1.0).body).decode().rstrip("=")
+        assert REDACTED == hidden_of(client, Secret("x7q")).shown(f"you sent {body[-12:]}")
 
     def test_a_resource_is_no_secret(self) -> None:
         """It is an address, also where it stands in the query; the query's other values may be keys."""
