@@ -294,7 +294,7 @@ class TestCoarseClocks:
     @given(coarse(), shifts(), shifts())
     def test_begin(self, now: Instant, one: float, other: float) -> None:
         """A request is asked for later than what is known, and has a stamp of its own."""
-        asked = [Asked.here(now.earlier(seconds)) for seconds in (one, other)]
+        asked = [Asked.here(now.earlier(one)), Asked(stamp=now.wall, at=now.earlier(other))]
         moment = begin(State(granted=asked[0], removed=asked[1]), now)
         assert all(elapsed(each.at, now) > elapsed(moment, now) for each in asked)
         assert moment.wall not in [each.stamp for each in asked]
