@@ -9,7 +9,8 @@ FAST := -m 'not slow' --numprocesses=3 --dist=loadfile
 # Others cover what these do, and measuring doubles the time that they take.
 UNMEASURED := $(addprefix tests/,explorer faults leaks mutation readme repository rfc servers simulation typing \
 	caching/test_fleet.py caching/test_laws.py integrations/test_consumer.py \
-	shell/test_interrupts.py shell/test_processes.py shell/test_seed_behaviour.py)
+	shell/test_interrupts.py shell/test_processes.py shell/test_seed_behaviour.py shell/test_stateful.py \
+	testing/test_strategies.py)
 
 .PHONY: help run test mypy pyright readme faults bench bench-peers simulate explore fuzz interrupts mutants oidc test-lean test-all release clean environments
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -292,6 +292,7 @@ class TestCoarseClocks:
     """One moment is after another though the clocks stand still, and however large their numbers are."""
 
     @given(coarse(), shifts(), shifts())
+    @example(Instant(1e17, 1e6), 1.0, 1.0)  # one clock tells them apart, the stamp of the other does not
     def test_begin(self, now: Instant, one: float, other: float) -> None:
         """A request is asked for later than what is known, and has a stamp of its own."""
         asked = [Asked.here(now.earlier(one)), Asked(stamp=now.wall, at=now.earlier(other))]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import attrs
 import pytest
 
 from client_credentials import TokenError
-from client_credentials._core.model import TokenResponse
-from tests.http.events import EVENTS, Event, fetch_of, rows, stage
+from tests.http.events import EVENTS, Event, Verdict, fetch_of, passed_on, rows, stage
 from tests.http.peers import token_request, within
 from tests.http.scenes import DIRECT
 
@@ -19,15 +19,23 @@ CELLS = [(event, carrier) for event in EVENTS for carrier in event.carriers]
 @pytest.mark.parametrize(("event", "carrier"), CELLS, ids=[f"{event.name}-{carrier}" for event, carrier in CELLS])
 def test_one_event_one_verdict(event: Event, carrier: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A1, A4, A5, A8, A14, C16, C18, S3/own/pool/proxy, RFC9110-9.3.6: the verdict is the table's, without a secret."""
-    seen: TokenResponse | TokenError
-    verdict = event.verdict_of(carrier)
-    timeout = 0.3 if verdict.reason.endswith("timed out") or event.name.endswith("stalls") else 5.0
+    lasts = event.verdict_of(carrier).reason.endswith("timed out") or event.name.endswith("stalls")
+    expected, seen = happen(event, carrier, 0.2 if lasts else 5.0, monkeypatch)
+    if lasts and expected != seen:  # a busy machine did not come far enough
+        expected, seen = happen(event, carrier, 5.0, monkeypatch)
+    assert expected == seen
+
+
+def happen(event: Event, carrier: str, timeout: float, monkeypatch: pytest.MonkeyPatch) -> tuple[Verdict, Verdict]:
+    """Make an event happen to a carrier; gives what the table says of it, and what was made of it."""
     with stage(event, carrier) as route, within(timeout):
-        fetch = fetch_of(carrier, route.proxy, monkeypatch)
+        fetch, shown = fetch_of(carrier, route.proxy, monkeypatch), ""
         try:
-            seen = fetch(token_request(route.url, timeout=timeout))
+            seen = passed_on(fetch(token_request(route.url, timeout=timeout)).status)
         except TokenError as error:
-            seen = error
+            shown = repr(error)
+            seen = Verdict(type(error).__name__, error.retryable, getattr(error, "reason", ""))
+    assert "p4ssword" not in shown
     host, _, port = route.url.removeprefix("https://").removesuffix("/token").rpartition(":")
     peer = f"{host}:{port}" if carrier in DIRECT else f"proxy {route.proxy}"
     names = {
@@ -38,16 +46,8 @@ def test_one_event_one_verdict(event: Event, carrier: str, monkeypatch: pytest.M
         "response": f"response of {host}" + (f" through proxy {route.proxy}" if route.proxy else ""),
         "peer_name": peer.rpartition(":")[0],
     }
-    if isinstance(seen, TokenResponse):
-        assert (verdict.kind, verdict.retryable) == (f"response {seen.status}", None)
-    else:
-        reason = getattr(seen, "reason", None)
-        assert (verdict.kind, verdict.retryable, verdict.reason.format(**names)) == (
-            type(seen).__name__,
-            seen.retryable,
-            reason,
-        )
-        assert "p4ssword" not in f"{seen!r}"
+    verdict = event.verdict_of(carrier)
+    return attrs.evolve(verdict, reason=verdict.reason.format(**names)), seen
 
 
 def test_what_a_refusal_says_is_kept() -> None:

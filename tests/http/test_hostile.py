@@ -23,6 +23,7 @@ from tests.http.peers import (
     Peer,
     Script,
     answers,
+    at_deadline,
     black_hole,
     drips,
     failure,
@@ -164,10 +165,9 @@ class TestDeadline:
     @pytest.mark.parametrize(("script", "reason"), SLOW.values(), ids=SLOW)
     def test_slow_answers(self, script: Script, reason: str) -> None:
         """B7, B8: dripping bytes do not keep the exchange alive, and the error names what was waited for."""
-        with Peer(script) as peer, within(0.3):
-            error = failure(Urllib3Fetch(), token_request(peer.url, timeout=0.3))
+        with Peer(script) as peer:
+            error = at_deadline(Urllib3Fetch(), token_request(peer.url), reason)
         assert (TokenEndpointUnreachable, True) == (type(error), error.retryable)
-        assert reason in str(error)
 
     @pytest.mark.parametrize("context", [None, server_context()], ids=["plain", "TLS"])
     def test_a_peer_that_reads_nothing(self, context: ssl.SSLContext | None) -> None:
@@ -178,11 +178,11 @@ class TestDeadline:
             while not done.wait(0.02):
                 sock.recv(1024)
 
-        with Peer(reads_little, context=context) as peer, within(0.4):
+        reason = f"response of {'localhost' if context else '127.0.0.1'}: timed out"
+        with Peer(reads_little, context=context) as peer:
             url = peer.secure_url if context else peer.url
-            error = failure(Urllib3Fetch(), TokenRequest("POST", url, {}, bytes(2**25), 0.4))
+            at_deadline(Urllib3Fetch(), TokenRequest("POST", url, {}, bytes(2**25), 1.0), reason)
             done.set()
-        assert f"response of {'localhost' if context else '127.0.0.1'}: timed out" in str(error)
 
     def test_a_deadline_that_is_over(self) -> None:
         """A request whose time is up is not sent."""
@@ -207,8 +207,6 @@ class TestDeadline:
     def test_a_share_that_is_used_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A5: an address whose turn comes too late times out at once, like the ones before it."""
         monkeypatch.setattr(deadline, "CONNECT_SECONDS", 0.0)
-        began = time.monotonic()
-        with black_hole() as port:
-            error = failure(Urllib3Fetch(), token_request(f"http://127.0.0.1:{port}/"))
-        assert time.monotonic() - began < 0.9
+        with black_hole() as port, within(0.0):
+            error = failure(Urllib3Fetch(), token_request(f"http://127.0.0.1:{port}/", timeout=60.0))
         assert f"connect to 127.0.0.1:{port}: timed out" in str(error)

@@ -64,14 +64,22 @@ def seen(name: str, ca: str) -> tuple[str, Mapping[str, Verdict]]:
         seen(EVENTS[0].name, ca)  # imports take their time
     event = next(each for each in EVENTS if each.name == name)
     lasts = "timed out" in event.verdict.reason or "stalls" in name
+    url, verdicts = happen(event, ca, 1.0 if lasts else None)
+    if lasts and any(expected(event, pair, url) != verdicts[pair] for pair in PAIRS):  # a busy machine was too slow
+        return happen(event, ca, 5.0)
+    return url, verdicts
+
+
+def happen(event: Event, ca: str, timeout: float | None) -> tuple[str, Mapping[str, Verdict]]:
+    """Let an event happen to all pairs at once; gives its URL and what each makes of it."""
     with ExitStack() as stack, ThreadPoolExecutor(len(PAIRS)) as pool:
         route = stack.enter_context(stage(event, OWN))
         # So long a wait before a second attempt fits into no deadline.
         stack.enter_context(pytest.MonkeyPatch.context()).setattr(driver, "dice", lambda: 60.0)
         strategies: list[Strategy] = []
         for pair in PAIRS:
-            deadline = 1.0 if OTHERWISE.get((name, pair)) == UNANSWERED else 10.0
-            opening = paired(pair, route.url, ca, deadline=deadline, timeout=1.0 if lasts else None)
+            deadline = 1.0 if OTHERWISE.get((event.name, pair)) == UNANSWERED else 10.0
+            opening = paired(pair, route.url, ca, deadline=deadline, timeout=timeout)
             strategies.append(stack.enter_context(opening))
         return route.url, dict(zip(PAIRS, pool.map(verdict_of, strategies), strict=True))
 
@@ -93,11 +101,16 @@ def verdict_of(strategy: Strategy) -> Verdict:
 def test_one_event_one_verdict(event: Event, pair: str, ca: str) -> None:
     """The class of the error, whether to ask again and the text depend on neither the strategy nor the HTTP library."""
     url, verdicts = seen(event.name, ca)
+    assert expected(event, pair, url) == verdicts[pair]
+
+
+def expected(event: Event, pair: str, url: str) -> Verdict:
+    """Give what a pair is to make of an event at a URL."""
     peer = url.removeprefix("https://").removesuffix("/token")
     host = peer.rpartition(":")[0]
     verdict = OTHERWISE.get((event.name, pair), event.verdict)
     reason = verdict.reason.format(host=host, endpoint=peer, peer=peer, peer_name=host, response=f"response of {host}")
-    assert attrs.evolve(verdict, reason=reason) == verdicts[pair]
+    return attrs.evolve(verdict, reason=reason)
 
 
 @pytest.mark.parametrize("pair", PAIRS)

@@ -25,7 +25,7 @@ from client_credentials import (
 from client_credentials._shell.driver import forget_in_cache
 from client_credentials._shell.flight import Flight
 from client_credentials.testing import FakeClock
-from tests.shell.kit import EXACT, HASTY, Endpoint, Held, Shelf, grant, outcome, refuse, settled, strategy_of, until
+from tests.shell.kit import EXACT, Endpoint, Held, Shelf, grant, hasty, outcome, refuse, settled, strategy_of, until
 
 HOUR = refuse("slow_down", 429, Retry_After="3600")
 
@@ -69,9 +69,9 @@ class TestAGrant:
         """Q5/user: a cache that is slow to keep a token, or to give its lock back, delays nobody, and is no failure."""
         told: list[TokenError] = []
         cache = Stuck(operation)
-        strategy = strategy_of(Endpoint(grant("one")), policy=HASTY, caching_strategy=cache, error_handler=told.append)
+        strategy = strategy_of(Endpoint(grant("one")), caching_strategy=cache, error_handler=told.append)
         assert ["one"] * 3 == [outcome(strategy.get_or_create_access_token) for _ in range(3)]
-        until(lambda: strategy._active.flight.left < 0)
+        strategy._active.flight.deadline = time.monotonic() - 0.1
         assert "one" == outcome(strategy.get_or_create_access_token)
         assert [] == cache.let_go
         cache.go.set()
@@ -82,8 +82,9 @@ class TestAGrant:
     def test_comes_late(self) -> None:
         """J8: a grant that comes after its flight was given up counts, if nothing newer was granted."""
         late = Held(grant("late"))
-        strategy = strategy_of(Endpoint(late, grant("newer")), policy=HASTY)
-        assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
+        strategy = strategy_of(Endpoint(late, grant("newer")))
+        with hasty(strategy):
+            assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
         late.go.set()
         until(strategy.get_access_token)
         assert "late" == outcome(strategy.get_or_create_access_token)
@@ -92,8 +93,9 @@ class TestAGrant:
         """Q3/user: a late grant is served, but a wait that the server ordered after it was asked for stands."""
         late = Held(grant("late", expires_in=100))
         endpoint = Endpoint(late, HOUR, grant("never"))
-        strategy = strategy_of(endpoint, clock, policy=HASTY, caching_strategy=Forgetful())
-        outcome(strategy.get_or_create_access_token)
+        strategy = strategy_of(endpoint, clock, caching_strategy=Forgetful())
+        with hasty(strategy):
+            outcome(strategy.get_or_create_access_token)
         clock.advance(61)
         assert isinstance(outcome(strategy.get_or_create_access_token), TokenRefused)
         late.go.set()
@@ -173,8 +175,9 @@ class TestASecretThatIsRotated:
             sent = base64.b64decode(request.headers["Authorization"].partition(" ")[2]).decode()
             return late(request) if "old" in sent else grant("by-the-new")
 
-        strategy = strategy_of(fetch, secret=lambda: secrets[0], policy=HASTY, caching_strategy=shelf)
-        assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
+        strategy = strategy_of(fetch, secret=lambda: secrets[0], caching_strategy=shelf)
+        with hasty(strategy):
+            assert isinstance(outcome(strategy.get_or_create_access_token), TokenEndpointUnreachable)
         secrets[0] = "the-new-secret"
         until(lambda: outcome(strategy.get_or_create_access_token) == "by-the-new")
         late.go.set()
@@ -192,10 +195,12 @@ class TestARemoval:
         """Q4/user: a token that is removed while its flight publishes it is handed out no more, here or elsewhere."""
         cache = Stuck("set")
         endpoint = Endpoint(grant("one"), grant("two"))
-        strategy = strategy_of(endpoint, caching_strategy=cache, policy=HASTY)
-        strategy.remove_access_token(strategy.get_or_create_access_token())
+        strategy = strategy_of(endpoint, caching_strategy=cache)
+        token = strategy.get_or_create_access_token()
+        with hasty(strategy):
+            strategy.remove_access_token(token)
         assert strategy.get_access_token() is None
-        threading.Timer(0.2, cache.go.set).start()
+        threading.Timer(0.1, cache.go.set).start()
         assert "two" == outcome(strategy.get_or_create_access_token)
         cache.go.set()
         settled(strategy)
@@ -275,8 +280,9 @@ class TestARemoval:
             reads.append(None)
             return str(len(reads) > 1 or go.wait(60))
 
-        strategy = strategy_of(Endpoint(grant("new")), secret=secret, caching_strategy=Shelf(), policy=HASTY)
-        strategy.remove_access_token()
+        strategy = strategy_of(Endpoint(grant("new")), secret=secret, caching_strategy=Shelf())
+        with hasty(strategy):
+            strategy.remove_access_token()
         assert "new" == outcome(strategy.get_or_create_access_token)
         settled(strategy)
         (removing,) = strategy._aside
@@ -359,10 +365,11 @@ class TestTime:
     def test_an_end_that_nobody_stated_and_no_answer(self, clock: FakeClock) -> None:
         """Past an end that is only assumed, nobody is told that nothing came in time: the old token is there."""
         hangs = Held(grant("new"))
-        strategy = strategy_of(Endpoint(grant("old", expires_in=None), hangs), clock, policy=HASTY)
+        strategy = strategy_of(Endpoint(grant("old", expires_in=None), hangs), clock)
         strategy.get_or_create_access_token()
         clock.advance(301)
-        assert "old" == outcome(strategy.get_or_create_access_token)
+        with hasty(strategy):
+            assert "old" == outcome(strategy.get_or_create_access_token)
         hangs.go.set()
 
     def test_dead_on_arrival(self, clock: FakeClock) -> None:
@@ -373,6 +380,6 @@ class TestTime:
             return grant(expires_in=10)
 
         endpoint = Endpoint(slow)
-        strategy = strategy_of(endpoint, clock, policy=HASTY)
+        strategy = strategy_of(endpoint, clock)
         assert isinstance(outcome(strategy.get_or_create_access_token), TokenError)
         assert len(endpoint.requests) <= 9

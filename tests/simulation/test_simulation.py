@@ -18,6 +18,7 @@ from client_credentials._shell import active
 from client_credentials._shell.flight import Flight
 from client_credentials.caching import _state_cache as state_cache
 from client_credentials.testing._world import first_renewal
+from client_credentials.testing.simulation import simulate
 from tests.simulation import host, world
 from tests.simulation.__main__ import main, report
 from tests.simulation.endpoint import Weather
@@ -228,3 +229,13 @@ def test_a_revoked_token_costs_one_renewal() -> None:
     """Any number of callers who are told that the token is dead bring about one request."""
     fleet = attrs.evolve(TOGETHER, hosts=50, span=1.5 * HOUR)
     assert 1 + run(fleet).requests == run(struck(fleet, Blow.REVOKED, 1000, 0)).requests
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_one_for_users_agrees(shared: bool) -> None:
+    """The users' simulation runs less of the product, on hosts whose clocks agree; its figures are alike to a fifth."""
+    fleet = Fleet(seed=1, hosts=5, shared=shared, span=3 * HOUR, faults=(Fault(2399.5, 1800, Weather.REFUSED, 0.0, 0),))
+    theirs = [simulate(5, outage=1800, shared=shared, seed=seed) for seed in range(3)]
+    ours = [run(attrs.evolve(fleet, seed=seed, span=theirs[0].seconds)) for seed in range(3)]
+    assert pytest.approx(sum(each.requests for each in ours), rel=0.2) == sum(each.requests for each in theirs)
+    assert pytest.approx(sum(each.errors for each in ours), rel=0.2) == sum(each.errors for each in theirs)
