@@ -164,10 +164,10 @@ def test_a_key_file_is_ascii(tmp_path: Path) -> None:
     [
         ("key", "", "must be PEM text or a path"),
         ("key", None, "must be PEM text or a path"),
-        ("key_id", 5, "must be a string that is not empty, or None"),
-        ("client_id", "", "must be a string that is not empty"),
-        ("audience", None, "must be a string that is not empty"),
-        ("algorithm", "", "must be a string that is not empty"),
+        ("key_id", 5, "must be a non-empty string, or None"),
+        ("client_id", "", "must be a non-empty string"),
+        ("audience", None, "must be a non-empty string"),
+        ("algorithm", "", "must be a non-empty string"),
         ("algorithm", "RS999", "must be one that PyJWT knows, such as RS256"),
         *(
             ("lifetime", each, "must be more than 0 and at most 86400 seconds")

@@ -28,8 +28,8 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
         """Return a token that is good now.
 
         A fresh one comes from memory, without a task switch. In its renewal window the current token is returned
-        at once, while one renewal runs in a thread. Where there is none, all tasks wait for one token request, each for
-        `policy.deadline` seconds at most. Cancelling one task affects no other. Raises TokenError.
+        at once, while one renewal runs in a thread. If there is no good token, all tasks wait for one token request,
+        each for `policy.deadline` seconds at most. Cancelling one task affects no other. Raises TokenError.
         """
         lease = self._active.lease
         # The decision to serve this token holds for this span.
@@ -63,13 +63,13 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
 
 async def _wait(flight: Flight, until: float) -> None:
     """Wait until there is reason to decide again, or until a moment; one call wakes all tasks of a loop."""
-    if flight.is_unmanned:
+    if flight.has_no_thread:
         await fly_here(flight)
     loop = asyncio.get_running_loop()
     event = flight.events.get(loop)
     if event is None or event.is_set():
         event = asyncio.Event()
-        flight.wait(partial(threads.call_in, loop, event.set))
+        flight.call_when_ready(partial(threads.call_in, loop, event.set))
         flight.events[loop] = event
     with suppress(TimeoutError):
         async with asyncio.timeout(until - time.monotonic()):

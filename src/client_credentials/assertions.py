@@ -74,11 +74,11 @@ class PrivateKeyJwt:
         self._jwt = jwt
         for name, value in (("client_id", client_id), ("audience", audience), ("algorithm", algorithm)):
             if not (isinstance(value, str) and value):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise ValueError(f"{name} must be a string that is not empty")
+                raise ValueError(f"{name} must be a non-empty string")
         if algorithm not in jwt.algorithms.get_default_algorithms():
             raise ValueError("algorithm must be one that PyJWT knows, such as RS256")
         if not (key_id is None or (isinstance(key_id, str) and key_id)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError("key_id must be a string that is not empty, or None")
+            raise ValueError("key_id must be a non-empty string, or None")
         is_number = isinstance(lifetime, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]
         if not (is_number and 0 < lifetime <= _LONGEST_LIFE):
             raise ValueError(f"lifetime must be more than 0 and at most {_LONGEST_LIFE} seconds")

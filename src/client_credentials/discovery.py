@@ -20,7 +20,7 @@ from ._core.metadata import (
 from ._core.model import Failure, HookFailed, TokenRequest, TokenResponse, Unreachable
 from ._http.fetch import Urllib3Fetch
 from ._shell import threads
-from ._shell.driver import run
+from ._shell.driver import run_sync
 from ._shell.request import described
 from .configuration import is_coroutine_function
 from .errors import TokenError, error_of
@@ -53,7 +53,7 @@ def discover(issuer: str, *, fetch: Callable[[TokenRequest], TokenResponse] | No
         return call(request)
 
     # In a thread of its own, since a fetch may hang past its timeout: no timeout interrupts a name lookup.
-    return _unwrapped(threads.wait_for(lambda: run(_find(issuer, send)), _SECONDS), issuer)
+    return _unwrapped(threads.wait_for(lambda: run_sync(_find(issuer, send)), _SECONDS), issuer)
 
 
 async def discover_async(
@@ -96,7 +96,7 @@ async def _find(issuer: str, send: _Send) -> _Found:
             fetched = await send(request)
         except TokenError as error:
             answer = described(error, "fetch")
-        except threads.caught() as error:  # the program's code
+        except threads.catchable() as error:  # the program's code
             answer, cause = HookFailed(hook="fetch", kind=f"raised {type(error).__name__}"), error
         else:
             wrong = f"returned {type(fetched).__name__}, expected TokenResponse"

@@ -8,7 +8,7 @@ from contextvars import copy_context
 
 from ._core.model import AccessToken
 from ._shell.base import BaseStrategy
-from ._shell.driver import fly_here, run
+from ._shell.driver import fly_here, run_sync
 from ._shell.flight import Flight
 
 
@@ -22,7 +22,7 @@ class ClientCredentialsStrategy(BaseStrategy):
         """Return a token that is good now.
 
         A fresh one comes from memory, without a lock. In its renewal window the current token is returned at once,
-        while one renewal runs in a thread. Where there is none, all callers wait for one token request, each for
+        while one renewal runs in a thread. If there is no good token, all callers wait for one token request, each for
         `policy.deadline` seconds at most. Raises TokenError.
         """
         lease = self._active.lease
@@ -54,9 +54,9 @@ class ClientCredentialsStrategy(BaseStrategy):
 
 def _wait(flight: Flight, until: float) -> None:
     """Wait until there is reason to decide again, or until this moment of `time.monotonic`."""
-    if flight.is_unmanned:
-        run(fly_here(flight))
-    flight.engage()
+    if flight.has_no_thread:
+        run_sync(fly_here(flight))
+    flight.enter()
     _wait_for(flight, until)
 
 
@@ -64,5 +64,5 @@ def _wait_for(flight: Flight, until: float) -> None:
     # On a bare lock of this caller: an interrupt within an Event, which is Python code, would hang others.
     lock = _thread.allocate_lock()
     lock.acquire()
-    flight.wait(lock.release)
+    flight.call_when_ready(lock.release)
     lock.acquire(timeout=max(until - time.monotonic(), 0.0))

@@ -15,7 +15,7 @@ import attrs
 from client_credentials import ClientAuthentication, SdkConfiguration, TokenResponse
 from client_credentials._core.client import make_client
 from client_credentials._core.secret import Secret
-from client_credentials._shell.driver import run
+from client_credentials._shell.driver import run_sync
 from client_credentials._shell.request import attempt
 
 MOST_SECONDS: Final = 0.05
@@ -102,7 +102,8 @@ def reading(status: int, body: bytes) -> Callable[[], object]:
     """Our whole way from a response to an outcome."""
     response = TokenResponse(status, {"Content-Type": "application/json"}, body)
     configuration = SdkConfiguration(fetch=lambda _: response)
-    return lambda: run(attempt(_CLIENT, Secret(_SECRET), configuration, configuration.fetch, 1.0, lambda: ())).outcome
+    secret, fetch = Secret(_SECRET), configuration.fetch
+    return lambda: run_sync(attempt(_CLIENT, secret, configuration, fetch, 1.0, lambda: ())).outcome
 
 
 def loading(body: bytes) -> Callable[[], object]:

@@ -20,7 +20,7 @@ from client_credentials._core.redaction import Hidden
 from client_credentials._core.request import hidden_of
 from client_credentials._core.response import decode, parse_document, status_failure
 from client_credentials._core.secret import Secret
-from client_credentials._shell.driver import run
+from client_credentials._shell.driver import run_sync
 from client_credentials._shell.request import attempt
 from client_credentials.testing import FakeClock
 
@@ -107,7 +107,7 @@ def judged(response: TokenResponse, *, client: Client | None = None, secret: str
     collaborators: dict[str, Any] = {"fetch": fetch, "clock": FakeClock(wall=NOON), **hooks}
     configuration = SdkConfiguration(**collaborators)
     made = attempt(client or make(), Secret(secret), configuration, configuration.fetch, 1.0, lambda: ())
-    return run(made).outcome
+    return run_sync(made).outcome
 
 
 def texts(failure: Failure) -> list[str]:

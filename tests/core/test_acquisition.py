@@ -11,7 +11,7 @@ from client_credentials import RenewalPolicy
 from client_credentials._core import acquisition as machine
 from client_credentials._core.acquisition import Done, LookUp, Publish, Record, Send, Settle, Sleep, Tell, Unlock
 from client_credentials._core.lifecycle import Fail, failed, timed_out
-from client_credentials._core.model import Granted, HookFailed, Refused, Unreachable
+from client_credentials._core.model import Failure, Granted, HookFailed, Refused, Unreachable
 from client_credentials._core.request import cache_key
 from client_credentials._core.secret import Secret
 from client_credentials._core.state import EMPTY, State
@@ -66,6 +66,11 @@ def perform(
         done = Done(value, later(NOW, spent), DEADLINE - spent, 0.5, waited=True, current=current)
 
 
+def told(command: Any) -> tuple[list[Failure], bool]:
+    """Give the failures that a command tells of, and whether the flight failed."""
+    return [gate.failure for gate in command.gates], command.has_failed
+
+
 def test_a_grant() -> None:
     """Who has the lock looks again before it asks; what is granted is recorded and served before it is published."""
     assert [machine.ReadSecrets, LookUp, machine.TryLock, LookUp, Send, *DELIVERY] == [type(each) for each in walk({})]
@@ -93,7 +98,7 @@ def test_the_next_secret() -> None:
     commands = walk({machine.ReadSecrets: [(READ, READ_OTHER)], Send: [refusal, GRANT], Record: [served]})
     assert [ONE, OTHER] == [each.secret for each in commands if isinstance(each, Send)]
     assert [KEY, OTHER_KEY] == [each.name for each in commands if isinstance(each, machine.TryLock)]
-    assert ([refusal], 1) == ([failure for failure, *_ in commands[-1].failures], len(commands[-1].remarks))
+    assert ([refusal], 1) == ([gate.failure for gate in commands[-1].gates], len(commands[-1].remarks))
     assert [machine.Prefer(OTHER)] == [each for each in commands if isinstance(each, machine.Prefer)]
 
 
@@ -105,7 +110,7 @@ def test_the_next_secret_is_preferred() -> None:
     assert [Record(EMPTY), machine.Prefer(OTHER), 1] == [*commands[-3:-1], len(commands[-1].remarks)]
     commands = walk({**keys, LookUp: [EMPTY, EMPTY, shut], Record: [shut]})
     assert [Record, Tell] == [type(each) for each in commands[-2:]]
-    assert ((), 1) == (commands[-1].remarks, len(commands[-1].failures))
+    assert ((), 1) == (commands[-1].remarks, len(commands[-1].gates))
 
 
 def test_a_secret_that_is_rotated_while_it_is_sent() -> None:
@@ -154,7 +159,7 @@ def test_a_rotation_to_a_token_in_the_cache() -> None:
     looks = [EMPTY, EMPTY, granted(an_hour())]
     commands = walk({machine.ReadSecrets: [(READ,), (READ_OTHER,)], Send: [DOWN], LookUp: looks})
     assert [LookUp(OTHER_KEY), Settle()] == commands[8:10]
-    assert [(DOWN, False)] == [(failure, logged) for failure, _, logged in commands[-1].failures]
+    assert ([DOWN], False) == told(commands[-1])
 
 
 def test_a_secret_that_cannot_be_read_for_a_retry() -> None:
@@ -162,22 +167,20 @@ def test_a_secret_that_cannot_be_read_for_a_retry() -> None:
     unread = HookFailed(hook="client_secret", kind="raised KeyError")
     commands = walk({machine.ReadSecrets: [(READ,), unread], Send: [DOWN]})
     assert [Record, Record, Settle, Unlock, Tell] == [type(each) for each in commands[7:]]
-    assert [(DOWN, False), (unread, True)] == [(failure, logged) for failure, _, logged in commands[-1].failures]
+    assert ([DOWN, unread], True) == told(commands[-1])
 
 
 def test_each_retry_waits_longer() -> None:
     """The backoff of a flight's second failure is twice that of its first, as it is from flight to flight."""
     commands = walk({Send: [DOWN]})
     assert [0.5, 1.0] == [each.seconds for each in commands if isinstance(each, Sleep)]
-    assert [0.5, 1.0, 2.0] == [wait for _, wait, _ in commands[-1].failures]
+    assert [0.5, 1.0, 2.0] == [gate.wait for gate in commands[-1].gates]
 
 
-def test_only_the_failure_at_the_end_is_logged() -> None:
-    """A flight that fails after retries tells of each failure, and marks the last; a grant marks none."""
-    told = [walk({Send: sent})[-1] for sent in ([DOWN], [DOWN, GRANT])]
-    assert [[(DOWN, False), (DOWN, False), (DOWN, True)], [(DOWN, False)]] == [
-        [(failure, logged) for failure, _, logged in each.failures] for each in told
-    ]
+def test_each_failure_is_told() -> None:
+    """A flight tells of each failure, and whether it failed after all."""
+    assert ([DOWN, DOWN, DOWN], True) == told(walk({Send: [DOWN]})[-1])
+    assert ([DOWN], False) == told(walk({Send: [DOWN, GRANT]})[-1])
 
 
 def test_no_secret() -> None:
@@ -185,7 +188,7 @@ def test_no_secret() -> None:
     failure = HookFailed(hook="client_secret", kind="raised KeyError")
     commands = walk({machine.ReadSecrets: [failure]})
     shut = State(gates=(failed(EMPTY, failure, NOW, NOW, 0.5),))
-    ended = [Record(EMPTY), Record(shut), Settle(Fail(failure, 5.0)), Unlock(), Tell((), ((failure, 5.0, True),))]
+    ended = [Record(EMPTY), Record(shut), Settle(Fail(failure, 5.0)), Unlock(), Tell((), shut.gates, has_failed=True)]
     assert [machine.ReadSecrets(), *ended] == commands
 
 
@@ -200,7 +203,7 @@ def test_a_secret_that_is_no_longer_in_use(failure: Refused, counts: bool) -> No
         [type(each) for each in commands],
         commands[0].fact != EMPTY,
     )
-    assert (Fail(failure, 5.0), ((failure, 5.0, True),)) == (commands[1].ended, commands[-1].failures)
+    assert (Fail(failure, 5.0), ([failure], True)) == (commands[1].ended, told(commands[-1]))
 
 
 def test_while_the_gate_is_shut() -> None:

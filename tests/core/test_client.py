@@ -56,7 +56,7 @@ class TestArguments:
     @pytest.mark.parametrize("secret", ["", None, 7, b"secret", True])
     def test_a_secret_is_text(self, secret: object) -> None:
         """P4: an empty secret, and one that is no string, is refused."""
-        with pytest.raises(ValueError, match=r"^client_secret must be a string that is not empty$"):
+        with pytest.raises(ValueError, match=r"^client_secret must be a non-empty string$"):
             check_secret(secret)
 
     @given(credentials())
@@ -143,9 +143,9 @@ class TestArguments:
             ({"X-A": "x", "x-a": "y"}, "headers must not hold x-a twice"),
             ({"X A": "x"}, "headers must have names that RFC 9110 section 5.6.2 allows"),
             ({"": "x"}, "headers must have names that RFC 9110 section 5.6.2 allows"),
-            ({"X": " x"}, "headers must have printable ASCII values, without spaces around them: X has not"),
-            ({"X": "a\r\nB: c"}, "headers must have printable ASCII values, without spaces around them: X has not"),
-            ({"X": ""}, "headers must have printable ASCII values, without spaces around them: X has not"),
+            ({"X": " x"}, "headers must have printable ASCII values without surrounding spaces; X does not"),
+            ({"X": "a\r\nB: c"}, "headers must have printable ASCII values without surrounding spaces; X does not"),
+            ({"X": ""}, "headers must have printable ASCII values without surrounding spaces; X does not"),
         ],
     )
     def test_headers_that_cannot_be_sent(self, headers: dict[str, str], said: str) -> None:

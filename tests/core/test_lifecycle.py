@@ -372,7 +372,7 @@ class TestWaiting:
 
     def test_in_vain(self) -> None:
         """A caller whose time is up is told for how long it waited; that may be tried again."""
-        assert Unreachable(reason="nothing came within 2.5 s", retryable=True) == timed_out(2.5)
+        assert Unreachable(reason="timed out after 2.5 s", retryable=True) == timed_out(2.5)
 
     @pytest.mark.parametrize(
         ("left", "overdue", "lost"),

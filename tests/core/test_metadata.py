@@ -19,7 +19,7 @@ from client_credentials._core.metadata import (
     well_known_urls,
 )
 from client_credentials._core.model import Failure, HookFailed, Malformed, Refused, TokenResponse, Unreachable
-from client_credentials._shell.driver import run
+from client_credentials._shell.driver import run_sync
 from tests.core.kit import NOON, answer
 from tests.strategies import failures, json_values
 
@@ -40,7 +40,7 @@ def found(*answers: TokenResponse | Failure, issuer: str = ISSUER) -> tuple[list
         asked.append(url)
         return answers[len(asked) - 1], NOON
 
-    return asked, run(search(issuer, ask))
+    return asked, run_sync(search(issuer, ask))
 
 
 def failed(*answers: TokenResponse | Failure) -> tuple[Failure, str]:
@@ -70,8 +70,8 @@ class TestIssuer:
             ("http://login.example/", "issuer must be https, except for a loopback host (RFC 8414 section 2)"),
             ("https://ada@login.example/", "issuer must not hold a user name or a password"),
             ("login.example", "issuer must be of the form https://host[:port]/path"),
-            ("", "issuer must be a string that is not empty"),
-            (None, "issuer must be a string that is not empty"),
+            ("", "issuer must be a non-empty string"),
+            (None, "issuer must be a non-empty string"),
         ],
     )
     def test_what_is_no_issuer(self, issuer: object, words: str) -> None:
@@ -216,8 +216,8 @@ class TestDocument:
     @pytest.mark.parametrize(
         ("endpoint", "words"),
         [
-            (None, "token_endpoint must be a string that is not empty"),
-            (["https://login.example/token"], "token_endpoint must be a string that is not empty"),
+            (None, "token_endpoint must be a non-empty string"),
+            (["https://login.example/token"], "token_endpoint must be a non-empty string"),
             ("http://a.example/", "token_endpoint must be https, except for a loopback host (RFC 6749 section 3.2)"),
             ("ftp://a.example/", "token_endpoint must be https, except for a loopback host (RFC 6749 section 3.2)"),
             ("http://127.0.0.1/token", "token_endpoint must be https, as the issuer is"),

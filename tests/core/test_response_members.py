@@ -367,7 +367,7 @@ def test_an_empty_error(error: object) -> None:
 
 def test_a_token_in_an_envelope() -> None:
     """E1: a token that stands a level deeper is not taken, but the error says where it is and what to do."""
-    said = "access_token stands in a member of the object; a deserializer can unwrap it"
+    said = "access_token is nested one level deeper; a deserializer can unwrap it"
     assert said == malformed(answer({"message": "ok", "data": dict(SOUND)})).reason
 
 

@@ -347,7 +347,7 @@ class World:
             case Wait(flight=flight) as wait:
                 task.flight = flight
                 self.on_wait(task)
-                flight.wait(partial(task.wake, wait))
+                flight.call_when_ready(partial(task.wake, wait))
             case Sleep(seconds=seconds):
                 task.wakes = self.time + seconds
             case Send() as send:
@@ -452,7 +452,7 @@ def _mark(value: object, flights: dict[int, int]) -> object:
                 value.is_waited,
                 value.is_settled,
                 value.is_over,
-                value.is_unmanned,
+                value.has_no_thread,
                 bool(value.looks),
                 _mark(value.active, flights),
             )

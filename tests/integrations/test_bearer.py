@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_credentials import AccessToken, AsyncClientCredentialsStrategy, ClientCredentialsStrategy
-from client_credentials._shell.driver import run
+from client_credentials._shell.driver import run_sync
 from client_credentials.integrations._bearer import Bearer, asks_for_new_token, at_once, may_replace, origin_of
 
 TOKEN = AccessToken("a-token", "Bearer", 3600, 0)
@@ -219,7 +219,7 @@ def test_a_removal_without_argument_is_given_the_right_token_only(
 ) -> None:
     """H22: a strategy that cannot be told which token is dead is asked first which one it holds."""
     threads, tasks, awaited = Mine(), Mine(), Mine()
-    assert run(bearer(threads).replacement(at_once, refused, can_send=False)) is None
+    assert run_sync(bearer(threads).replacement(at_once, refused, can_send=False)) is None
     for strategy in (tasks, Delegate(awaited)):
         asyncio.run((held := bearer(strategy)).replacement(held.in_loop, refused, can_send=False))
     assert [left] * 3 == [threads.token, tasks.token, awaited.token]
@@ -240,7 +240,7 @@ def test_what_is_to_be_awaited_is_awaited(method: Callable[[], object]) -> None:
     mine.get_or_create_access_token = method
     assert TOKEN == asyncio.run((held := bearer(mine)).get(held.in_loop))
     with pytest.raises(ValueError, match="must be a synchronous one for a synchronous client"):
-        run(bearer(mine).get(at_once))
+        run_sync(bearer(mine).get(at_once))
 
 
 @pytest.mark.parametrize("kind", [ClientCredentialsStrategy, AsyncClientCredentialsStrategy])
@@ -253,8 +253,8 @@ def test_a_mock_is_what_it_mocks(kind: type[Any]) -> None:
     asyncio.run(held.replacement(held.in_loop, TOKEN, can_send=False))
     mock.remove_access_token.assert_called_once_with(TOKEN)
     if kind is ClientCredentialsStrategy:
-        assert TOKEN == run(held.get(at_once))
-        run(held.replacement(at_once, TOKEN, can_send=False))
+        assert TOKEN == run_sync(held.get(at_once))
+        run_sync(held.replacement(at_once, TOKEN, can_send=False))
         assert 2 == mock.remove_access_token.call_count
 
 

@@ -32,7 +32,7 @@ from tests.integrations.fetches import ASYNC, PAIRS, opened, paired
 from tests.integrations.kit import CLIENT, INVALID, Api, Caller, Dial, Hit, Reply
 from tests.shell.kit import Strategy, together, until
 
-UNANSWERED: Final = unreachable("nothing came within 1 s")
+UNANSWERED: Final = unreachable("timed out after 1 s")
 OTHERWISE: Final[Mapping[tuple[str, str], Verdict]] = {
     # aiohttp does not tell when it has connected, and reads the beginning of the body with the headers.
     ("connection unanswered", "async aiohttp"): unreachable("{response}: timed out"),

@@ -278,7 +278,7 @@ def test_an_interrupt_shows_nothing(ca: str) -> None:
         with pytest.raises(KeyboardInterrupt) as raised:
             fetch(token_request("https://idp.example/token"))
         frames = [entry.name for entry in raised.traceback]
-        assert ["test_an_interrupt_shows_nothing", "__call__", "run", "exchanged"] == frames
+        assert ["test_an_interrupt_shows_nothing", "__call__", "run_sync", "exchanged"] == frames
 
 
 @pytest.mark.parametrize("name", [*_HTTPX, "aiohttp"])

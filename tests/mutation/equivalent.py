@@ -59,10 +59,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "a machine that ends a flight, or removes, sends no request": (
         "driver.Driver.drive: ...hable(reason=reason, retryable=False)), [fetch -> None])",
-        "driver.Driver.perform: run(self._follow(machine, [self._active.configuration.fetch -> None]))",
-    ),
-    "the last one told is logged in any case": (
-        "acquisition.fail: ...None, (*told, (gate.failure, gate.wait, [False -> True])))",
+        "driver.Driver.perform: run_sync(self._follow(machine, [self._active.configuration.fetch -> None]))",
     ),
     "no caller waits any more for what this says": (
         "acquisition.acquire: ...Settle(Fail(timed_out(policy.deadline), [0.0 -> None]))",

@@ -80,7 +80,7 @@ def test_the_newest_state_is_found() -> None:
     """One who was interrupted after recording it has left it behind the one before."""
     active = strategy_of(Endpoint(grant()))._active
     newest = Lease(State(granted=Asked.here(active.now())))
-    active.lease.succeed(newest)
+    active.lease.append(newest)
     assert newest is active.known() is active.lease
 
 

@@ -21,7 +21,7 @@ from client_credentials._core.model import Unreachable
 from client_credentials._core.state import State
 from client_credentials._shell import active, threads
 from client_credentials._shell import flight as flights
-from client_credentials._shell.driver import Driver, fly, run
+from client_credentials._shell.driver import Driver, fly, run_sync
 from client_credentials._shell.flight import Flight
 from client_credentials.testing import FakeClock, TokenServer
 from tests.shell.kit import (
@@ -57,11 +57,11 @@ class TestFlights:
         """Settling a flight wakes who waits; who comes later is woken at once; and it is settled once."""
         woken: list[str] = []
         flight = Flight(strategy_of(Endpoint(grant()))._active, time.monotonic() + 10)
-        flight.wait(lambda: woken.append("first"))
+        flight.call_when_ready(lambda: woken.append("first"))
         assert [] == woken
         assert flight.settle(None)
         assert ["first"] == woken
-        flight.wait(lambda: woken.append("second"))
+        flight.call_when_ready(lambda: woken.append("second"))
         assert ["first", "second"] == woken
         assert not flight.settle(Fail(Unreachable(reason="late"), 0.0))
         assert (None, None) == flight.ending
@@ -80,7 +80,7 @@ class TestFlights:
         """The second of two callers who give the same flight up, at the same time or later, changes nothing."""
         told = list[TokenError]()
         strategy = strategy_of(Endpoint(grant()), error_handler=told.append)
-        flight = strategy._active.flight.succeed(Flight(strategy._active, time.monotonic() - 0.1))
+        flight = strategy._active.flight.append(Flight(strategy._active, time.monotonic() - 0.1))
         flight.is_waited = True
         record = active.ActiveConfiguration.record
 
@@ -92,11 +92,11 @@ class TestFlights:
         monkeypatch.setattr(active.ActiveConfiguration, "record", interrupted)
         for _ in range(2):
             strategy._give_up_if_overdue(flight)
-        assert {flight} == strategy._aside
+        assert {flight} == strategy._unfinished
         until(lambda: told)
         assert 1 == len(told)
 
-    @pytest.mark.parametrize("at", ["succeed", "start"])
+    @pytest.mark.parametrize("at", ["append", "start"])
     def test_an_interrupt_at_the_beginning(self, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
         """Who is interrupted while beginning a flight leaves none behind that nobody makes."""
         strategy = strategy_of(Endpoint(grant()))
@@ -109,7 +109,7 @@ class TestFlights:
                     raise KeyboardInterrupt
                 return start(*given)
 
-            patched.setattr(Flight if at == "succeed" else threads, at, interrupted)
+            patched.setattr(Flight if at == "append" else threads, at, interrupted)
             with pytest.raises(KeyboardInterrupt):
                 strategy.get_or_create_access_token()
         assert "a-token" == outcome(strategy.get_or_create_access_token)
@@ -204,7 +204,7 @@ class TestFlights:
         assert strategy.get_access_token() is None
         ((found, error),) = asked
         assert found is None
-        assert "within its own token request" in str(error)
+        assert "a hook of the request asked for its token" in str(error)
 
     def test_looks_that_hang(self) -> None:
         """Eight that hang past their deadline are the most; a removal then forgets in memory alone."""
@@ -225,9 +225,9 @@ class TestFlights:
                 strategy.remove_access_token()
             until(partial(has_begun, min(calls, 8)))
         go.set()
-        until(lambda: all(flight.is_over for flight in strategy._aside))
+        until(lambda: all(flight.is_over for flight in strategy._unfinished))
         assert strategy.get_access_token() is None
-        assert set() == {flight for flight in strategy._aside if not flight.is_over}
+        assert set() == {flight for flight in strategy._unfinished if not flight.is_over}
 
     def test_a_defect_in_a_removal(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         """It goes no further than the log; memory has forgotten."""
@@ -256,7 +256,7 @@ class TestFlights:
             monkeypatch.setattr(active.ActiveConfiguration, "publish", NotImplemented)
             driver = Driver(Flight(strategy._active, time.monotonic() + 10))
             remains = weakref.ref(driver)
-            run(driver.drive(driver.fetch_in_thread))
+            run_sync(driver.drive(driver.fetch_in_thread))
             del driver
             assert remains() is None
             caplog.clear()
@@ -281,7 +281,7 @@ def test_an_overdue_flight_shuts_the_gate(monkeypatch: pytest.MonkeyPatch, caplo
     for nth in range(2):
         error = outcome(strategy.get_or_create_access_token)
         assert isinstance(error, TokenEndpointUnreachable)
-        assert "nothing came within 0.4 s" in str(error)
+        assert "timed out after 0.4 s" in str(error)
         assert error.retry_after is not None
         assert 0 < error.retry_after <= 0.5
         assert nth or error.retry_after == 0.5
@@ -316,7 +316,7 @@ def test_an_error_handler_that_asks_after_a_flight_was_given_up() -> None:
     outcome(strategy.get_or_create_access_token)
     until(lambda: found)
     held.go.set()
-    assert "asked for within its own token request" in found[0]
+    assert "a hook of the request asked for its token" in found[0]
 
 
 def test_who_joins_a_later_flight() -> None:
@@ -324,7 +324,7 @@ def test_who_joins_a_later_flight() -> None:
     held = Held(grant())
     strategy = strategy_of(Endpoint(held), policy=HASTY)
     strategy._begin(strategy._active.flight, time.monotonic() + 60, waits=True)
-    assert "nothing came within 0.4 s" in str(outcome(strategy.get_or_create_access_token))
+    assert "timed out after 0.4 s" in str(outcome(strategy.get_or_create_access_token))
     assert not held.is_over
     held.go.set()
 
@@ -353,7 +353,7 @@ def test_an_overdue_renewal_gives_way(server: TokenServer, clock: FakeClock) -> 
     newest = strategy.get_or_create_access_token()
     stuck.set()
     until(lambda: len(server.requests) == 3)
-    until(lambda: all(flight.is_over for flight in internals._aside))
+    until(lambda: all(flight.is_over for flight in internals._unfinished))
     assert newest == strategy.get_or_create_access_token()
 
 

@@ -64,7 +64,9 @@ def test_a_secret_that_cannot_be_sent(server: TokenServer, make: Maker, answer: 
 @pytest.mark.parametrize("wrong", [asyncio.sleep, [], 7, ["a", str], b"a"])
 def test_what_is_no_secret(make: Maker, server: TokenServer, wrong: Any) -> None:
     """A secret is a text, several of them, or a callable that gives one without being awaited."""
-    with pytest.raises(ValueError, match=r"^client_secret must be a string, several of them, or a callable"):
+    with pytest.raises(
+        ValueError, match=r"^client_secret must be a string, a non-empty sequence of strings, or a synchronous callable"
+    ):
         make(server, secret=wrong)
 
 

@@ -182,7 +182,7 @@ class TestASecretThatIsRotated:
         until(lambda: outcome(strategy.get_or_create_access_token) == "by-the-new")
         late.go.set()
         until(lambda: late.is_over)
-        until(lambda: all(flight.is_over for flight in strategy._aside))
+        until(lambda: all(flight.is_over for flight in strategy._unfinished))
         strategy.remove_access_token()
         elsewhere = strategy_of(fetch, secret="the-new-secret", caching_strategy=shelf)
         assert ["by-the-new"] * 2 == [outcome(each.get_or_create_access_token) for each in (strategy, elsewhere)]
@@ -285,7 +285,7 @@ class TestARemoval:
             strategy.remove_access_token()
         assert "new" == outcome(strategy.get_or_create_access_token)
         settled(strategy)
-        (removing,) = strategy._aside
+        (removing,) = strategy._unfinished
         go.set()
         until(lambda: removing.is_over)
         assert "new" == outcome(strategy.get_access_token)

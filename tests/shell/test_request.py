@@ -22,7 +22,7 @@ from client_credentials import (
 from client_credentials._core import response as core_response
 from client_credentials._core.model import HookFailed, Refused, Unreachable
 from client_credentials._core.secret import Secret
-from client_credentials._shell.driver import run
+from client_credentials._shell.driver import run_sync
 from client_credentials._shell.request import Attempted, attempt, read_secret
 from client_credentials.configuration import READING
 from tests.core.kit import SECRET, SOUND, accept, answer, choosy, failed_by, granted, judged, make, unwrapped
@@ -70,7 +70,7 @@ def test_a_deserializer_that_raises(response: TokenResponse) -> None:
 
     assert judged(response) == judged(response, response_validator=accept, deserializer=read)
     configuration = SdkConfiguration(fetch=lambda _: response, response_validator=accept, deserializer=read)
-    made = run(attempt(make(), Secret(SECRET), configuration, configuration.fetch, 1.0, lambda: ()))
+    made = run_sync(attempt(make(), Secret(SECRET), configuration, configuration.fetch, 1.0, lambda: ()))
     assert made.cause is None
 
 
@@ -117,7 +117,7 @@ def test_no_frame_holds_a_token() -> None:
         seen.extend(str(frame.locals) for frame in frames if frame.filename.endswith("_shell/request.py"))
         raise LookupError
 
-    run(attempt(make(), Secret(SECRET), SdkConfiguration(fetch=fetch), fetch, 1.0, lambda: ["t0ken-" + "in-hand"]))
+    run_sync(attempt(make(), Secret(SECRET), SdkConfiguration(fetch=fetch), fetch, 1.0, lambda: ["t0ken-" + "in-hand"]))
     assert [] == [text for text in seen if "t0ken-in" in text or SECRET in text]
     assert seen
 
@@ -153,7 +153,7 @@ def test_our_own_words_are_kept() -> None:
     configuration = SdkConfiguration()
     client = make(token_url="http://127.0.0.1:9/token")
     words = Secret("127.0.0.1")
-    unreachable = run(attempt(client, words, configuration, configuration.fetch, 5.0, lambda: ())).outcome
+    unreachable = run_sync(attempt(client, words, configuration, configuration.fetch, 5.0, lambda: ())).outcome
     assert Unreachable(reason="connect to 127.0.0.1:9: ECONNREFUSED") == unreachable
     moved = answer(b"", 308, Location="https://issuer.example/api/token/")
     assert "; redirects are not followed" in repr(judged(moved, secret="redirects"))
@@ -169,7 +169,7 @@ def test_an_error_that_a_hook_raises_beside_our_own_fetch() -> None:
         raise NO_WAY
 
     configuration = SdkConfiguration(before_request=fail)
-    failure = run(attempt(make(), Secret(SECRET), configuration, configuration.fetch, 5.0, lambda: ())).outcome
+    failure = run_sync(attempt(make(), Secret(SECRET), configuration, configuration.fetch, 5.0, lambda: ())).outcome
     assert SECRET not in repr(failure)
 
 

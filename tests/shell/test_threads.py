@@ -128,7 +128,7 @@ class TestSignals:
         with alarm(0.1, ask):
             assert "the-token" == outcome(strategy.get_or_create_access_token)
         [said] = found
-        assert "within its own token request" in str(said)
+        assert "a hook of the request asked for its token" in str(said)
         assert 1 == len(endpoint.requests)
 
     def test_a_handler_that_asks_with_a_token_there(self, server: TokenServer) -> None:
@@ -258,7 +258,7 @@ def test_the_end_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the interpreter ends a thread would start and never run: a finalizer that asks makes the request itself."""
     monkeypatch.setattr(threads, "sys", SimpleNamespace(is_finalizing=lambda: True))
     where: list[threading.Thread] = []
-    threads.run_aside(lambda: where.append(threading.current_thread()))
+    threads.start_or_call(lambda: where.append(threading.current_thread()))
     assert [threading.current_thread()] == where
 
 

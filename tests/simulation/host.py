@@ -188,7 +188,7 @@ class Host(Actor):
                     thread.waits = step
                     wake = partial(self._wake, thread, step)
                     self.after(max(until - self.monotonic(), 0.0) + LATENESS, wake)
-                    flight.wait(partial(self.after, 0.0, wake))
+                    flight.call_when_ready(partial(self.after, 0.0, wake))
                 case Get() | Put() | TryLock() | Free():
                     self._command(thread, step)
                 case _:

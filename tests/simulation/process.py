@@ -125,7 +125,7 @@ def virtual_time() -> Generator[None]:
             (base, "dice", _CLOCK.draw),
             (active, "dice", _CLOCK.draw),
             (threads, "start", _start),
-            (threads, "run_aside", _nothing),
+            (threads, "start_or_call", _nothing),
             (driver, "tell", _nothing),
         ):
             stack.enter_context(mock.patch.object(module, name, value))
@@ -261,7 +261,7 @@ class Strategy(BaseStrategy):
     def __init__(self, host: Host, identity: Identity, *, shared: bool) -> None:
         self.host = host
         self._identity = identity
-        self._aside = set()
+        self._unfinished = set()
         self.configure(shared=shared)
 
     def configure(self, *, shared: bool) -> None:
@@ -283,7 +283,7 @@ class Strategy(BaseStrategy):
         steps = self._obtain()
         while not isinstance(step := next(steps), AccessToken):
             flight, until = step
-            if flight.is_unmanned and flight.claim():
+            if flight.has_no_thread and flight.claim():
                 yield from _fly(flight)
             yield Wait(flight, until)
         return step

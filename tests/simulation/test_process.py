@@ -126,7 +126,7 @@ def begun(script: Script) -> Generator[Any, Any, Any]:
     step = run_on(script, lambda: next(caller))
     assert isinstance(step, Wait)
     if script.rng.random() < 0.7:
-        step.flight.wait(lambda: None)
+        step.flight.call_when_ready(lambda: None)
     return caller
 
 

@@ -48,5 +48,5 @@ def test_a_text_is_a_token_of_an_hour(kind: type[StaticStrategy | AsyncStaticStr
     assert token.expires_in == pytest.approx(token.expires / 1000 - time.time(), abs=30)
     for wrong in ("", 5, b"my-token", None):
         mistake: Any = wrong
-        with pytest.raises(ValueError, match=r"^token must be an AccessToken, or a string that is not empty$"):
+        with pytest.raises(ValueError, match=r"^token must be an AccessToken, or a non-empty string$"):
             kind(mistake)

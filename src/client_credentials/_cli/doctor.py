@@ -27,7 +27,7 @@ from .._core.secret import Secret
 from .._core.state import Asked, Instant
 from .._http.fetch import Urllib3Fetch
 from .._http.transport import default_context
-from .._shell.driver import run as run_now
+from .._shell.driver import run_sync
 from .._shell.request import attempt
 from ..configuration import SdkConfiguration, json_object
 from ..errors import InvalidTokenResponse, TokenError, error_of
@@ -153,5 +153,5 @@ class _Doctor:
 
         configuration = SdkConfiguration(fetch=self.fetch, after_request=see)
         seconds: float = self.arguments.timeout
-        outcome = run_now(attempt(client, self.secret, configuration, self.fetch, seconds, tuple[str, ...])).outcome
+        outcome = run_sync(attempt(client, self.secret, configuration, self.fetch, seconds, tuple[str, ...])).outcome
         return seen[-1], outcome if isinstance(outcome, Granted) else error_of(outcome, outcome.retry_after, client)

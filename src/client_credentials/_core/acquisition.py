@@ -32,7 +32,7 @@ from .lifecycle import (
 )
 from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
 from .secret import Secret
-from .state import EMPTY, Instant, State, is_shared, merge
+from .state import EMPTY, Gate, Instant, State, is_shared, merge
 from .value import Value
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Peek(_Command[State]):
 
 @attrs.frozen(eq=False, repr=False)
 class TryLock(_Command[bool]):
-    """Try once to take a lock of the cache, for so many seconds; True too where the cache has none."""
+    """Try once to take a lock of the cache for `ttl` seconds; True too where the cache has none."""
 
     name: str
     ttl: float
@@ -93,7 +93,7 @@ class TryLock(_Command[bool]):
 
 @attrs.frozen(eq=False, repr=False)
 class Sleep(_Command[None]):
-    """Let so many seconds pass."""
+    """Let `seconds` pass."""
 
     seconds: float
 
@@ -108,19 +108,19 @@ class Send(_Command[Outcome]):
 
 @attrs.frozen(eq=False, repr=False)
 class Record(_Command[State]):
-    """Merge a fact into memory, and give what is known then."""
+    """Merge a fact into memory, and give what is known then; with `EMPTY` it only reads."""
 
     fact: State
 
 
 @attrs.frozen(eq=False, repr=False)
 class Wake(_Command[None]):
-    """Let the callers who wait decide again; the flight goes on without them."""
+    """Let waiting callers decide again; the flight goes on without them."""
 
 
 @attrs.frozen(eq=False, repr=False)
 class Settle(_Command[None]):
-    """End the flight for all callers: who waits decides again, and without a token gets this failure."""
+    """End the flight for all callers: those who wait decide again, and without a token get this failure."""
 
     ended: Fail | None = None
 
@@ -147,15 +147,14 @@ class Prefer(_Command[None]):
 
 @attrs.frozen(eq=False, repr=False)
 class Tell(_Command[None]):
-    """Log what was odd, and tell the error handler of each failure, its wait in seconds, and whether to log it too."""
+    """Log what was odd, and tell the error handler of each failure; the last is logged, too, if the flight failed."""
 
     remarks: tuple[str, ...]
-    failures: tuple[tuple[Failure, float, bool], ...]
+    gates: tuple[Gate, ...]
+    has_failed: bool = False
 
 
 Command: TypeAlias = _Command[Any]
-
-_Told: TypeAlias = tuple[tuple[Failure, float, bool], ...]
 
 _SECOND_CHOICE: Final = "the first client secret is refused (invalid_client); another of them is in use"
 
@@ -167,26 +166,26 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
     """
     if key is not None:
         known = await Record(EMPTY)
-        if is_shut(known.value, known.now) and await _is_served(await LookUp(key)):
+        if is_shut(known.value, known.now) and await _serve(await LookUp(key)):
             return
-    told: _Told = ()
+    gates: tuple[Gate, ...] = ()
     refused: list[Secret] = []
     state, locked = EMPTY, None
     while True:
         read = await ReadSecrets()  # anew for each request
         ready: Done[Any] = read
         if not isinstance(read.value, tuple):
-            await fail(read.value, told)
+            await fail(read.value, gates)
             return
         secrets = [(secret, key) for secret, key in read.value if secret not in refused]
         secret, key = secrets[0]
-        is_second = len(secrets) < len(read.value)
+        is_later = len(secrets) < len(read.value)
         if key != locked:
             if locked is not None:
                 await Unlock()
             look = await _look_and_lock(key, policy)
             if look is None:
-                await Tell(await _preferred(secret) if is_second else (), told)
+                await Tell(await _preferred(secret) if is_later else (), gates)
                 return
             ready, state, locked = look, look.value, key
         if is_overdue(ready.left):  # this thread did not run for so long that no caller waits any more
@@ -198,31 +197,31 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
         if isinstance(done.value, Granted):
             fact = granted(done.value, asked, policy, client.scopes, done.dice)
             await Record(fact)
-            remarks = await _preferred(secret) if is_second else ()  # before a caller comes again
+            remarks = await _preferred(secret) if is_later else ()  # before a caller comes again
             await Settle()
             await Publish(key, fact)
             await Unlock()
-            await Tell((*done.value.remarks, *remarks), told)
+            await Tell((*done.value.remarks, *remarks), gates)
             return
         gate = failed(state, done.value, asked, done.now, done.dice)
-        told = (*told, (gate.failure, gate.wait, False))
+        gates = (*gates, gate)
         if _is_refused_secret(done.value):
             refused.append(secret)
             if len(secrets) > 1 or (len(refused) == 1 and await _is_rotated(key)):
                 continue
-        wait = retry_wait(gate, len(told), done.left) if done.waited else None
+        wait = retry_wait(gate, len(gates), done.left) if done.waited else None
         if wait is None:
-            await _give_up(State(gates=(gate,)), done, key, told)
+            await _give_up(gates, done, key)
             return
         state = merge(state, State(gates=(gate,)), done.now)
         await Sleep(wait)
 
 
-async def fail(failure: Failure, told: _Told = ()) -> None:
+async def fail(failure: Failure, gates: tuple[Gate, ...] = ()) -> None:
     """End a flight with a failure that is no answer of the server: the secret cannot be read, or something broke."""
     known = await Record(EMPTY)
     gate = failed(known.value, failure, begin(known.value, known.now), known.now, known.dice)
-    await _give_up(State(gates=(gate,)), known, None, (*told, (gate.failure, gate.wait, False)))
+    await _give_up((*gates, gate), known, None)
 
 
 async def _preferred(secret: Secret) -> tuple[str, ...]:
@@ -245,24 +244,28 @@ async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:
     look: Done[State] | None = None
     for suffix, share in LOCKS:
         kept_back = policy.deadline * (1 - share)  # for the request itself
-        while not await _is_served(look := await LookUp(key)):
+        while True:
+            look = await LookUp(key)
+            if await _serve(look):
+                return None
             if look.left <= kept_back:
                 break
             lock = await TryLock(key + suffix, policy.deadline + LOCK_MARGIN)
             if lock.value:
-                # The holder before us may have published before it was free.
-                if not await _is_served(look := await LookUp(key)):
+                look = await LookUp(key)  # the holder before us may have published before it was free
+                if not await _serve(look):
                     return look
                 await Unlock()
                 return None
             await Sleep(poll_wait(lock.dice, lock.left - kept_back))
-        else:
-            return None
     return look
 
 
-async def _is_served(look: Done[State]) -> bool:
-    """Tell whether what is known leaves nothing to ask for; a token to be renewed goes to those who wait at once."""
+async def _serve(look: Done[State]) -> bool:
+    """End the flight if what is known leaves nothing to ask for, and tell whether it does.
+
+    A token to be renewed goes to the waiting callers at once.
+    """
     decision = decide(look.value, look.now)
     if isinstance(decision, Renew):
         await Wake()
@@ -272,9 +275,10 @@ async def _is_served(look: Done[State]) -> bool:
     return True
 
 
-async def _give_up(fact: State, done: Done[Any], key: str | None, told: _Told) -> None:
-    """Shut the gate for all who come now, here and, where the server said no, for all who share the cache."""
-    *retried, (failure, wait, _) = told
+async def _give_up(gates: tuple[Gate, ...], done: Done[Any], key: str | None) -> None:
+    """Shut the last gate for all who come now, here and, where the server said no, for all who share the cache."""
+    last = gates[-1]
+    failure, fact = last.failure, State(gates=(last,))
     if lost_time(done.left):
         await Settle(Fail(failure, 0.0))
         await Unlock()
@@ -282,11 +286,11 @@ async def _give_up(fact: State, done: Done[Any], key: str | None, told: _Told) -
     # The refusal of a secret that is no longer in use says nothing of the one that is.
     counts = done.current or not _is_refused_secret(failure)
     await Record(fact if counts else EMPTY)
-    await Settle(Fail(failure, wait))
+    await Settle(Fail(failure, last.wait))
     if key is not None and counts and is_shared(failure):
         await Publish(key, fact)
     await Unlock()
-    await Tell((), (*retried, (failure, wait, True)))  # those that were retried are not worth a line in the log
+    await Tell((), gates, has_failed=True)
 
 
 def _is_refused_secret(failure: Failure) -> bool:

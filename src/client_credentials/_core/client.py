@@ -146,7 +146,7 @@ def query_of(url: str) -> list[tuple[str, str]]:
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} must be a string that is not empty")
+        raise ValueError(f"{name} must be a non-empty string")
     if _CONTROL.search(value):
         raise ValueError(f"{name} must not hold control characters (a line break, for example) or lone surrogates")
     return value
@@ -204,7 +204,7 @@ def _headers(headers: object) -> Iterable[tuple[str, str]]:
         if lower in names:
             raise ValueError(f"headers must not hold {name} twice")
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"headers must have printable ASCII values, without spaces around them: {name} has not")
+            raise ValueError(f"headers must have printable ASCII values without surrounding spaces; {name} does not")
         names.add(lower)
         yield name, value
 

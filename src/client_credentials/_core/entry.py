@@ -85,8 +85,8 @@ def load(
 ) -> State | None:
     """Read a state back that was asked for at this moment; None for any text that `dump` did not write for this key.
 
-    How old an entry is, the cache's own clock says, where it has one: the writer's may be another host's. It may be
-    older by `lateness`, the seconds that a write may take, so a token ends sooner by that.
+    An entry's age comes from the cache's own clock, if it has one: the writer's may be another host's. It may be older
+    by `lateness`, the seconds that a write may take, so a token ends sooner by that.
     """
     if len(kept.value) > _LONGEST_TEXT:
         return None

@@ -33,7 +33,8 @@ from .value import Value
 
 SHORTEST_LIFETIME: Final = 1.0
 MOST_RETRIES: Final = 2
-_MOST_IN_VAIN: Final = 8
+_MOST_IN_VAIN: Final = 9
+"""How many flights a caller waits for that bring it no good token."""
 MOST_HUNG: Final = 8
 """How many flights of a strategy may hang past their deadline before none is begun any more."""
 
@@ -93,7 +94,7 @@ def decide(state: State, now: Instant) -> Decision:
     gate = max(state.gates, key=lambda gate: gate.remaining(now), default=None)
     wait = gate.remaining(now) if gate else 0.0
     age = elapsed(held.asked.at, now) if held else 0.0
-    if held is None or age >= held.last:  # none, or expired
+    if held is None or held.is_expired(now):
         return Fail(gate.failure, wait) if gate and wait > 0 else Ask()
     # Not "<": with just the window left the token is still fresh, as in the SDK.
     if age <= held.renewal and age < held.end:
@@ -117,26 +118,28 @@ def is_shut(state: State, now: Instant) -> bool:
 def answer(
     state: State, now: Instant, ended: Fail | None, left: float, deadline: float, flights: int = 0
 ) -> AccessToken | Fail | None:
-    """Say what a caller gets who has waited for a flight: a token, its failure, or None to go on.
+    """Say what a caller that waited for a flight gets: a token, its failure, or None to decide again.
 
     `ended` is the failure that the flight ended with, if any; `left` are the seconds until the caller's own deadline,
-    which is `deadline` seconds long; after eight `flights` in vain it waits for no other. A good token wins over any
-    failure, and so does an overdue one.
+    which is `deadline` seconds long; after nine `flights` in vain it waits for no other. A good token wins over any
+    failure, and so does one past an end that was only assumed.
     """
     token = token_in_hand(state, now)
+    if token is not None:
+        return token
     if ended is None:
         if left <= 0:
             ended = Fail(timed_out(deadline), 0.0)
-        elif flights > _MOST_IN_VAIN:
+        elif flights >= _MOST_IN_VAIN:
             ended = Fail(Unreachable(reason="each token had expired before it arrived"), 0.0)
-    if token is None and ended is not None and state.held and elapsed(state.held.asked.at, now) < state.held.last:
-        return state.held.token
-    return token or ended
+        else:
+            return None
+    return state.held.token if state.held and not state.held.is_expired(now) else ended
 
 
 def timed_out(deadline: float) -> Failure:
-    """Describe a request that gave nothing within its deadline, in seconds."""
-    return Unreachable(reason=f"nothing came within {deadline:g} s")
+    """Describe a request that brought nothing within its deadline, in seconds."""
+    return Unreachable(reason=f"timed out after {deadline:g} s")
 
 
 def is_overdue(left: float) -> bool:
@@ -145,7 +148,7 @@ def is_overdue(left: float) -> bool:
 
 
 def too_many_hang(count: int) -> bool:
-    """Tell whether so many flights hang past their deadline that no other is begun."""
+    """Tell whether too many flights hang past their deadline for another to be begun."""
     return count >= MOST_HUNG
 
 
@@ -171,12 +174,12 @@ def lost_time(left: float) -> bool:
 def begin(state: State, now: Instant) -> Instant:
     """Give the moment at which a request is made: now, but later than all that is known.
 
-    A clock that stands still, as in tests, would otherwise leave open what came first.
+    A clock that stands still, as in tests, would otherwise leave open which came first.
     """
     known = [*(gate.asked for gate in state.gates), *filter(None, (state.granted, state.removed))]
     youngest = min((elapsed(asked.at, now) for asked in known), default=_TICK)
-    moment = now if youngest >= _TICK else now.earlier(youngest).earlier(-_TICK)
-    while any(moment.wall == asked.stamp for asked in known):  # a cache tells all older than it is, but for its stamp
+    moment = now if youngest >= _TICK else now.earlier(youngest).later(_TICK)
+    while any(moment.wall == asked.stamp for asked in known):  # a cache rounds ages, but not stamps
         moment = Instant(math.nextafter(moment.wall, math.inf), moment.monotonic)
     return moment
 
@@ -195,7 +198,7 @@ def hold(grant: Granted, asked: Asked, policy: RenewalPolicy, dice: float, scope
         token_type="Bearer",
         expires_in=lifetime,
         # By the clock of the host that asked, so that all who share a cache have an equal token.
-        expires=int((asked.stamp + lifetime) * 1000) if asked.stamp == asked.stamp else 0,  # NaN
+        expires=int((asked.stamp + lifetime) * 1000) if not math.isnan(asked.stamp) else 0,
         # RFC 6749 section 5.1: left out where it is what was asked for.
         scope=grant.scope or " ".join(scopes) or None,
         extra=grant.extra,
@@ -218,7 +221,7 @@ def hold(grant: Granted, asked: Asked, policy: RenewalPolicy, dice: float, scope
 
 
 def granted(grant: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple[str, ...], dice: float) -> State:
-    """Take down a grant, for `merge`."""
+    """Return the fact of a grant, for `merge`."""
     held = hold(grant, Asked.here(asked), policy, dice, scopes)
     return State(held=held, granted=held.asked)
 
@@ -258,14 +261,16 @@ def retry_wait(gate: Gate, attempts: int, left: float) -> float | None:
 
 
 def removed(state: State, token: AccessToken | None) -> State:
-    """Take down the removal of the token held, or nothing if that is not `token`; for `merge`."""
+    """Return the fact that the token held is removed, for `merge`; nothing if that is not `token`."""
     held = state.held
     if held is None or (token is not None and token.access_token != held.token.access_token):
         return EMPTY
-    at, before = held.asked.at, (state.removed or held.asked).at
+    if state.removed is None:
+        return State(removed=held.asked)
     # It was granted after the removal before, though a clock may have been set back since.
-    later = Instant(max(at.wall, before.wall), max(at.monotonic, before.monotonic)).earlier(-_TICK)
-    return State(removed=attrs.evolve(held.asked, at=later) if state.removed else held.asked)
+    at, before = held.asked.at, state.removed.at
+    later = Instant(max(at.wall, before.wall), max(at.monotonic, before.monotonic)).later(_TICK)
+    return State(removed=attrs.evolve(held.asked, at=later))
 
 
 def removal_moment(now: Instant, under_way: Instant | None) -> Instant:

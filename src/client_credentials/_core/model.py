@@ -126,7 +126,7 @@ class TokenResponse(_Record):
     """The HTTP response of the token endpoint: status, a read-only copy of the headers, and the body as bytes.
 
     Header names may be in any case; `header(name)` looks one up. The repr shows no header and no byte of the body.
-    Raises ValueError for a status that is no int, headers that are no strings, or a body that is no bytes.
+    Raises ValueError if the status is not an int, a header not a string, or the body not bytes.
     """
 
     status: int

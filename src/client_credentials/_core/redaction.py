@@ -20,13 +20,13 @@ from .secret import REDACTED
 
 LONGEST_TEXT: Final = 4096
 MOST_MEMBERS: Final = 256
-"""So many members that no RFC names are kept of an answer."""
+"""The most members without a name in the RFC that are kept."""
 _LONGEST_MEMBERS: Final = 16384
-"""So many characters all of them may have."""
+"""The most characters of all of them together."""
 _DEEPEST: Final = 64
-"""So deep lists and pairs may stand in each other."""
+"""How deeply lists and mappings may be nested."""
 _PIECE: Final = 10
-"""So many characters in a row give a secret away."""
+"""How many characters of a secret in a row count as a leak."""
 _SHORTEST: Final = 6
 """Shorter forms stand in texts by chance; only the client secret itself is looked for at any length."""
 LONGEST_TOKEN: Final = 65536
@@ -121,7 +121,7 @@ class Hidden:
         self._needles = cache(make)
 
     def beside(self, tokens: Iterable[object]) -> Hidden:
-        """The same, and these tokens of an answer, where they are any."""
+        """Also hide these tokens of an answer; what is not a string is skipped."""
         texts = [token[:LONGEST_TOKEN] for token in tokens if isinstance(token, str) and len(token) >= _SHORTEST]
         return Hidden(lambda: self._needles() | needles(others=texts)) if texts else self
 

@@ -121,7 +121,9 @@ def _reset(response: TokenResponse, wall: float) -> float | None:
         if not _SECONDS.fullmatch(text):
             return _from_now(_date(text), response, wall)
         moment = float(text)
-        return moment if moment < _EPOCH else _from_now(moment / (1000 if moment > 100 * _EPOCH else 1), response, wall)
+        if moment < _EPOCH:
+            return moment
+        return _from_now(moment / 1000 if moment > 100 * _EPOCH else moment, response, wall)
     return None
 
 
@@ -129,8 +131,8 @@ def _from_now(moment: float | None, response: TokenResponse, wall: float) -> flo
     """Count a moment from the answer's own Date, or by the wall clock where it has none."""
     if moment is None:
         return None
-    asked = _date(response.header("Date") or "")
-    return moment - (wall if asked is None else asked)
+    answered = _date(response.header("Date") or "")
+    return moment - (wall if answered is None else answered)
 
 
 def _date(text: str) -> float | None:

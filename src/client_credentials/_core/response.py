@@ -18,7 +18,7 @@ from .redaction import LONGEST_TOKEN, NOTHING, Hidden
 from .refusal import DIGITS, SECRET_MEMBERS, kind_of, refusal, words_of
 
 _MOST_MEMBERS: Final = 10_000
-"""So many members, and so many objects, a document may have, counted by colons and braces before it is read."""
+"""The most members, and the most objects, in a document; colons and braces are counted before it is parsed."""
 _LONGEST_VALUE: Final = 64
 _LONGEST_WORDS: Final = 256
 _LONGEST_REFRESH: Final = 1e9
@@ -111,7 +111,7 @@ def _access_token(members: Mapping[str, object], hidden: Hidden) -> str:
             raise _Flaw("access_token must be visible ASCII")
         return value
     if any(isinstance(each, Mapping) and "access_token" in each for each in members.values()):
-        raise _Flaw("access_token stands in a member of the object; a deserializer can unwrap it")
+        raise _Flaw("access_token is nested one level deeper; a deserializer can unwrap it")
     _, words = words_of(members)
     says = f"; the server says: {hidden.shown(words, _LONGEST_WORDS)}" if words else ""
     raise _Flaw(f"access_token is missing or not a string{says}")

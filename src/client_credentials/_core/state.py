@@ -31,8 +31,12 @@ class Instant(Value):
     monotonic: float
 
     def earlier(self, seconds: float) -> Instant:
-        """Give the moment so many seconds before: another one, unless they are 0, however coarse the clocks are."""
+        """Return the moment `seconds` before: another one, unless they are 0, however coarse the clocks are."""
         return Instant(_earlier(self.wall, seconds), _earlier(self.monotonic, seconds))
+
+    def later(self, seconds: float) -> Instant:
+        """Return the moment `seconds` after, likewise."""
+        return self.earlier(-seconds)
 
 
 def _earlier(clock: float, seconds: float) -> float:
@@ -46,7 +50,7 @@ def elapsed(since: Instant, now: Instant) -> float:
     The wall clock may be set back, the monotonic clock may stop while a machine is suspended; hardly both.
     """
     deltas = (now.wall - since.wall, now.monotonic - since.monotonic)
-    return max((delta for delta in deltas if delta == delta), default=float("inf"))  # NaN is not itself
+    return max((delta for delta in deltas if not math.isnan(delta)), default=math.inf)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -75,9 +79,13 @@ class Held(Value):
     renewal: float
     end: float
     last: float
-    """The end where the server stated it; where it is assumed, the longest that the token may be served."""
+    """When it expires: at its end if the server stated that, else after the longest that it may be served."""
     refresh_in: float | None = None
     """When to renew it, in seconds from its request, where the server said so."""
+
+    def is_expired(self, now: Instant) -> bool:
+        """Tell whether it may not be served any more."""
+        return elapsed(self.asked.at, now) >= self.last
 
     @property
     def is_assumed(self) -> bool:
@@ -132,11 +140,12 @@ def merge(one: State, other: State, now: Instant) -> State:
     removed = _newest(one.removed, other.removed, now)
     helds = [held for held in (one.held, other.held) if held]
     if helds:
-        # A cache may tell a token younger once memory has dropped it, and knows only of its grant.
+        # Memory may have dropped a token and kept its grant alone; from a cache, whose ages are rounded, the token must
+        # not come back younger.
         told = [*(held.asked for held in helds), *filter(None, (one.granted, other.granted))]
         oldest = {asked.stamp: asked for asked in sorted(told, key=lambda asked: elapsed(asked.at, now))}
         helds = [attrs.evolve(held, asked=oldest[held.asked.stamp]) for held in helds]
-    good = [held for held in helds if _age(held, now) < held.last and not _is_gone(held, removed, now)]
+    good = [held for held in helds if not held.is_expired(now) and not _is_gone(held, removed, now)]
 
     def rank(held: Held) -> tuple[Any, ...]:
         return _age(held, now), held.asked.stamp, held.last, held.renewal, held.token.access_token

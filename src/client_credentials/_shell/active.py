@@ -1,4 +1,4 @@
-"""A configuration in use, with all that is known and under way under it; setting it again makes another one."""
+"""What callers and flights share under one configuration; `set_configuration` makes a new one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Lease(Link):
 class ActiveConfiguration:
     """What flights and callers share: the newest state, the newest flight, and the cache, where there is one."""
 
-    __slots__ = ("aside", "cache", "configuration", "flight", "gone", "identity", "lease")
+    __slots__ = ("cache", "cache_work", "configuration", "flight", "gone", "identity", "lease")
 
     def __init__(self, identity: Identity, configuration: SdkConfiguration, cache: StateCache | None) -> None:
         self.identity = identity
@@ -60,7 +60,7 @@ class ActiveConfiguration:
         self.flight = Flight(self, 0.0)
         self.flight.settle(None)
         self.flight.is_over = True
-        self.aside: dict[AccessToken | None, Flight] = {}
+        self.cache_work: dict[AccessToken | None, Flight] = {}
         """The removals from the cache that are under way, by their tokens, and under None a look."""
         self.gone: tuple[AccessToken, ...] = ()
         """The last tokens removed, which an error must not repeat."""
@@ -75,11 +75,11 @@ class ActiveConfiguration:
         return lease
 
     def extend(self, lease: Lease, now: Instant, lasts: float) -> None:
-        """Serve the token of a lease for so many seconds more."""
+        """Serve the token of a lease for `lasts` seconds more."""
         if type(self.configuration.clock) is SystemClock:
             lease.begins = now.wall
             lease.until = now.wall + min(lasts, LONGEST_UNREAD)
-            if lease.is_succeeded:  # meanwhile, by somebody who has ended it already
+            if lease.has_next:  # meanwhile, by somebody who has ended it already
                 lease.end()
 
     def record(self, fact: State) -> State:
@@ -90,7 +90,7 @@ class ActiveConfiguration:
             if state == lease.state:
                 return state
             new = Lease(state)
-            if lease.succeed(new) is new:
+            if lease.append(new) is new:
                 lease.end()
                 self.lease = new
                 return state

@@ -18,7 +18,7 @@ from ..errors import error_of
 from . import threads
 from .active import ActiveConfiguration, Lease
 from .clock import dice
-from .driver import fly, forget_in_cache, tell_aside
+from .driver import fly, forget_in_cache, tell_given_up
 from .flight import Flight
 from .identity import Identity, wrapped
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 _DEFAULT_POLICY: Final = RenewalPolicy()
-_WITHIN_ITSELF: Final = Fail(Unreachable(reason="asked for within its own token request", retryable=False), 0.0)
+_WITHIN_ITSELF: Final = Fail(Unreachable(reason="a hook of the request asked for its token", retryable=False), 0.0)
 _TOO_MANY_HANG: Final = Fail(Unreachable(reason=f"{MOST_HUNG} earlier requests still hang past their deadline"), 0.0)
 
 
@@ -86,7 +86,7 @@ class BaseStrategy:
         del token_url, extra_params, headers
         if wrong:
             raise ValueError(wrong)  # anew, without the frames below
-        self._aside: set[Flight] = set()
+        self._unfinished: set[Flight] = set()
         """The flights that were given up, and the work with the cache that is under way."""
         self._active = ActiveConfiguration(self._identity, SdkConfiguration(), None)  # no other strategy has that cache
 
@@ -98,7 +98,7 @@ class BaseStrategy:
         """
         check_kind("configuration", configuration, SdkConfiguration)
         if is_coroutine_function(configuration.fetch) and not self._takes_coroutines:
-            raise ValueError("fetch must be synchronous, or take AsyncClientCredentialsStrategy")
+            raise ValueError("fetch must be synchronous; for a coroutine function use AsyncClientCredentialsStrategy")
         from ..caching._state_cache import StateCache  # here, since without a configuration nothing is cached
 
         cache = StateCache.of(configuration.caching_strategy, self._identity.policy)
@@ -153,7 +153,7 @@ class BaseStrategy:
         """Give the flight to wait for: this one; where it is gone, a new one; where none may be begun, a failed one."""
         active = flight.active
         failure = None
-        if Flight.is_engaged(self._identity.client):
+        if Flight.any_entered(self._identity.client):
             failure = _WITHIN_ITSELF
         elif flight.is_gone and self._is_full():
             failure = _TOO_MANY_HANG
@@ -173,9 +173,9 @@ class BaseStrategy:
         flight.is_waited = waits  # from the start, since the endpoint may refuse at once
         start = partial(threads.start, partial(fly, flight))
         try:
-            begun = last.succeed(flight)
+            begun = last.append(flight)
             if begun is flight and not start():
-                flight.is_unmanned = waits
+                flight.has_no_thread = waits
                 if not waits:
                     flight.settle(None)
         except BaseException:
@@ -203,56 +203,56 @@ class BaseStrategy:
         )
         active.record(fact)
         if flight.settle(ended):
-            self._aside.add(flight)
+            self._unfinished.add(flight)
             if fact != EMPTY:
-                threads.run_aside(partial(tell_aside, flight, ended))
+                threads.start_or_call(partial(tell_given_up, flight, ended))
 
     def _is_full(self) -> bool:
-        """Whether so many flights and looks hang past their deadline that no other is begun."""
-        for flight in tuple(self._aside):
+        """Whether too many flights and looks hang past their deadline for another to be begun."""
+        for flight in tuple(self._unfinished):
             if flight.is_over or flight.is_left_behind:
-                self._aside.discard(flight)
-        return too_many_hang(sum(is_overdue(flight.left) for flight in tuple(self._aside)))
+                self._unfinished.discard(flight)
+        return too_many_hang(sum(is_overdue(flight.left) for flight in tuple(self._unfinished)))
 
     def _look_in_cache(self) -> Flight | None:
         """Give the look in the cache to wait for; what it finds is in memory then."""
-        return self._join_aside(None, lambda flight: flight.active.in_cache())
+        return self._join_cache_work(None, lambda flight: flight.active.in_cache())
 
     def _remove(self, token: AccessToken | None) -> Flight | None:
         """Forget a token in memory, and give the removal from the cache to wait for."""
         gone, forget = self._active.forget(token)
-        return self._join_aside(gone, partial(forget_in_cache, forget))
+        return self._join_cache_work(gone, partial(forget_in_cache, forget))
 
-    def _join_aside(self, what: AccessToken | None, work: Callable[[Flight], object]) -> Flight | None:
+    def _join_cache_work(self, what: AccessToken | None, work: Callable[[Flight], object]) -> Flight | None:
         """Give the work with the cache to wait for: that under way, or a new one; None: there can be none."""
         active = self._active
-        under_way = active.aside.get(what)
+        under_way = active.cache_work.get(what)
         if under_way and not under_way.is_gone and not is_overdue(under_way.left):
             return None if under_way.is_entered else under_way
-        # What looks within its own flight must not read the secret, whose callable it may be.
-        is_within = not self._identity.keys and Flight.is_engaged(self._identity.client)
+        # A look made within a flight, by the secret's callable for example, must not read the secret: it would recurse.
+        is_within = not self._identity.keys and Flight.any_entered(self._identity.client)
         if active.cache is None or is_within or self._is_full():
             return None
-        flight = active.aside[what] = Flight(active, time.monotonic() + self._deadline)
+        flight = active.cache_work[what] = Flight(active, time.monotonic() + self._deadline)
         try:
-            threads.run_aside(partial(self._work_aside, flight, what, work))
+            threads.start_or_call(partial(self._do_cache_work, flight, what, work))
         except BaseException:
             flight.settle(None)  # an interrupt of this caller; who joins it waits for nothing
             raise
         return flight
 
-    def _work_aside(self, flight: Flight, what: AccessToken | None, work: Callable[[Flight], object]) -> None:
-        self._aside.add(flight)
-        flight.engage()
+    def _do_cache_work(self, flight: Flight, what: AccessToken | None, work: Callable[[Flight], object]) -> None:
+        self._unfinished.add(flight)
+        flight.enter()
         try:
             work(flight)
         finally:
-            flight.active.aside.pop(what, None)
+            flight.active.cache_work.pop(what, None)
             flight.settle(None)
             flight.is_over = True
 
     def _result(self, flight: Flight, until: float, flights: int) -> AccessToken | None:
-        """Give what a caller gets who has waited for a flight, or raise it; None: not yet, so decide again."""
+        """Return what a caller that waited for a flight gets, or raise it; None: not yet, so decide again."""
         self._give_up_if_overdue(flight)
         # The configuration may have changed: a flight under the old one gives no token under the new one.
         active = self._active

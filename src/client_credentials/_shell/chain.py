@@ -1,4 +1,4 @@
-"""Values that succeed each other, without a lock that an interrupt could leave taken."""
+"""Values of which each replaces the one before, without a lock that an interrupt could leave taken."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Link:
-    """One of a succession of values; its successor is whichever is put there first.
+    """One of a chain of values; the next one is whichever is put there first.
 
     `dict.setdefault` is one step, so that a caller who is interrupted at any bytecode has done all of it or nothing.
     """
@@ -16,18 +16,18 @@ class Link:
     def __init__(self) -> None:
         self._next: dict[None, Self] = {}
 
-    def succeed(self, new: Self) -> Self:
-        """Make `new` the successor of this one unless it has one, and return the successor."""
+    def append(self, new: Self) -> Self:
+        """Make `new` the next one unless there is one, and return the next one."""
         return self._next.setdefault(None, new)
 
     @property
-    def is_succeeded(self) -> bool:
-        """Whether there is a newer one."""
+    def has_next(self) -> bool:
+        """Whether there is a next one."""
         return bool(self._next)
 
     def latest(self) -> Self:
-        """Give the newest of the succession."""
+        """Return the newest of the chain."""
         link = self
-        while (successor := link._next.get(None)) is not None:
-            link = successor
+        while (following := link._next.get(None)) is not None:
+            link = following
         return link

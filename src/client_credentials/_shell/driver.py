@@ -47,7 +47,7 @@ _SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clie
 def fly(flight: Flight) -> None:
     """Make a flight in a thread of ours."""
     driver = Driver(flight)
-    run(driver.drive(driver.fetch_in_thread))
+    run_sync(driver.drive(driver.fetch_in_thread))
 
 
 def forget_in_cache(machine: Callable[[], Coroutine[Command, Done[Any], None]], flight: Flight) -> None:
@@ -60,7 +60,7 @@ async def fly_here(flight: Flight) -> None:
     await Driver(flight).drive(flight.active.configuration.fetch)
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that waits for nothing; a fetch that does wait gets an error: there is no loop."""
     try:
         coroutine.send(None)
@@ -77,13 +77,13 @@ def tell(active: ActiveConfiguration, failure: Failure, wait: float, *, is_logge
         log.warn("%s", error)
     try:
         active.configuration.error_handler(error)
-    except threads.caught() as raised:  # the program's code
+    except threads.catchable() as raised:  # the program's code
         log.warn("error_handler raised %s", type(raised).__name__)
 
 
-def tell_aside(flight: Flight, ended: Fail) -> None:
+def tell_given_up(flight: Flight, ended: Fail) -> None:
     """Tell of a flight that was given up, in a thread that belongs to it."""
-    flight.engage()
+    flight.enter()
     tell(flight.active, ended.failure, ended.wait, is_logged=True)
 
 
@@ -103,7 +103,7 @@ class Driver:
         flight = self._flight
         if not flight.claim():
             return
-        flight.engage()
+        flight.enter()
         key = next(iter(self._identity.keys), None)
         try:
             await self._follow(acquire(self._identity.client, self._identity.policy, key), fetch)
@@ -121,7 +121,7 @@ class Driver:
     def perform(self, machine: Coroutine[Command, Done[Any], None]) -> None:
         """Perform the commands of a removal."""
         try:
-            run(self._follow(machine, self._active.configuration.fetch))
+            run_sync(self._follow(machine, self._active.configuration.fetch))
         except Exception as error:  # a defect; memory has forgotten it
             log.warn("%s", _place_of(error))
         finally:
@@ -224,8 +224,10 @@ class Driver:
         client = self._identity.client
         for remark in self._identity.news(command.remarks):
             log.warn("%s (client %r): %s", without_query(client.token_url), client.client_id, remark)
-        for failure, wait, is_logged in command.failures:
-            tell(self._active, failure, wait, is_logged=is_logged)
+        for gate in command.gates:
+            # What a retry made good is not worth a line in the log.
+            is_logged = command.has_failed and gate is command.gates[-1]
+            tell(self._active, gate.failure, gate.wait, is_logged=is_logged)
 
     def _give_back(self) -> None:
         unlock, self._unlock = self._unlock, None

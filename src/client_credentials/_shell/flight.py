@@ -1,4 +1,4 @@
-"""Single flight: one token request under way, and the callers who wait for what it brings."""
+"""Single flight: one token request under way, and the callers who wait for what it brings; `base` lets them join."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _LONGEST_AT_EXIT: Final = 100  # milliseconds
 
 
 class Flight(Link):
-    """A request under way, made in a thread of ours; it ends once, and its callers decide again by what is known then.
+    """Work that callers wait for: a token request, or a look into the cache or a removal from it.
+
+    It runs in a thread of ours and ends once; then its callers decide again by what is known.
 
     `deadline` is in seconds of `time.monotonic`, whatever clock the strategy was given. `loop` is the event loop of the
     task that began it, for a fetch that needs one.
@@ -46,12 +48,12 @@ class Flight(Link):
         """Whether any caller waits, or did."""
         self.is_over = False
         """Whether all of it has ended."""
-        self.is_unmanned = False
+        self.has_no_thread = False
         """Whether no thread could be started for it."""
         self.events: dict[AbstractEventLoop, Event] = {}
         """What the tasks of each event loop wait for; each is used only by the thread of its loop."""
         self.looks: dict[None, object] = {}
-        """Holds a mark while a thread looks in the cache."""
+        """Holds a mark while a thread looks in the cache; put there by `dict.setdefault`, as a `Link`'s next one is."""
         self._waiting: list[Callable[[], object]] = []
         self._claim = _thread.allocate_lock()
         self._ending: dict[None, Ending] = {}
@@ -86,7 +88,7 @@ class Flight(Link):
         """Claim it; True only the first time, so that it may be started twice and runs once."""
         return self._claim.acquire(blocking=False)
 
-    def wait(self, wake: Callable[[], object]) -> None:
+    def call_when_ready(self, wake: Callable[[], object]) -> None:
         """Have `wake` called, in whatever thread, when there is reason to decide again."""
         self.is_waited = True
         self._waiting.append(wake)
@@ -94,39 +96,39 @@ class Flight(Link):
             self.wake()
 
     def wake(self) -> None:
-        """Let all who wait decide again."""
+        """Let all waiting callers decide again."""
         with suppress(IndexError):
             while True:
                 self._waiting.pop()()
 
     def settle(self, failure: Fail | None, cause: BaseException | None = None) -> bool:
-        """Give all who wait their answer; False: it was settled before."""
+        """Give all waiting callers their answer; False: it was settled before."""
         ending = failure, cause
         is_first = self._ending.setdefault(None, ending) is ending
         if is_first:
             self.wake()
         return is_first
 
-    def engage(self) -> None:
+    def enter(self) -> None:
         """Note in this context that what it calls is part of the flight, or waits for it."""
-        _engaged.set((*_engaged.get(), self))
+        _entered.set((*_entered.get(), self))
 
     @property
     def is_entered(self) -> bool:
         """Whether this code is called by the flight itself, which it therefore must not wait for."""
-        return self in _engaged.get()
+        return self in _entered.get()
 
     @staticmethod
-    def is_engaged(client: Client) -> bool:
+    def any_entered(client: Client) -> bool:
         """Tell whether this code is called by a flight for that client, or interrupts a caller who waits for one.
 
         Unlike a thread, a context goes along into tasks; and unlike a lock, it is no obstacle once the flight is over.
         """
-        flights = (flight for flight in _engaged.get() if not flight.is_over and not flight.is_left_behind)
+        flights = (flight for flight in _entered.get() if not flight.is_over and not flight.is_left_behind)
         return any(flight.active.identity.client == client for flight in flights)
 
 
-_engaged: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
+_entered: Final[ContextVar[tuple[Flight, ...]]] = ContextVar("client_credentials_flights", default=())
 
 publishing: Final[set[Flight]] = set()
 """The flights that have answered their callers and may still write to the cache: an exit waits a moment for them."""

@@ -76,7 +76,7 @@ def wrapped(given: list[str | Callable[[], str] | Sequence[str] | None]) -> tupl
             secrets = ()
     given.clear()
     if not secrets:
-        raise ValueError("client_secret must be a string, several of them, or a callable that is no coroutine function")
+        raise ValueError("client_secret must be a string, a non-empty sequence of strings, or a synchronous callable")
     for secret in secrets:
         check_secret(secret.reveal())
     return secrets

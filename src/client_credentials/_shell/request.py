@@ -30,7 +30,7 @@ from .._http.fetch import Urllib3Fetch
 from ..configuration import READING, Reading, SdkConfiguration
 from ..errors import TokenError, failure_of
 from .clock import read
-from .threads import caught
+from .threads import catchable
 
 codecs.lookup("utf-8-sig")  # imported on its first use, which must not be within a request
 
@@ -53,7 +53,7 @@ def read_secret(source: Secret) -> Secret | Attempted:
         value = source.reveal()
     except TokenError as error:
         return Attempted(described(error, "client_secret"))
-    except caught() as error:  # the program's code
+    except catchable() as error:  # the program's code
         return Attempted(HookFailed(hook="client_secret", kind=f"raised {type(error).__name__}"), error)
     try:
         return Secret(check_secret(value))
@@ -102,7 +102,7 @@ async def attempt(
         # What our own fetch says is made of constants, and what one of the defaults says is redacted already.
         constant = stage == "fetch" and type(configuration.fetch) is Urllib3Fetch
         outcome = failure_of(error) if constant else described(error, stage, hidden, reading.found)
-    except caught() as error:  # the program's code
+    except catchable() as error:  # the program's code
         outcome = HookFailed(hook=stage, kind=f"raised {type(error).__name__}")
         cause = error
     finally:

@@ -22,10 +22,10 @@ T = TypeVar("T")
 _here: Final = threading.local()
 
 
-def caught() -> type[BaseException]:
-    """Give what a call of the program's code may raise as its failure: anything, in a thread of ours.
+def catchable() -> type[BaseException]:
+    """Return what to catch around the program's code: BaseException in a thread of ours, else Exception.
 
-    In a caller's thread Ctrl-C, SystemExit and what ends a greenlet are for the caller.
+    In a caller's thread Ctrl-C, SystemExit and the end of a greenlet are for the caller.
     """
     return BaseException if getattr(_here, "is_ours", False) else Exception
 
@@ -33,7 +33,7 @@ def caught() -> type[BaseException]:
 def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
     """Start a call that raises nothing in a thread, in a copy of the caller's context; False: there is no thread.
 
-    So it is where a limit is reached, the interpreter is about to exit, or a sub-interpreter allows none.
+    None can be started where a limit is reached, the interpreter is about to exit, or a sub-interpreter allows none.
     """
     if sys.is_finalizing():  # a thread would start, and never run
         return False
@@ -47,14 +47,14 @@ def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
     return True
 
 
-def run_aside(call: Callable[[], object], name: str = "client-credentials") -> None:
-    """The same, but here and now where there is no thread."""
+def start_or_call(call: Callable[[], object], name: str = "client-credentials") -> None:
+    """As `start`, but call it here if there is no thread."""
     if not start(call, name):
         copy_context().run(call)
 
 
 def wait_for(call: Callable[[], T], seconds: float) -> T | None:
-    """Run what raises nothing in a thread, and wait for so many seconds; None: it is not done by then.
+    """Run `call`, which must not raise, in a thread; return its result, or None if it has none within `seconds`.
 
     An interrupt of this caller reaches neither the frames of that call nor what it holds.
     """
@@ -68,7 +68,7 @@ def wait_for(call: Callable[[], T], seconds: float) -> T | None:
         finally:
             done.release()
 
-    run_aside(run)
+    start_or_call(run)
     done.acquire(timeout=seconds)
     return results[0] if results else None
 
@@ -89,7 +89,7 @@ async def in_thread(call: Callable[[], T]) -> T:
         except BaseException as error:  # for the task that waits
             outcome.set_exception(error)
 
-    run_aside(run)
+    start_or_call(run)
     return await asyncio.wrap_future(outcome)
 
 

@@ -93,7 +93,7 @@ class Future(Generic[T]):
         self.thread = threading.get_ident()
         try:
             self.result = call()
-        except threads.caught() as error:  # a user's cache
+        except threads.catchable() as error:  # a user's cache
             self.failure = describe(error)
         self.is_done = True
         self._done.release()
@@ -147,7 +147,7 @@ class CircuitBreaker:
         future: Future[T] | None = self.admit()
         if future is None:
             return None
-        threads.run_aside(partial(future.run, call), THREAD)
+        threads.start_or_call(partial(future.run, call), THREAD)
         return future.result if self.settle(operation, future) else None
 
     def admit(self) -> Future[Any] | None:

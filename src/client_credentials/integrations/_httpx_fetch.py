@@ -9,7 +9,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 from .._http.wire import Exchange, Host
-from .._shell.driver import run
+from .._shell.driver import run_sync
 from ._exchange import diagnosed, exchanged, received, received_async
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class HttpxFetch:
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
         """Send the request, and give whatever came back."""
-        return run(exchanged(request, self._send, diagnosed))
+        return run_sync(exchanged(request, self._send, diagnosed))
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
         outgoing = _outgoing(self._library, request, exchange)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from .._shell.driver import run
+from .._shell.driver import run_sync
 from ._bearer import REFUSED_BODY, Bearer, asks_for_new_token, at_once, head_of, origin_of
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ class BearerFlows:
         if not self._takes_token(request):
             yield request
             return
-        token = run(self._bearer.get(at_once))
+        token = run_sync(self._bearer.get(at_once))
         response = yield _with(token, request)
         if _refuses(response, token):
-            new = run(self._bearer.replacement(at_once, token, can_send=_in_memory(response.request)))
+            new = run_sync(self._bearer.replacement(at_once, token, can_send=_in_memory(response.request)))
             if new is not None:
                 _keep_head(response)
                 yield _with(new, response.request)

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from .._http.response import token_response
 from .._http.verdict import pool_failure_of
 from .._http.wire import Host
-from .._shell.driver import run
+from .._shell.driver import run_sync
 from ._bearer import REFUSED_BODY, Bearer, Origin, asks_for_new_token, at_once, head_of, origin_of
 from ._exchange import MAX_BODY, checked, exchanged
 
@@ -52,7 +52,7 @@ class BearerAuth(AuthBase):
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         """Give a request its token, and the hook that looks at its answer; raises TokenError."""
         if self._bearer.admits(r.url or ""):
-            token = run(self._bearer.get(at_once))
+            token = run_sync(self._bearer.get(at_once))
             r.headers["Authorization"] = token.authorization
             r.register_hook("response", _Replay(self._bearer, token, origin_of(r.url or "")))
         return r
@@ -84,7 +84,7 @@ class _Replay:
             return response
         request = request.copy()
         try:
-            new = run(self.bearer.replacement(at_once, self.token, can_send=_rewound(request)))
+            new = run_sync(self.bearer.replacement(at_once, self.token, can_send=_rewound(request)))
             if new is None:
                 return response
             _keep_head(response)
@@ -139,7 +139,7 @@ class RequestsFetch:
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
         """Send the request, and give whatever came back."""
-        return run(exchanged(request, self._send, pool_failure_of))
+        return run_sync(exchanged(request, self._send, pool_failure_of))
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
         settings = self._session.merge_environment_settings(request.url, {}, True, None, None)

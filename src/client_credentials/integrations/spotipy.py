@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._shell.driver import run
+from .._shell.driver import run_sync
 from ._bearer import Bearer, at_once
 
 if TYPE_CHECKING:
@@ -26,4 +26,4 @@ class AuthManager:
 
     def get_access_token(self, as_dict: bool = False) -> str:  # the signature is spotipy's
         """Give a token that is good now; raises TokenError. Only as text, whatever `as_dict` says."""
-        return run(self._bearer.get(at_once)).access_token
+        return run_sync(self._bearer.get(at_once)).access_token

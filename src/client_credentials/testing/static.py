@@ -66,5 +66,5 @@ def _token(token: AccessToken | str) -> AccessToken:
     if isinstance(token, AccessToken):
         return token
     if not isinstance(token, str) or not token:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError("token must be an AccessToken, or a string that is not empty")
+        raise ValueError("token must be an AccessToken, or a non-empty string")
     return AccessToken(token, "Bearer", _LIFETIME, int((time.time() + _LIFETIME) * 1000))
