@@ -71,14 +71,14 @@ class ReadSecrets(_Command[tuple[tuple[Secret, str], ...] | Failure]):
 
 @attrs.frozen(eq=False, repr=False)
 class LookUp(_Command[State]):
-    """Merge into memory what the cache keeps under the key, and give what is known then."""
+    """Merge into memory what the cache keeps under the key, and return what is known then."""
 
     key: str
 
 
 @attrs.frozen(eq=False, repr=False)
 class Peek(_Command[State]):
-    """Give what the cache keeps under the key."""
+    """Return what the cache keeps under the key."""
 
     key: str
 
@@ -108,7 +108,7 @@ class Send(_Command[Outcome]):
 
 @attrs.frozen(eq=False, repr=False)
 class Record(_Command[State]):
-    """Merge a fact into memory, and give what is known then; with `EMPTY` it only reads."""
+    """Merge a fact into memory, and return what is known then; with `EMPTY` it only reads."""
 
     fact: State
 
@@ -225,7 +225,7 @@ async def fail(failure: Failure, gates: tuple[Gate, ...] = ()) -> None:
 
 
 async def _preferred(secret: Secret) -> tuple[str, ...]:
-    """Prefer a later secret, if there is a token by it, and give the remark on that."""
+    """Prefer a later secret, if there is a token by it, and return the remark on that."""
     known = await Record(EMPTY)
     if token_in_hand(known.value, known.now) is None:
         return ()

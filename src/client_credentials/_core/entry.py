@@ -111,7 +111,7 @@ def load(
 
 
 def _moved(state: State, since: Instant, to: Instant) -> State:
-    """Give the same state with each moment in it as long before `to` as it was before `since`."""
+    """Return the same state with each moment in it as long before `to` as it was before `since`."""
 
     def moved(at: Instant) -> Instant:
         return to.earlier(elapsed(at, since))
@@ -196,7 +196,7 @@ def _text(entry: _Entry) -> str | None:
 
 @cache
 def strict_converter() -> Converter:
-    """Give the converter that converts nothing; to be made before a request, since cattrs takes a while to import."""
+    """Return the converter that converts nothing; to be made before a request, since cattrs takes a while to import."""
     from cattrs import Converter
     from cattrs.strategies import configure_tagged_union
 

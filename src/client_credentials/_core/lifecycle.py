@@ -105,7 +105,7 @@ def decide(state: State, now: Instant) -> Decision:
 
 
 def token_in_hand(state: State, now: Instant) -> AccessToken | None:
-    """Give the token that a caller would get now without waiting for anything."""
+    """Return the token that a caller would get now without waiting for anything."""
     decision = decide(state, now)
     return decision.token if isinstance(decision, Serve | Renew) else None
 
@@ -172,7 +172,7 @@ def lost_time(left: float) -> bool:
 
 
 def begin(state: State, now: Instant) -> Instant:
-    """Give the moment at which a request is made: now, but later than all that is known.
+    """Return the moment at which a request is made: now, but later than all that is known.
 
     A clock that stands still, as in tests, would otherwise leave open which came first.
     """
@@ -227,9 +227,9 @@ def granted(grant: Granted, asked: Instant, policy: RenewalPolicy, scopes: tuple
 
 
 def failed(state: State, failure: Failure, asked: Instant, now: Instant, dice: float) -> Gate:
-    """Give the gate that one failure more shuts; `dice`, from 0 to 1, is the jitter of the wait.
+    """Return the gate that one more failure shuts; `dice`, from 0 to 1, is the jitter of the wait.
 
-    Whether a caller who waits sees another attempt before that is for `retry_wait` to say.
+    Whether a waiting caller gets another attempt before that is for `retry_wait` to say.
 
     | failure                      | the gate stays shut                |
     |------------------------------|------------------------------------|
@@ -252,7 +252,7 @@ def failed(state: State, failure: Failure, asked: Instant, now: Instant, dice: f
 
 
 def retry_wait(gate: Gate, attempts: int, left: float) -> float | None:
-    """Say how long a caller who waits for a token waits for the next attempt, in seconds; None: there is none.
+    """Say in how many seconds a waiting caller gets the next attempt; None: there is none.
 
     `attempts` were made, and `left` seconds are left. A wait that the server ordered is only for the gate.
     """
@@ -274,7 +274,7 @@ def removed(state: State, token: AccessToken | None) -> State:
 
 
 def removal_moment(now: Instant, under_way: Instant | None) -> Instant:
-    """Give the moment that a removal counts from; what a request under way brings is newer, and stays."""
+    """Return the moment that a removal counts from; what a request under way brings is newer, and stays."""
     return now if under_way is None else under_way.earlier(_TICK)
 
 
@@ -284,5 +284,5 @@ def is_overtaken(before: Instant, *known: State) -> bool:
 
 
 def poll_wait(dice: float, left: float) -> float:
-    """Give the seconds until another look at a lock that somebody has, of those `left` to wait for it."""
+    """Return the seconds until the next try for a lock that somebody else holds, at most the `left` ones."""
     return max(min(_SHORTEST_POLL + (_LONGEST_POLL - _SHORTEST_POLL) * dice, left), 0.0)

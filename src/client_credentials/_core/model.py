@@ -53,7 +53,7 @@ def _frozen(value: object) -> object:
 
 
 def thawed(value: object) -> object:
-    """Give the mappings and tuples of a frozen document as the dicts and lists that they were in JSON."""
+    """Return the mappings and tuples of a frozen document as the dicts and lists that they were in JSON."""
     match value:
         case Mapping():
             return {name: thawed(member) for name, member in cast("Mapping[str, object]", value).items()}

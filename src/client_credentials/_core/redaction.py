@@ -162,7 +162,7 @@ class Hidden:
         return scope if scope and len(scope) <= _LONGEST_MEMBERS and not self.holds(scope, _SHORTEST) else None
 
     def _cut(self, unfit: re.Pattern[str], text: str, longest: int) -> str:
-        # What is cut off is looked at for as far as a piece may reach.
+        # What is cut off is searched for as far as a piece may reach.
         near = text[: longest + 256]
         return REDACTED if self.holds(near) else unfit.sub("", near)[:longest]
 
@@ -196,7 +196,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _text_of(value: object, room: int) -> str | None:
-    """Everything that a member says; None: more than there is room for, too deep, or what cannot be looked at."""
+    """Everything that a member says; None: more than there is room for, too deep, or nothing that can be searched."""
     said: list[str] = []
     waiting = [(value, 0)]
     while waiting:

@@ -54,7 +54,7 @@ def refusal(response: TokenResponse, said: Mapping[str, object], hidden: Hidden)
 
 
 def words_of(said: Mapping[str, object]) -> tuple[str | None, str | None]:
-    """An error's code and what is said of it, wherever they stand, one level deep."""
+    """Return an error's code and its description, wherever they stand, at most one level deep."""
     top = _plain_names(said)
     inner = [*top.values()]
     errors = top.get("errors")

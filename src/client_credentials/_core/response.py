@@ -30,7 +30,7 @@ _BEARER: Final = frozenset(("bearer", "bearertoken"))
 
 
 class _Flaw(Exception):
-    """What is wrong with a document, on its way from the member to the outcome; never leaves this module."""
+    """Something wrong with a document, on its way from the member to the outcome; never leaves this module."""
 
 
 def status_failure(response: TokenResponse, hidden: Hidden = NOTHING) -> Failure | None:

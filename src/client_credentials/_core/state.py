@@ -105,7 +105,7 @@ class Gate(Value):
     """How many failures there were in a row, this one included."""
 
     def remaining(self, now: Instant) -> float:
-        """Give the seconds until it opens; 0 or less once it is open."""
+        """Return the seconds until it opens; 0 or less once it is open."""
         return self.wait - elapsed(self.since, now)
 
     @property

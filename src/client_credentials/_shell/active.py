@@ -70,7 +70,7 @@ class ActiveConfiguration:
         return read(self.configuration.clock)
 
     def known(self) -> Lease:
-        """Give the newest state."""
+        """Return the newest state."""
         self.lease = lease = self.lease.latest()
         return lease
 
@@ -83,7 +83,7 @@ class ActiveConfiguration:
                 lease.end()
 
     def record(self, fact: State) -> State:
-        """Merge a fact into what is known, and give that."""
+        """Merge a fact into what is known, and return that."""
         while True:
             lease = self.known()
             state = merge(lease.state, fact, self.now())
@@ -96,7 +96,7 @@ class ActiveConfiguration:
                 return state
 
     def tokens(self) -> Iterator[str]:
-        """Give the tokens that a text must not show: the one held, and the last ones removed."""
+        """Yield the tokens that a text must not show: the one held, and the last ones removed."""
         held = self.known().state.held
         if held:
             yield held.token.access_token
@@ -104,22 +104,22 @@ class ActiveConfiguration:
             yield token.access_token
 
     def in_hand(self) -> AccessToken | None:
-        """Give the good token in memory."""
+        """Return the good token in memory."""
         return token_in_hand(self.known().state, self.now())
 
     def in_cache(self) -> AccessToken | None:
-        """Give the good token in the cache, and remember it."""
+        """Return the good token in the cache, and remember it."""
         if not self.identity.keys and is_shut(self.known().state, self.now()):
             return None  # a secret that could not be read is not read again yet
         key = self.identity.key()
         return token_in_hand(self.look(key), self.now()) if key else None
 
     def look(self, key: str) -> State:
-        """Merge into memory what the cache keeps under a key, and give what is known then."""
+        """Merge into memory what the cache keeps under a key, and return what is known then."""
         return self.known().state if self.cache is None else self.record(self.peek(key))
 
     def peek(self, key: str) -> State:
-        """Give what the cache keeps under a key."""
+        """Return what the cache keeps under a key."""
         return self.cache.load(key, self.now(), dice()) if self.cache else EMPTY
 
     def look_meanwhile(self, flight: Flight) -> None:

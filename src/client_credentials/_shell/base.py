@@ -116,7 +116,7 @@ class BaseStrategy:
         return self._identity.policy.deadline
 
     def _obtain(self) -> Iterator[AccessToken | tuple[Flight, float]]:
-        """Give each flight to wait for, with the moment to stop waiting; in the end, a token that is good now."""
+        """Yield each flight to wait for, with the moment to stop waiting; in the end, a token that is good now."""
         until = time.monotonic() + self._deadline
         flights = 0
         while isinstance(got := self._serve_or_join(until), Flight):
@@ -128,7 +128,7 @@ class BaseStrategy:
         yield got
 
     def _serve_or_join(self, until: float) -> AccessToken | Flight:
-        """Give a good token, or the flight to wait for until a moment in real time; raises TokenError for neither."""
+        """Return a good token, or the flight to wait for until a moment in real time; raises TokenError for neither."""
         active = self._active
         lease = active.known()
         now = active.now()
@@ -150,7 +150,7 @@ class BaseStrategy:
                 assert_never(decision)
 
     def _join(self, flight: Flight, until: float) -> Flight:
-        """Give the flight to wait for: this one; where it is gone, a new one; where none may be begun, a failed one."""
+        """Return the flight to wait for: this one; if it is gone, a new one; if none may be begun, a failed one."""
         active = flight.active
         failure = None
         if Flight.any_entered(self._identity.client):
@@ -215,16 +215,16 @@ class BaseStrategy:
         return too_many_hang(sum(is_overdue(flight.left) for flight in tuple(self._unfinished)))
 
     def _look_in_cache(self) -> Flight | None:
-        """Give the look in the cache to wait for; what it finds is in memory then."""
+        """Return the look in the cache to wait for; what it finds is in memory then."""
         return self._join_cache_work(None, lambda flight: flight.active.in_cache())
 
     def _remove(self, token: AccessToken | None) -> Flight | None:
-        """Forget a token in memory, and give the removal from the cache to wait for."""
+        """Forget a token in memory, and return the removal from the cache to wait for."""
         gone, forget = self._active.forget(token)
         return self._join_cache_work(gone, partial(forget_in_cache, forget))
 
     def _join_cache_work(self, what: AccessToken | None, work: Callable[[Flight], object]) -> Flight | None:
-        """Give the work with the cache to wait for: that under way, or a new one; None: there can be none."""
+        """Return the work with the cache to wait for, under way already or begun now; None: there is none."""
         active = self._active
         under_way = active.cache_work.get(what)
         if under_way and not under_way.is_gone and not is_overdue(under_way.left):
@@ -237,7 +237,7 @@ class BaseStrategy:
         try:
             threads.start_or_call(partial(self._do_cache_work, flight, what, work))
         except BaseException:
-            flight.settle(None)  # an interrupt of this caller; who joins it waits for nothing
+            flight.settle(None)  # an interrupt of this caller; whoever joins must not wait for nothing
             raise
         return flight
 

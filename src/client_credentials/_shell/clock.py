@@ -35,11 +35,11 @@ class SystemClock:
     __slots__ = ()
 
     def wall(self) -> float:
-        """Give the seconds since the epoch; they may step either way."""
+        """Return the seconds since the epoch; they may step either way."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Give the seconds since some point; they never go back, and go on while the machine is suspended."""
+        """Return the seconds since some point; they never go back, and go on while the machine is suspended."""
         return _ticks()
 
     def __repr__(self) -> str:

@@ -40,7 +40,7 @@ class Identity:
         return read
 
     def key(self) -> str | None:
-        """Give the cache key, reading the secret where that was never done; None: it cannot be read now."""
+        """Return the cache key, reading the secret where that was never done; None: it cannot be read now."""
         if not self.keys:
             self.read_secrets()
         return self.keys[0] if self.keys else None
@@ -54,7 +54,7 @@ class Identity:
         return cache_key(self.client, secret.reveal())
 
     def news(self, remarks: tuple[str, ...]) -> list[str]:
-        """Give the remarks that were not made before."""
+        """Return the remarks that were not made before."""
         news = [remark for remark in remarks if remark not in self._remarked]
         self._remarked |= frozenset(news)
         return news

@@ -69,7 +69,7 @@ async def attempt(
     seconds: float,
     tokens: Callable[[], Iterable[str]],
 ) -> Attempted:
-    """Make one token request, in so many seconds; an error repeats neither the secret nor one of these tokens.
+    """Make one token request within `seconds`; an error repeats neither the secret nor one of these tokens.
 
     `fetch` is the configuration's, or what brings it into the event loop that it needs.
     """
@@ -121,7 +121,7 @@ async def attempt(
 
 
 def described(error: TokenError, hook: str, hidden: Hidden = NOTHING, known: Collection[object] = ()) -> Failure:
-    """Give the failure that a hook's exception describes; one of the defaults' own is known, and redacted already."""
+    """Return the failure that a hook's exception describes; one of the defaults' own is known, and redacted already."""
     try:
         failure = failure_of(error)
         return failure if failure in known else redacted_failure(failure, hidden)
