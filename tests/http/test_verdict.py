@@ -8,7 +8,7 @@ from http.client import HTTPException
 import pytest
 
 from client_credentials._core.model import Failure, Malformed, Unreachable
-from client_credentials._http.verdict import failure_of
+from client_credentials._http.verdict import verdict_of
 from client_credentials._http.wire import Exchange
 
 CASES = [
@@ -25,4 +25,4 @@ def test_what_an_exception_means(error: Exception, status: int | None, failure: 
     """It is told by its stage, and by its errno or its class; an exchange that has a status keeps it."""
     exchange = Exchange.begin("https://issuer.example/", 5.0)
     exchange.stage, exchange.status = "request", status
-    assert failure == failure_of(error, exchange)
+    assert failure == verdict_of(error, exchange)

@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from .._http.proxy import open_tunnel, proxy_from_environment
 from .._http.transport import HEAD_BYTES, default_context, store_is_empty
-from .._http.verdict import failure_of
+from .._http.verdict import verdict_of
 from .._http.wire import Exchange, Wire, addresses, connect
 from .._shell.threads import in_thread
 from .checks import Finding, bad, ok, warn
@@ -54,20 +54,22 @@ def connection_steps(token_url: str, context: ssl.SSLContext) -> Generator[Findi
         found = asyncio.run(asyncio.wait_for(in_thread(partial(addresses, peer, exchange)), STEP_SECONDS))
         yield ok(step, f"{peer.name} is {', '.join(dict.fromkeys(str(where[0]) for *_, where in found))}")
 
-        step, exchange.ends = "connect", time.monotonic() + STEP_SECONDS
+        step, exchange.deadline = "connect", time.monotonic() + STEP_SECONDS
         wire = connect(peer, exchange)
         yield ok(step, f"{peer} answers")
 
         if proxy:
-            step, exchange.ends, exchange.stage = "tunnel", time.monotonic() + STEP_SECONDS, f"tunnel through {peer}"
+            step, exchange.deadline = "tunnel", time.monotonic() + STEP_SECONDS
+            exchange.stage = f"tunnel through {peer}"
             open_tunnel(wire, proxy, exchange)
             yield ok(step, f"the proxy leads to {host}")
         if not exchange.is_plain:
-            step, exchange.ends, exchange.stage = "tls", time.monotonic() + STEP_SECONDS, f"TLS with {host}"
+            step, exchange.deadline = "tls", time.monotonic() + STEP_SECONDS
+            exchange.stage = f"TLS with {host}"
             yield _trusted(wire.start_tls(context))
     except Exception as error:
         root = TimeoutError() if isinstance(error, TimeoutError) else error  # asyncio's has another cause
-        reason = failure_of(root, exchange).reason
+        reason = verdict_of(root, exchange).reason
         if isinstance(error, ssl.SSLCertVerificationError):
             yield _untrusted(error.verify_code, reason, context, None if exchange.proxy else exchange)
         else:

@@ -43,14 +43,14 @@ def token_response(response: urllib3.BaseHTTPResponse, exchange: Exchange, max_b
         _read(response, exchange, body, max_body)
     else:
         # Half of the time that is left: who waits gets to hear of the refusal before the deadline.
-        exchange.ends -= (exchange.ends - time.monotonic()) / 2
+        exchange.deadline -= (exchange.deadline - time.monotonic()) / 2
         with suppress(Exception):
             _read(response, exchange, body, max_body)
     return TokenResponse(status, dict(response.headers), body.getvalue()[:max_body])
 
 
 def _read(response: urllib3.BaseHTTPResponse, exchange: Exchange, body: io.BytesIO, max_body: int) -> None:
-    if exchange.ended:  # http.client takes an early end for the end of the headers
+    if exchange.peer_closed:  # http.client takes an early end for the end of the headers
         raise IncompleteRead(b"")
     exchange.stage = f"body of the response with status {exchange.status}"
     labels = response.headers.get("Content-Encoding", "").lower().split(",")

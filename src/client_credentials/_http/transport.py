@@ -18,7 +18,7 @@ from urllib3.util import Url, parse_url
 from .._core.model import TokenRequest, TokenResponse
 from .proxy import Proxy, open_tunnel, proxy_from_environment
 from .response import FinalResponse, token_response
-from .verdict import failure_of, pool_failure_of, root_of
+from .verdict import pool_verdict_of, root_of, verdict_of
 from .wire import Exchange, ExchangeFailure, Host, addresses, connect, forbidden
 
 HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
@@ -48,7 +48,7 @@ class OwnConnection:
             if isinstance(root_of(error), ssl.SSLCertVerificationError):
                 is_empty = store_is_empty(self._context(), is_default=self._given is None)
                 self._default = None  # read anew for the next attempt
-            return failure_of(error, exchange, store_is_empty=is_empty)
+            return verdict_of(error, exchange, store_is_empty=is_empty)
 
     def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse | ExchangeFailure:
         proxy = proxy_from_environment(exchange.host) if self._trust_env and not exchange.is_plain else None
@@ -58,7 +58,7 @@ class OwnConnection:
         exchange.proxy = proxy.host if proxy else None
         wire = connect(exchange.proxy or exchange.host, exchange)
         try:
-            exchange.await_response()
+            exchange.note_connected()
             if proxy is not None:
                 open_tunnel(wire, proxy, exchange)
             if not exchange.is_plain:
@@ -112,7 +112,7 @@ class UsersPool:
                 self._pid = os.getpid()
             if exchange.is_plain:
                 _stay_on_loopback(exchange)
-            exchange.await_response()
+            exchange.note_connected()
             response = self._sent(request, exchange)
             try:
                 return token_response(response, exchange, self._max_body)
@@ -121,7 +121,7 @@ class UsersPool:
                 response.close()
                 response.release_conn()
         except Exception as error:
-            return pool_failure_of(error, exchange)
+            return pool_verdict_of(error, exchange)
 
     def _sent(self, request: TokenRequest, exchange: Exchange) -> urllib3.BaseHTTPResponse:
         before = self._opened(request)

@@ -26,7 +26,7 @@ _SOCKS_CODE: Final = re.compile(r"0x[0-9a-f]{2}\b", re.IGNORECASE)
 _SOCKS_FORBIDDEN: Final = ("0x02", "SOCKS5AuthError")
 
 
-def failure_of(
+def verdict_of(
     error: Exception, exchange: Exchange, *, peer: Host | None = None, store_is_empty: bool = False
 ) -> ExchangeFailure:
     """Say what an exception means, in our own words: libraries quote what they were given."""
@@ -56,7 +56,7 @@ def failure_of(
             return Unreachable(reason=f"{stage}: {type(root).__name__}", retryable=False)
 
 
-def pool_failure_of(error: Exception, exchange: Exchange) -> ExchangeFailure:
+def pool_verdict_of(error: Exception, exchange: Exchange) -> ExchangeFailure:
     """Say what an exception of a pool means; how far the exchange was, only its wrapping tells."""
     layers, proxy = tuple(_layers(error)), exchange.proxy
     root = layers[-1]
@@ -75,7 +75,7 @@ def pool_failure_of(error: Exception, exchange: Exchange) -> ExchangeFailure:
         exchange.stage = f"lookup of {peer.role}{peer.name}"
     elif any(isinstance(each, ConnectTimeoutError) for each in layers):
         exchange.stage = f"connect to {peer}"
-    return failure_of(error, exchange, peer=peer)
+    return verdict_of(error, exchange, peer=peer)
 
 
 def tunnel_refused(proxy: Host, status: int) -> Unreachable:

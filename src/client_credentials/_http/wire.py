@@ -75,15 +75,15 @@ class Exchange:
     """Whether it goes over plain http."""
     target: str
     """Path and query."""
-    ends: float
-    """The deadline, in seconds of `time.monotonic`."""
+    deadline: float
+    """In seconds of `time.monotonic`."""
     allowance: int
     """How many more bytes may be received."""
     stage: str = "start"
     """What is being done, for the error's text."""
     status: int | None = None
     """The status of the response, once there is one."""
-    ended: bool = False
+    peer_closed: bool = False
     """Whether the peer has closed its side."""
     proxy: Host | None = None
     """What it goes through."""
@@ -91,27 +91,27 @@ class Exchange:
     @classmethod
     def begin(cls, url: str, timeout: float, allowance: int = 0) -> Self:
         """Begin an exchange with a URL, whose deadline is `timeout` seconds from now."""
-        ends = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         parts = urlsplit(url)
         is_plain = parts.scheme == "http"
         host = Host(parts.hostname or "", parts.port or (80 if is_plain else 443))
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return cls(host, is_plain, target, ends, allowance)
+        return cls(host, is_plain, target, deadline, allowance)
 
-    def await_response(self) -> None:
-        """Note that host and proxy are connected to: of what comes next, not every carrier can tell who failed."""
+    def note_connected(self) -> None:
+        """Note that host and proxy are connected; from here on, not every carrier can tell which of them failed."""
         self.stage = f"response of {self.host.name}" + (f" through {self.proxy}" if self.proxy else "")
 
     def left(self) -> float:
         """Seconds until the deadline; raises TimeoutError when none are left."""
-        left = self.ends - time.monotonic()
+        left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         return left
 
     def received(self, count: int) -> None:
         """Take what was received off the allowance; raises ExchangeFailed when that is used up."""
-        self.ended = count == 0
+        self.peer_closed = count == 0
         self.allowance -= count
         if self.allowance < 0:
             raise ExchangeFailed(Malformed(status=self.status, reason=f"{self.stage}: too many bytes"))

@@ -116,7 +116,7 @@ class Bearer:
 
         Gives another one; None if there is no other, or the request cannot be sent again. Raises TokenError.
         """
-        if self._is_to_be_replaced(token):
+        if self._begin_replacement(token):
             if self._removal_is_told:
                 await call(self._strategy.remove_access_token, token)
             elif await call(self._strategy.get_access_token) == token:
@@ -157,7 +157,8 @@ class Bearer:
                 "allow_http=True permits plain http"
             )
 
-    def _is_to_be_replaced(self, token: AccessToken) -> bool:
+    def _begin_replacement(self, token: AccessToken) -> bool:
+        """Note that this token is being replaced; False: it is too new."""
         # Without a lock, which a fork could leave taken: at worst, two refused tokens are replaced at once.
         now = time.monotonic()
         last, at = self._replaced or (None, None)

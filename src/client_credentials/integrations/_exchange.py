@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from .._core.model import Malformed, TokenResponse, Unreachable
 from .._http.response import token_response
-from .._http.verdict import failure_of
+from .._http.verdict import verdict_of
 from .._http.wire import Exchange, ExchangeFailed, ExchangeFailure, addresses
 from ..errors import error_of
 
@@ -41,7 +41,7 @@ async def exchanged(
         try:
             if exchange.is_plain:  # which must not leave this machine
                 addresses(exchange.host, exchange)
-            exchange.await_response()
+            exchange.note_connected()
             outcome: TokenResponse | ExchangeFailure = await send(request, exchange)
         except Exception as error:
             outcome = diagnose(error, exchange)
@@ -77,7 +77,7 @@ async def received_async(
     received(status, headers, iter(()), exchange)  # the headers may say enough
     body, failure = io.BytesIO(), None
     try:
-        async with asyncio.timeout(exchange.ends - time.monotonic()):
+        async with asyncio.timeout(exchange.deadline - time.monotonic()):
             while body.write(await anext(pieces, b"")) and body.tell() <= MAX_BODY:
                 pass
     except Exception as error:
@@ -95,9 +95,9 @@ def diagnosed(error: Exception, exchange: Exchange) -> ExchangeFailure:
     elif "ClientConnectorError" in names and not isinstance(root, SSLError | ConnectionResetError):
         exchange.stage = f"connect to {exchange.host}"
     if isinstance(root, TimeoutError):
-        return failure_of(TimeoutError(), exchange)  # its cause is the cancellation
+        return verdict_of(TimeoutError(), exchange)  # its cause is the cancellation
     if isinstance(root, OSError | ExchangeFailed):  # the errors of TLS are among them
-        return failure_of(root, exchange)
+        return verdict_of(root, exchange)
     if type(root) is RuntimeError:  # of the library, or of asyncio, which tell no more
         reason = f"{exchange.stage}: RuntimeError; is the client closed, or of another event loop?"
         return Unreachable(reason=reason, retryable=False)
@@ -105,10 +105,10 @@ def diagnosed(error: Exception, exchange: Exchange) -> ExchangeFailure:
     for name, words, event in _EVENTS:
         if name in names and words in said:
             if isinstance(event, Exception):
-                return failure_of(event, exchange)
+                return verdict_of(event, exchange)
             kind = "IncompleteRead" if exchange.status else event
             return Malformed(status=exchange.status, reason=f"{exchange.stage}: not HTTP ({kind})")
-    return failure_of(error, exchange)
+    return verdict_of(error, exchange)
 
 
 # Exceptions of h11, httpx and aiohttp by name, since none of them need be installed, what they must say, and the

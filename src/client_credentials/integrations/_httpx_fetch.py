@@ -89,7 +89,7 @@ def _outgoing(library: ModuleType, request: TokenRequest, exchange: Exchange, *,
     def note(event: str, info: dict[str, Any]) -> None:
         if event.endswith(".started"):
             # Each step gets the time that is left; without any it still begins, as the library cleans up after a step.
-            left = max(exchange.ends - time.monotonic(), 0.001)
+            left = max(exchange.deadline - time.monotonic(), 0.001)
             timeouts.update(dict.fromkeys(timeouts, left))
             if "timeout" in info:  # it was read before the step began
                 info["timeout"] = left
@@ -100,7 +100,7 @@ def _outgoing(library: ModuleType, request: TokenRequest, exchange: Exchange, *,
             exchange.stage = f"connect to {exchange.proxy or exchange.host}"
         elif event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
             connected.append(info["return_value"])
-            exchange.await_response()
+            exchange.note_connected()
 
     async def note_async(event: str, info: dict[str, Any]) -> None:
         note(event, info)

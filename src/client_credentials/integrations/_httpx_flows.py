@@ -65,7 +65,7 @@ class BearerFlows:
                 yield _with(new, response.request)
 
     def _takes_token(self, request: Request) -> bool:
-        return _is_home(request) and self._bearer.admits(str(request.url))
+        return _note_home(request) and self._bearer.admits(str(request.url))
 
 
 @cache
@@ -75,8 +75,8 @@ def _derived(kind: type, auths: tuple[type, ...]) -> type:
     return type(kind.__name__, (kind, *missing), {}) if missing else kind
 
 
-def _is_home(request: Request) -> bool:
-    """Tell whether a request goes where the one went that it was redirected from, and note that for the next."""
+def _note_home(request: Request) -> bool:
+    """Note the origin of the first request for those that it is redirected to; tell whether this one goes there."""
     here = origin_of(str(request.url))
     home = request.extensions.get(_HOME, here)
     request.extensions = {**request.extensions, _HOME: home}
@@ -86,7 +86,7 @@ def _is_home(request: Request) -> bool:
 def _refuses(response: Response, token: AccessToken) -> bool:
     """Tell whether the answer refuses this very token, at the origin that it is for."""
     request = response.request
-    carried = request.headers.get("Authorization") == token.authorization and _is_home(request)
+    carried = request.headers.get("Authorization") == token.authorization and _note_home(request)
     return carried and asks_for_new_token(response.status_code, response.headers.get("WWW-Authenticate"))
 
 

@@ -16,7 +16,7 @@ from requests.utils import rewind_body, select_proxy
 from urllib3.exceptions import HTTPError
 
 from .._http.response import token_response
-from .._http.verdict import pool_failure_of
+from .._http.verdict import pool_verdict_of
 from .._http.wire import Host
 from .._shell.driver import run_sync
 from ._bearer import REFUSED_BODY, Bearer, Origin, asks_for_new_token, at_once, head_of, origin_of
@@ -139,12 +139,12 @@ class RequestsFetch:
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
         """Send the request, and give whatever came back."""
-        return run_sync(exchanged(request, self._send, pool_failure_of))
+        return run_sync(exchanged(request, self._send, pool_verdict_of))
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
         settings = self._session.merge_environment_settings(request.url, {}, True, None, None)
         exchange.proxy = _proxy(request.url, settings["proxies"])
-        exchange.await_response()
+        exchange.note_connected()
         prepared = PreparedRequest()
         prepared.prepare(request.method, request.url, request.headers, data=request.body)
         left = exchange.left()
