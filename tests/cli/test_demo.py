@@ -53,6 +53,7 @@ def test_a_client_in_the_environment_asks_spotify(
 ) -> None:
     """It is Spotify that is asked, here behind a proxy that is not there; no option is advised that demo has not."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.0)
     assert 1 == main(["demo"])
     advice = "`client-credentials doctor` says more"
     assert re.fullmatch(

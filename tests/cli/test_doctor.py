@@ -26,7 +26,7 @@ from client_credentials.testing import Answer, TokenServer, refusal
 from tests.cli import endpoints
 from tests.cli.endpoints import context_for, says, tunnels
 from tests.http.loopback import CLIENT
-from tests.http.peers import Peer, authority, black_hole, closed_port, drips, server_context, silent
+from tests.http.peers import Peer, authority, black_hole, closed_port, drips, server_context, silent, within
 
 pytestmark = pytest.mark.usefixtures("somebody")
 
@@ -73,12 +73,11 @@ def examine(capsys: pytest.CaptureFixture[str]) -> Callable[..., list[Finding]]:
     """A function that runs the doctor and gives its findings; holds it to say neither secret nor token."""
 
     def run(url: str, *options: str) -> list[Finding]:
-        begun = time.monotonic()
-        status = main(["doctor", "--json", "--token-url", url, *options])
-        took = time.monotonic() - begun
+        with within(10.0):
+            status = main(["doctor", "--json", "--token-url", url, *options])
         out, err = capsys.readouterr()
         said = json.loads(out)
-        assert ("", took < 10) == (err, True)
+        assert "" == err
         assert [] == [each for each in (CLIENT[1], TOKEN, "token-1-", "proxy-pass") if each in out]
         assert (status == 0) is said["ok"] is all(each["status"] != "bad" for each in said["findings"])
         return list(said["findings"])
@@ -129,9 +128,11 @@ def through(conversation: Callable[..., object]) -> SetUp:
 
 def hanging_lookup(ward: Ward) -> str:
     """An endpoint about whose name the name server says nothing."""
+    ended = threading.Event()
+    ward.stack.callback(ended.set)
 
     def hang(*_: object, **__: object) -> None:
-        threading.Event().wait(10)
+        ended.wait(60)
 
     ward.environment.setattr("socket.getaddrinfo", hang)
     return "https://slow.example/token"
@@ -244,12 +245,17 @@ RUINS: dict[str, tuple[SetUp, str, str]] = {
 }
 
 
+ENDLESS = ("no answer about the name", "black hole", "proxy is silent", "silent in the handshake", "drip")
+
+
 @pytest.mark.parametrize("name", RUINS)
 def test_the_first_complaint_names_the_ruin(name: str, ward: Ward, examine: Callable[..., list[Finding]]) -> None:
     """Whatever is wrong, the step, the status and the words of the first complaint are right, and it has advice."""
-    ward.environment.setattr(connection, "STEP_SECONDS", 1.0)
+    seconds = 0.7 if name in ENDLESS else 10.0
+    ward.environment.setattr(connection, "STEP_SECONDS", seconds)
+    ward.environment.setattr("client_credentials._shell.driver.dice", lambda: 0.0)
     set_up, kind, words = RUINS[name]
-    found = first_complaint(examine(set_up(ward), "--timeout", "1.5"))
+    found = first_complaint(examine(set_up(ward), "--timeout", str(seconds)))
     assert kind == f"{found['status']} {found['step']}"
     assert words in found["seen"]
     assert found["advice"]

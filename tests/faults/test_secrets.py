@@ -44,9 +44,14 @@ from tests.leaks.canaries import PACKAGE, search
 from tests.leaks.surfaces import shown
 from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, Strategy, make_sync, settled
 
-HASTY = attrs.evolve(EXACT, deadline=1.0)
 KEY = "the-key-of-a-gateway-77"
 KINDS = (ClientCredentialsStrategy, AsyncClientCredentialsStrategy)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry without a pause."""
+    monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.0)
 
 
 def hits(*texts: str, tokens: tuple[str, ...] = ()) -> list[str]:
@@ -328,7 +333,7 @@ def test_what_urllib3_says_of_a_path() -> None:
 def test_a_proxys_userinfo(monkeypatch: pytest.MonkeyPatch) -> None:
     """O14: a proxy's user and password are in no error, not even of a proxy that is not there."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://proxy-user:{CLIENT_SECRET}@127.0.0.1:{closed_port()}")
-    strategy = ClientCredentialsStrategy(CLIENT_ID, "another-secret", token_url="https://token.test/", policy=HASTY)
+    strategy = ClientCredentialsStrategy(CLIENT_ID, "another-secret", token_url="https://token.test/", policy=EXACT)
     error = refused(strategy)
     assert isinstance(error, TokenEndpointUnreachable)
     assert "proxy 127.0.0.1" in str(error)
