@@ -29,7 +29,7 @@ from client_credentials._core.request import VERSION
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
 from tests.cli.kit import UsageErrorOf
 from tests.http.loopback import CLIENT
-from tests.http.peers import authority, closed_port, server_context, within
+from tests.http.peers import CLOSED_PORT, authority, server_context, within
 
 Captured: TypeAlias = pytest.CaptureFixture[str]
 TOKEN = "the-token-0123456789"
@@ -438,7 +438,7 @@ class TestErrors:
     def test_nobody_there(self, server: TokenServer, capsys: Captured) -> None:
         """Waiting gives no TLS: the URL or the certificate is wrong; a connection that is refused is the network."""
         tls = "check --token-url, its certificate, the proxy, and the clock of this machine"
-        urls = {server.url.replace("http:", "https:"): tls, f"http://127.0.0.1:{closed_port()}/": NETWORK}
+        urls = {server.url.replace("http:", "https:"): tls, f"http://127.0.0.1:{CLOSED_PORT}/": NETWORK}
         for url, advice in urls.items():
             assert 1 == main(["token", "--token-url", url])
             assert capsys.readouterr().err.endswith(f"; {advice}\n")

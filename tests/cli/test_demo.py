@@ -12,7 +12,7 @@ from client_credentials._cli import demo
 from client_credentials._cli.main import main
 from client_credentials.testing import TokenServer
 from tests.cli.kit import UsageErrorOf
-from tests.http.peers import closed_port
+from tests.http.peers import CLOSED_PORT
 
 Captured = pytest.CaptureFixture[str]
 
@@ -52,7 +52,7 @@ def test_a_client_in_the_environment_asks_spotify(
     somebody: None, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """It is Spotify that is asked, here behind a proxy that is not there; no option is advised that demo has not."""
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{CLOSED_PORT}")
     monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.0)
     assert 1 == main(["demo"])
     advice = "`client-credentials doctor` says more"

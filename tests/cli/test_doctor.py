@@ -26,7 +26,7 @@ from client_credentials.testing import Answer, TokenServer, refusal
 from tests.cli import endpoints
 from tests.cli.endpoints import context_for, says, tunnels
 from tests.http.loopback import CLIENT
-from tests.http.peers import Peer, authority, black_hole, closed_port, drips, server_context, silent, within
+from tests.http.peers import CLOSED_PORT, Peer, authority, black_hole, drips, server_context, silent, within
 
 pytestmark = pytest.mark.usefixtures("somebody")
 
@@ -168,7 +168,7 @@ RUINS: dict[str, tuple[SetUp, str, str]] = {
     "unknown host": (lambda _: "https://nothing.invalid/token", "bad name", "lookup of nothing.invalid: "),
     "no answer about the name": (hanging_lookup, "bad name", "lookup of slow.example: timed out"),
     "no host name": (lambda _: f"https://{'a' * 64}.example/token", "bad name", "Unicode"),
-    "closed port": (lambda _: f"http://127.0.0.1:{closed_port()}/t", "bad connect", "ECONNREFUSED"),
+    "closed port": (lambda _: f"http://127.0.0.1:{CLOSED_PORT}/t", "bad connect", "ECONNREFUSED"),
     "black hole": (
         lambda ward: f"http://127.0.0.1:{ward.stack.enter_context(black_hole())}/t",
         "bad connect",
@@ -176,7 +176,7 @@ RUINS: dict[str, tuple[SetUp, str, str]] = {
     ),
     "proxy of another kind": (lambda ward: ward.behind("socks5://127.0.0.1:1"), "bad proxy", "another kind of proxy"),
     "proxy not there": (
-        lambda ward: ward.behind(f"http://127.0.0.1:{closed_port()}"),
+        lambda ward: ward.behind(f"http://127.0.0.1:{CLOSED_PORT}"),
         "bad connect",
         "connect to proxy 127.0.0.1",
     ),

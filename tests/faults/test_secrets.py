@@ -39,7 +39,7 @@ from client_credentials import (
     Urllib3Fetch,
 )
 from client_credentials.testing import Answer, TokenServer, refusal
-from tests.http.peers import closed_port
+from tests.http.peers import CLOSED_PORT
 from tests.leaks.canaries import PACKAGE, search
 from tests.leaks.surfaces import shown
 from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, EXACT, Maker, Strategy, make_sync, settled
@@ -319,7 +319,7 @@ def test_warnings(server: TokenServer, recwarn: pytest.WarningsRecorder) -> None
 
 def test_what_urllib3_says_of_a_path() -> None:
     """O12: urllib3's errors quote the URL; ours quote host and port, and `token_url` alone has the path, no query."""
-    url = f"http://127.0.0.1:{closed_port()}/tenant-{CLIENT_SECRET}?key=a-private-key"
+    url = f"http://127.0.0.1:{CLOSED_PORT}/tenant-{CLIENT_SECRET}?key=a-private-key"
     for fetch in (Urllib3Fetch(pool=urllib3.PoolManager(retries=1)), Urllib3Fetch()):
         strategy = ClientCredentialsStrategy(CLIENT_ID, "another-secret", token_url=url, policy=EXACT)
         strategy.set_configuration(SdkConfiguration(fetch=fetch))
@@ -332,7 +332,7 @@ def test_what_urllib3_says_of_a_path() -> None:
 
 def test_a_proxys_userinfo(monkeypatch: pytest.MonkeyPatch) -> None:
     """O14: a proxy's user and password are in no error, not even of a proxy that is not there."""
-    monkeypatch.setenv("HTTPS_PROXY", f"http://proxy-user:{CLIENT_SECRET}@127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://proxy-user:{CLIENT_SECRET}@127.0.0.1:{CLOSED_PORT}")
     strategy = ClientCredentialsStrategy(CLIENT_ID, "another-secret", token_url="https://token.test/", policy=EXACT)
     error = refused(strategy)
     assert isinstance(error, TokenEndpointUnreachable)

@@ -17,7 +17,7 @@ import urllib3
 from urllib3.contrib.socks import SOCKSProxyManager
 
 from client_credentials import Urllib3Fetch
-from tests.http.peers import GRANTED, HEAD, answers, closed_port, drips, floods, holds, resets, silent
+from tests.http.peers import CLOSED_PORT, GRANTED, HEAD, answers, drips, floods, holds, resets, silent
 from tests.http.scenes import (
     ALL,
     OWN,
@@ -108,7 +108,7 @@ EVENTS: Final = (
     Event("unknown name", at_peer(unknown), unreachable("lookup of {peer_name}: Name or service not known")),
     Event(
         "connection refused",
-        at_peer(lambda _: f"127.0.0.1:{closed_port()}"),
+        at_peer(lambda _: f"127.0.0.1:{CLOSED_PORT}"),
         unreachable("connect to {peer}: ECONNREFUSED"),
     ),
     Event("connection unanswered", at_peer(hole), unreachable("connect to {peer}: timed out")),

@@ -25,6 +25,8 @@ from client_credentials import TokenError, TokenRequest, TokenResponse
 
 Script = Callable[[socket.socket], object]
 
+CLOSED_PORT = 1
+"""Nobody listens there, and no system hands it out; a port that was free a moment ago may be taken."""
 SECRET = "tr0ub4dor-and-3"
 BODY = b'{"access_token":"t","token_type":"Bearer","expires_in":3600}'
 GRANTED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
@@ -196,13 +198,6 @@ def black_hole() -> Generator[int]:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
-
-
-def closed_port() -> int:
-    """Give a port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def token_request(url: str, timeout: float = 5.0) -> TokenRequest:

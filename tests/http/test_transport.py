@@ -12,13 +12,13 @@ from client_credentials import InvalidTokenResponse, TokenEndpointUnreachable, U
 from tests.http.peers import (
     BODY,
     CHUNKED,
+    CLOSED_PORT,
     GRANTED,
     HEAD,
     SECRET,
     Peer,
     answers,
     black_hole,
-    closed_port,
     failure,
     holds,
     keeps,
@@ -163,25 +163,25 @@ class TestDial:
     def test_the_first_of_several_addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the first address answers, no other is tried."""
         with Peer(answers(GRANTED)) as peer:
-            resolve_to(monkeypatch, v4(peer.port), v4(closed_port()))
+            resolve_to(monkeypatch, v4(peer.port), v4(CLOSED_PORT))
             assert BODY == Urllib3Fetch()(token_request("http://localhost/")).body
 
     def test_the_first_address_is_dead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A3: an address that swallows the dial takes its share of the time and no more; the next one is tried."""
         with black_hole() as hole, Peer(answers(GRANTED)) as peer, within(0.6):
-            resolve_to(monkeypatch, v4(hole), v4(closed_port()), v4(peer.port))
+            resolve_to(monkeypatch, v4(hole), v4(CLOSED_PORT), v4(peer.port))
             assert BODY == Urllib3Fetch()(token_request("http://localhost/", timeout=1.5)).body
 
     def test_the_last_address_is_dead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The error is that of the last address, when none answers."""
         with black_hole() as hole:
-            resolve_to(monkeypatch, v4(hole), v4(closed_port()))
+            resolve_to(monkeypatch, v4(hole), v4(CLOSED_PORT))
             error = failure(Urllib3Fetch(), token_request("http://localhost/", timeout=0.4))
         assert "ECONNREFUSED" in str(error)
 
     def test_ipv6_is_dead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A13: a host that has an IPv6 address that leads nowhere is reached by IPv4."""
         with Peer(answers(GRANTED)) as peer:
-            v6 = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", closed_port(), 0, 0))
+            v6 = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", CLOSED_PORT, 0, 0))
             resolve_to(monkeypatch, v6, v4(peer.port))
             assert BODY == Urllib3Fetch()(token_request("http://localhost/")).body

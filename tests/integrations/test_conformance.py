@@ -26,7 +26,7 @@ from client_credentials import (
 from client_credentials._shell import driver
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
 from tests.http.events import EVENTS, Event, Verdict, invalid, passed_on, stage, unreachable
-from tests.http.peers import Peer, answers, closed_port, floods, server_context
+from tests.http.peers import CLOSED_PORT, Peer, answers, floods, server_context
 from tests.http.scenes import OWN, POOL
 from tests.integrations.fetches import ASYNC, PAIRS, opened, paired
 from tests.integrations.kit import CLIENT, INVALID, Api, Caller, Dial, Hit, Reply
@@ -314,7 +314,7 @@ def test_plain_http_may_be_allowed(dial: Dial, server: TokenServer) -> None:
     """In a service mesh that encrypts, plain http is as good; here the request gets as far as a closed port."""
     host = "0.0.0.0"  # itself, but not by a loopback address
     with pytest.raises(Exception) as raised:  # noqa: PT011  # each library has its own
-        dial(server, allow_http=True)("GET", f"http://{host}:{closed_port()}/me")
+        dial(server, allow_http=True)("GET", f"http://{host}:{CLOSED_PORT}/me")
     assert not isinstance(raised.value, ValueError)
     assert 1 == len(server.requests)
 

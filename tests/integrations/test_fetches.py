@@ -27,12 +27,12 @@ from client_credentials.integrations import httpx2 as for_httpx2
 from client_credentials.integrations import requests as for_requests
 from tests.http.peers import (
     BODY,
+    CLOSED_PORT,
     GRANTED,
     SECRET,
     Peer,
     answers,
     at_deadline,
-    closed_port,
     failure,
     holds,
     read_request,
@@ -178,7 +178,7 @@ def test_a_hook_that_raises_for_a_status_hides_none(name: str, ca: str, *, read:
 @pytest.mark.parametrize("name", ["requests", *_HTTPX])
 def test_a_proxy_is_named(name: str, ca: str) -> None:
     """A14: where the client's proxy cannot be reached, it is named, without its credentials."""
-    port = closed_port()
+    port = CLOSED_PORT
     url = f"http://user:p4ssword@127.0.0.1:{port}"
     options: Any = {"proxies": {"https": url}} if name == "requests" else {"proxy": url}
     error = failure(fetch_of(name, ca, **options), token_request("https://token.test/token"))
