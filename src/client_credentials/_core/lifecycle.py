@@ -17,7 +17,8 @@ What a caller who asks for a token gets:
 
 A token is fresh until its renewal window, stale within it, and expired at its end. Where the server stated no lifetime
 the end is only assumed: past it the token is overdue, until `max_lifetime`. A gate is the backoff after a failure: no
-request is made while it is shut.
+request is made while it is shut. So a renewal that fails, at a 429 for example, is not retried, since nobody waits for
+it; the token is served on, and the first call after the gate has opened renews it.
 """
 
 from __future__ import annotations
