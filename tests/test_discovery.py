@@ -272,7 +272,7 @@ class TestFetch:
         async def fetch(_: TokenRequest) -> TokenResponse:
             raise AssertionError
 
-        with pytest.raises(ValueError, match=r"^fetch must be synchronous, or take discover_async$"):
+        with pytest.raises(ValueError, match=r"^fetch must be synchronous; .* use discover_async$"):
             discover("https://login.example", fetch=fetch)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -83,10 +83,10 @@ class TestTexts:
     @pytest.mark.parametrize(
         ("error", "text"),
         [
-            (TokenRefused(400), "the token endpoint refused with status 400"),
-            (TokenRefused(400, "invalid_client"), "the token endpoint refused with status 400 (invalid_client)"),
-            (TokenRefused(400, None, "No"), "the token endpoint refused with status 400 (No)"),
-            (TokenRefused(401, "a", "b", "c"), "the token endpoint refused with status 401 (a: b)"),
+            (TokenRefused(400), "the token endpoint refused the request with status 400"),
+            (TokenRefused(400, "slow_down"), "the token endpoint refused the request with status 400 (slow_down)"),
+            (TokenRefused(400, None, "No"), "the token endpoint refused the request with status 400 (No)"),
+            (TokenRefused(401, "a", "b", "c"), "the token endpoint refused the request with status 401 (a: b)"),
             (InvalidTokenResponse(200, "the body is empty"), "not a token response: the body is empty"),
             (TokenEndpointUnreachable("it is late"), "no answer from the token endpoint: it is late"),
             (TokenError("plain"), "plain"),

@@ -114,7 +114,8 @@ class SdkConfiguration:
     - `clock`: tells the time (`Clock`), for tests. Default: `SystemClock()`.
 
     Hooks are called without a lock held, in the daemon thread that makes the request. An exception that one raises
-    becomes a HookError; a TokenError that one raises is taken as the failure that it describes.
+    becomes a HookError, and a TokenError is taken as the failure that it describes; what `error_handler` raises is only
+    logged.
     """
 
     fetch: Callable[[TokenRequest], TokenResponse | Awaitable[TokenResponse]] = attrs.field(factory=Urllib3Fetch)

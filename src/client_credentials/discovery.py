@@ -46,7 +46,7 @@ def discover(issuer: str, *, fetch: Callable[[TokenRequest], TokenResponse] | No
     loopback host) or has a query or fragment.
     """
     if is_coroutine_function(fetch):
-        raise ValueError("fetch must be synchronous, or take discover_async")
+        raise ValueError("fetch must be synchronous; for a coroutine function use discover_async")
     issuer, call = check_issuer(issuer), _callable(fetch)
 
     async def send(request: TokenRequest) -> object:

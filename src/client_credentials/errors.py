@@ -80,7 +80,7 @@ class TokenRefused(TokenError):
     ) -> None:
         said = ": ".join(_cut(text) for text in (error, error_description) if text)
         super().__init__(
-            f"the token endpoint refused with status {status}"
+            f"the token endpoint refused the request with status {status}"
             + (f" ({said})" if said else "")
             + (f"; {note}" if note else ""),
             **common,
@@ -111,9 +111,10 @@ class TokenEndpointUnreachable(TokenError):
 
 
 class HookError(TokenError):
-    """The program's own code raised an exception, which is the `__cause__` for all who waited for that request.
+    """The program's own code raised an exception, or returned something unusable.
 
-    `hook` names it: `fetch`, `before_request`, `after_request`, `response_validator`, `deserializer`, `client_secret`.
+    The exception is the `__cause__`, for all who waited for that request; without one there is no cause. `hook` names
+    the code: `fetch`, `before_request`, `after_request`, `response_validator`, `deserializer`, `client_secret`.
     """
 
     def __init__(self, hook: str, kind: str, **common: Any) -> None:  # noqa: ANN401  # what TokenError takes

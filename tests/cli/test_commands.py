@@ -52,7 +52,7 @@ class TestOutput:
         assert 0 == main([command, "--token-url", server.url])
         assert (f"{line}\n", "") == capsys.readouterr()
 
-    @pytest.mark.parametrize(("answer", "scope"), [(Answer(body=GIVEN), "a b"), (None, "not told")])
+    @pytest.mark.parametrize(("answer", "scope"), [(Answer(body=GIVEN), "a b"), (None, "not stated")])
     def test_inspect_tells_everything_but_the_token(
         self, answer: Answer | None, scope: str, server: TokenServer, capsys: Captured
     ) -> None:
@@ -218,24 +218,24 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("complaint", "options"),
         [
-            ("--client-id must not hold control characters", ["--client-id", "\n"]),
-            ("--client-id must not hold a colon", ["--client-id", "a:b", "--auth", "basic-raw"]),
+            ("--client-id must not contain control characters", ["--client-id", "\n"]),
+            ("--client-id must not contain a colon", ["--client-id", "a:b", "--auth", "basic-raw"]),
             ("--token-url must be https", ["--token-url", "http://example.com/token"]),
             ("--scope must be words", ["--scope", 'a"b']),
-            ("--param must not hold scope: use --scope", ["--param", "scope=a"]),
-            ("--param must not hold client_assertion: use --assertion-file", ["--param", "client_assertion=a"]),
-            ("--header must not hold Authorization: use --auth", ["--header", "Authorization=hunter-2"]),
-            ("--param must not hold client_secret: use --secret-file or", ["--param", "client_secret=hunter-2"]),
+            ("--param must not contain scope: use --scope", ["--param", "scope=a"]),
+            ("--param must not contain client_assertion: use --assertion-file", ["--param", "client_assertion=a"]),
+            ("--header must not contain Authorization: use --auth", ["--header", "Authorization=hunter-2"]),
+            ("--param must not contain client_secret: use --secret-file or", ["--param", "client_secret=hunter-2"]),
             (
-                "--token-url must not hold client_id in its query: use --client-id",
+                "--token-url must not contain client_id in its query: use --client-id",
                 ["--token-url", "https://a.example/?client_id=a"],
             ),
             (
-                "--param must not hold resources: it is in the query of --token-url already",
+                "--param must not contain resources: it is in the query of --token-url already",
                 ["--param", "resources=a", "--token-url", "https://a.example/?resources=a"],
             ),
             ("--resource must be absolute URIs", ["--resource", "here"]),
-            ("--audience must not hold control characters", ["--audience", "\x07"]),
+            ("--audience must not contain control characters", ["--audience", "\x07"]),
             ("argument --timeout: must be more than 0 seconds", ["--timeout", "0"]),
             ("argument --timeout: must be a number from 0 to", ["--timeout", "nan"]),
             ("argument --timeout: must be a number from 0 to", ["--timeout", "soon"]),

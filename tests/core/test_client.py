@@ -67,7 +67,7 @@ class TestArguments:
     def test_a_colon_cannot_go_raw(self) -> None:
         """RFC7617-2: a colon in the id would move the border between id and secret; encoded it may stay."""
         assert "a:b" == make(client_id="a:b").client_id
-        with pytest.raises(ValueError, match=r"^client_id must not hold a colon with ClientAuthentication.BASIC_RAW$"):
+        with pytest.raises(ValueError, match=r"^client_id must not contain a colon with .*\.BASIC_RAW$"):
             make(client_id="a:b", authentication=ClientAuthentication.BASIC_RAW)
 
     @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ class TestArguments:
     )
     def test_reserved_parameters(self, name: str, instead: str) -> None:
         """RFC6749-2.3.1-3, RFC9700-2.4: neither as an extra parameter nor in the endpoint's query, encoded or not."""
-        with pytest.raises(ValueError, match=rf"^extra_params must not hold {name}: {instead}$"):
+        with pytest.raises(ValueError, match=rf"^extra_params must not contain {name}: {instead}$"):
             make(extra_params={name: "x"})
         for spelled in (name, name.replace("_", "%5F"), f"%{ord(name[0]):x}{name[1:]}"):
             for query in (f"a=b&{spelled}=x", spelled):
-                with pytest.raises(ValueError, match=rf"^token_url must not hold {name} in its query: {instead}$"):
+                with pytest.raises(ValueError, match=rf"^token_url must not contain {name} in its query: {instead}$"):
                     make(token_url=f"https://issuer.example/token?{query}")
 
     @pytest.mark.parametrize(
@@ -96,23 +96,23 @@ class TestArguments:
         [
             (
                 {"token_url": "https://a.example/?a=1&a=2"},
-                "token_url must not hold a twice in its query",
+                "token_url must not contain a twice in its query",
             ),
             (
                 {"token_url": "https://a.example/?%61=1", "extra_params": {"a": "2"}},
-                "extra_params must not hold a: it is in the query of token_url already",
+                "extra_params must not contain a: it is in the query of token_url already",
             ),
             (
                 {"resources": ["urn:a"], "extra_params": {"resource": "urn:b"}},
-                "extra_params must not hold resource beside resources: use one of the two",
+                "extra_params must not contain resource beside resources: use one of the two",
             ),
             (
                 {"resources": ["urn:a"], "token_url": "https://a.example/?resource=urn:b"},
-                "token_url must not hold resource in its query beside resources: use one of the two",
+                "token_url must not contain resource in its query beside resources: use one of the two",
             ),
             (
                 {"token_url": "https://a.example/?resource=x", "extra_params": {"resource": "y"}},
-                "extra_params must not hold resource: it is in the query of token_url already",
+                "extra_params must not contain resource: it is in the query of token_url already",
             ),
         ],
     )
@@ -136,11 +136,11 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("headers", "said"),
         [
-            ({"Authorization": "x"}, "headers must not hold Authorization: use the client_authentication argument"),
-            ({"HOST": "x"}, "headers must not hold HOST: it belongs to the HTTP exchange"),
-            ({"content-type": "x"}, "headers must not hold content-type: it belongs to the HTTP exchange"),
-            ({"Transfer-Encoding": "x"}, "headers must not hold Transfer-Encoding: it belongs to the HTTP exchange"),
-            ({"X-A": "x", "x-a": "y"}, "headers must not hold x-a twice"),
+            ({"Authorization": "x"}, "headers must not contain Authorization: use the client_authentication argument"),
+            ({"HOST": "x"}, "headers must not contain HOST: it belongs to the HTTP exchange"),
+            ({"content-type": "x"}, "headers must not contain content-type: it belongs to the HTTP exchange"),
+            ({"Transfer-Encoding": "x"}, "headers must not contain Transfer-Encoding: it belongs to the HTTP exchange"),
+            ({"X-A": "x", "x-a": "y"}, "headers must not contain x-a twice"),
             ({"X A": "x"}, "headers must have names that RFC 9110 section 5.6.2 allows"),
             ({"": "x"}, "headers must have names that RFC 9110 section 5.6.2 allows"),
             ({"X": " x"}, "headers must have printable ASCII values without surrounding spaces; X does not"),
@@ -225,11 +225,11 @@ class TestEndpoint:
             ("ftp://localhost/", "be https, except"),
             ("file://localhost/etc/passwd", "be https, except"),
             ("//issuer.example/token", "be https, except"),
-            ("http://localhost@evil.example/", "not hold a user name"),
-            ("https://user:pass@issuer.example/", "not hold a user name"),
-            ("https://@issuer.example/", "not hold a user name"),
-            ("https://a@b//c", "not hold a user name"),
-            ("http://localhost:80@evil.example/", "not hold a user name"),
+            ("http://localhost@evil.example/", "not contain a user name"),
+            ("https://user:pass@issuer.example/", "not contain a user name"),
+            ("https://@issuer.example/", "not contain a user name"),
+            ("https://a@b//c", "not contain a user name"),
+            ("http://localhost:80@evil.example/", "not contain a user name"),
             ("https://issuer.example/token#", "not have a fragment"),
             ("https://issuer.example/#f", "not have a fragment"),
             ("http://evil.example#@localhost/", "not have a fragment"),
@@ -240,9 +240,9 @@ class TestEndpoint:
             ("https://bücher.example/", "be printable ASCII; use punycode"),
             ("https://issuer.exampleⓔ/", "be printable ASCII; use punycode"),
             ("http://localhost\u3002evil/", "be printable ASCII; use punycode"),
-            ("https://issuer.example/\r\nX: y", "not hold control characters"),
-            ("https://issuer.example/\t", "not hold control characters"),
-            ("https://issuer.example/\x00", "not hold control characters"),
+            ("https://issuer.example/\r\nX: y", "not contain control characters"),
+            ("https://issuer.example/\t", "not contain control characters"),
+            ("https://issuer.example/\x00", "not contain control characters"),
             ("https://issuer.example:0/", "of the form https://host"),
             ("https://issuer.example:/", "of the form https://host"),
             ("https://issuer.example:65536/", "of the form https://host"),
@@ -260,7 +260,7 @@ class TestEndpoint:
             ("https://iss%75er.example/", "of the form https://host"),
             ("https://a,b/", "of the form https://host"),
             ("https://[secret]/", "of the form https://host"),
-            ("https://issuer.example/?client_secret=secret", "not hold client_secret in its query"),
+            ("https://issuer.example/?client_secret=secret", "not contain client_secret in its query"),
         ],
     )
     def test_refused(self, url: str, reason: str) -> None:

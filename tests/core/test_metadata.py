@@ -68,7 +68,7 @@ class TestIssuer:
             ("https://login.example/?", "issuer must not have a query (RFC 8414 section 2)"),
             ("https://login.example/#a", "issuer must not have a fragment (RFC 8414 section 2)"),
             ("http://login.example/", "issuer must be https, except for a loopback host (RFC 8414 section 2)"),
-            ("https://ada@login.example/", "issuer must not hold a user name or a password"),
+            ("https://ada@login.example/", "issuer must not contain a user name or a password"),
             ("login.example", "issuer must be of the form https://host[:port]/path"),
             ("", "issuer must be a non-empty string"),
             (None, "issuer must be a non-empty string"),
@@ -221,11 +221,11 @@ class TestDocument:
             ("http://a.example/", "token_endpoint must be https, except for a loopback host (RFC 6749 section 3.2)"),
             ("ftp://a.example/", "token_endpoint must be https, except for a loopback host (RFC 6749 section 3.2)"),
             ("http://127.0.0.1/token", "token_endpoint must be https, as the issuer is"),
-            ("https://a:b@login.example/token", "token_endpoint must not hold a user name or a password"),
+            ("https://a:b@login.example/token", "token_endpoint must not contain a user name or a password"),
             ("https://login.example/token#a", "token_endpoint must not have a fragment (RFC 6749 section 3.2)"),
             ("/token", "token_endpoint must be of the form https://host[:port]/path"),
-            ("https://login.example/t?a=1&a=2", "token_endpoint must not hold a twice in its query"),
-            ("https://login.example/t?a%0a=1&a%0a=2", "token_endpoint must not hold a twice in its query"),
+            ("https://login.example/t?a=1&a=2", "token_endpoint must not contain a twice in its query"),
+            ("https://login.example/t?a%0a=1&a%0a=2", "token_endpoint must not contain a twice in its query"),
         ],
     )  # fmt: skip
     def test_an_endpoint_that_could_not_be_given(self, endpoint: object, words: str) -> None:

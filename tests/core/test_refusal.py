@@ -132,7 +132,7 @@ def test_h6() -> None:
     expected = ("[31mnoX: y  '" + "!" * 4096)[:4096]
     assert (expected[:256], expected, expected) == (failure.error, failure.error_description, failure.error_uri)
     text = str(error_of(attrs.evolve(failure, error=None)))
-    assert f"the token endpoint refused with status 400 ({expected[:256]}...)" == text
+    assert f"the token endpoint refused the request with status 400 ({expected[:256]}...)" == text
 
 
 def test_h6_nothing_is_left() -> None:

@@ -44,8 +44,8 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "deadline": "--timeout",
     "renew_ahead": "--renew-ahead",
 }
-# What a request must not "hold" is a parameter or header of the request.
-_IN_AN_ERROR = re.compile(rf"(?<!hold )\b(?:{'|'.join(map(re.escape, _OPTIONS))})\b|^\w+")
+# What must not be "contained" is a parameter or header of the request, not an argument.
+_IN_AN_ERROR = re.compile(rf"(?<!contain )\b(?:{'|'.join(map(re.escape, _OPTIONS))})\b|^\w+")
 _OPTION_NAME = re.compile(r"--[a-z][a-z_-]*(?==|$)|-[A-Za-z]")
 
 
@@ -89,7 +89,7 @@ def client_options(parser: Parser) -> None:
     add("--token-url", metavar="URL", help=f"default: {TOKEN_URL} in the environment, else {SPOTIFY_TOKEN_URL}")
     text = "find the endpoint in this issuer's metadata (RFC 8414); doctor: or compare"
     add("--issuer", metavar="URL", type=_issuer, help=text)
-    add("--scope", action="append", default=[], help="several with spaces between, or repeated")
+    add("--scope", action="append", default=[], help="space-separated; repeatable")
     add("--audience", help="API that the token is for")
     add("--resource", metavar="URI", action="append", default=[], help="the same by RFC 8707; repeatable")
     add("--param", metavar="NAME=VALUE", action="append", default=[], help="send one more parameter; repeatable")
@@ -106,7 +106,7 @@ def client_options(parser: Parser) -> None:
 def cache_options(parser: Parser) -> None:
     """Add the options of the commands that can keep a token."""
     parser.add_argument("--cache", metavar="DIR", type=_path, help="keep the token in this directory for the next call")
-    text = "renew a kept token first if less is left, half of its life at most; default: %(default)g"
+    text = "renew a cached token that has less than this left (at most half its lifetime); default: %(default)g"
     seconds = partial(_seconds, "renew_ahead")
     parser.add_argument("--min-lifetime", metavar="SECONDS", type=seconds, default=300.0, help=text)
 
@@ -157,7 +157,7 @@ def authentication_of(arguments: argparse.Namespace) -> ClientAuthentication:
     """How the client authenticates. Raises UsageError for a file that would not be read."""
     authentication = ClientAuthentication(arguments.auth or ("assertion" if arguments.assertion_file else "basic"))
     if arguments.assertion_file and authentication is not ClientAuthentication.ASSERTION:
-        raise UsageError("--assertion-file: must not be combined with another --auth than assertion")
+        raise UsageError("--assertion-file: must not be combined with an --auth other than assertion")
     if authentication is ClientAuthentication.TLS and (arguments.secret_file or arguments.secret_stdin):
         raise UsageError("--auth tls: must not be combined with --secret-file or --secret-stdin")
     return authentication

@@ -101,7 +101,8 @@ def lifetime(stated: int | None, granted: int, token: str, now: float) -> list[F
     left = end - now
     if abs(left - granted) < _SKEW[0]:
         return [found, ok("jwt", "its exp agrees with the lifetime")]
-    advice = "have the server state the lifetime that the token has" if left < granted else "nothing, if that is meant"
+    is_short = left < granted
+    advice = "have the server state the lifetime that the token has" if is_short else "nothing, if this is intended"
     return [found, warn("jwt", f"its exp is {left:.0f} s from now, the lifetime {granted} s", advice)]
 
 

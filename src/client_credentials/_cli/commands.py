@@ -141,7 +141,7 @@ def _inspect(token: AccessToken, source: str) -> _Shown:
         f"token     {document['access_token']}",
         f"type      {token.token_type}",
         f"lifetime  {token.expires_in} s, until {end:%Y-%m-%d %H:%M:%S} UTC",
-        f"scope     {token.scope or 'not told'}",
+        f"scope     {token.scope or 'not stated'}",
         f"source    {source}",
     )
     return document, "\n".join(lines)

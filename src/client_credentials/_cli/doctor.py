@@ -123,7 +123,7 @@ class _Doctor:
         text = token.access_token
         yield ok("token", f"Bearer, {len(text)} characters, {'a JWT' if checks.jwt_claims(text) else 'opaque'}")
         for remark in outcome.remarks:
-            yield warn("remark", remark, "nothing, if that is meant")
+            yield warn("remark", remark, "nothing, if this is intended")
         document = json_object(response)
         hidden = hidden_of(client, self.secret).beside(map(document.get, SECRET_MEMBERS))
         yield checks.scope(client.scopes, token.scope and hidden.shown(token.scope))

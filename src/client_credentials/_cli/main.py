@@ -29,7 +29,7 @@ _SPOTIFY: Final = f";\nwith {SPOTIFY_ID} and {SPOTIFY_SECRET} set,\nit gets a to
 _COMMANDS: Final[tuple[Command, ...]] = (
     ("token", commands.run, _CLIENT, "print the access token", ""),
     ("header", commands.run, _CLIENT, "print the header that carries the token", ""),
-    ("inspect", commands.run, _CLIENT, "print what is known of the token, but not the token", ""),
+    ("inspect", commands.run, _CLIENT, "describe the token without printing it", ""),
     (
         "doctor",
         doctor.run,

@@ -17,7 +17,7 @@ def options(parser: Parser) -> None:
     add = parser.add_argument
     add("--hosts", metavar="N", type=int, required=True, help="hosts, all of which start within a second")
     add("--lifetime", metavar="SECONDS", type=int, default=3600, help="of a token; default: %(default)d")
-    text = "the endpoint is down for so long, from the first renewal on; default: %(default)g"
+    text = "how long the endpoint is down, from the first renewal on; default: %(default)g"
     add("--outage", metavar="SECONDS", type=float, default=0.0, help=text)
     add("--shared", action="store_true", help="the hosts share a cache")
     policy = RenewalPolicy()

@@ -61,7 +61,7 @@ def make_client(
     check_kind("client_authentication", authentication, ClientAuthentication)
     _text("client_id", client_id)
     if ":" in client_id and authentication is ClientAuthentication.BASIC_RAW:
-        raise ValueError("client_id must not hold a colon with ClientAuthentication.BASIC_RAW")
+        raise ValueError("client_id must not contain a colon with ClientAuthentication.BASIC_RAW")
     if has_secret is (authentication is ClientAuthentication.TLS):
         only = "must be None with" if has_secret else "must not be None, except with"
         raise ValueError(f"client_secret {only} ClientAuthentication.TLS")
@@ -101,7 +101,7 @@ def check_endpoint(url: object, name: str = "token_url", rule: str = "RFC 6749 s
     except ValueError:
         parts, port = urlsplit(""), None
     if "@" in parts.netloc:
-        raise ValueError(f"{name} must not hold a user name or a password")
+        raise ValueError(f"{name} must not contain a user name or a password")
     if not AUTHORITY.fullmatch(parts.netloc) or port == 0:
         raise ValueError(f"{name} must be of the form https://host[:port]/path")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
@@ -109,9 +109,9 @@ def check_endpoint(url: object, name: str = "token_url", rule: str = "RFC 6749 s
     seen: set[str] = set()
     for parameter, value in query_of(text):
         if (word := parameter or value) in _RESERVED_PARAMS:
-            raise ValueError(f"{name} must not hold {word} in its query: {_RESERVED_PARAMS[word]}")
+            raise ValueError(f"{name} must not contain {word} in its query: {_RESERVED_PARAMS[word]}")
         if parameter and parameter in seen:
-            raise ValueError(f"{name} must not hold {parameter} twice in its query")
+            raise ValueError(f"{name} must not contain {parameter} twice in its query")
         seen.add(parameter)
     return text
 
@@ -148,7 +148,7 @@ def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a non-empty string")
     if _CONTROL.search(value):
-        raise ValueError(f"{name} must not hold control characters (a line break, for example) or lone surrogates")
+        raise ValueError(f"{name} must not contain control characters (a line break, for example) or lone surrogates")
     return value
 
 
@@ -188,7 +188,7 @@ def _params(params: object) -> Iterable[tuple[str, str]]:
     for name, value in _pairs("extra_params", params):
         word = _text("extra_params", name)
         if word in _RESERVED_PARAMS:
-            raise ValueError(f"extra_params must not hold {word}: {_RESERVED_PARAMS[word]}")
+            raise ValueError(f"extra_params must not contain {word}: {_RESERVED_PARAMS[word]}")
         if value != "":  # RFC 6749 section 3.2: a parameter without a value counts as left out.
             yield word, _text("extra_params", value)
 
@@ -200,9 +200,9 @@ def _headers(headers: object) -> Iterable[tuple[str, str]]:
             raise ValueError("headers must have names that RFC 9110 section 5.6.2 allows")
         lower = name.lower()
         if lower in _RESERVED_HEADERS:
-            raise ValueError(f"headers must not hold {name}: {_RESERVED_HEADERS[lower]}")
+            raise ValueError(f"headers must not contain {name}: {_RESERVED_HEADERS[lower]}")
         if lower in names:
-            raise ValueError(f"headers must not hold {name} twice")
+            raise ValueError(f"headers must not contain {name} twice")
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             raise ValueError(f"headers must have printable ASCII values without surrounding spaces; {name} does not")
         names.add(lower)
@@ -213,9 +213,9 @@ def _check_nothing_twice(client: Client) -> None:
     """No parameter may be sent twice (RFC 6749 section 3.2), except for `resource` (RFC 8707 section 2)."""
     given = dict(client.extra_params)
     if client.resources and "resource" in given:
-        raise ValueError("extra_params must not hold resource beside resources: use one of the two")
+        raise ValueError("extra_params must not contain resource beside resources: use one of the two")
     for name, _ in query_of(client.token_url):
         if name == "resource" and client.resources:
-            raise ValueError("token_url must not hold resource in its query beside resources: use one of the two")
+            raise ValueError("token_url must not contain resource in its query beside resources: use one of the two")
         if name in given:
-            raise ValueError(f"extra_params must not hold {name}: it is in the query of token_url already")
+            raise ValueError(f"extra_params must not contain {name}: it is in the query of token_url already")

@@ -161,7 +161,7 @@ def _scope(value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise _Flaw("scope must be a string")
     if value and not value.isprintable():
-        raise _Flaw("scope must not hold control characters")
+        raise _Flaw("scope must not contain control characters")
     return value or None
 
 
