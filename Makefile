@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 FAST := -m 'not slow' --numprocesses=3 --dist=loadfile
 # Others cover what these do, and measuring doubles the time that they take.
-UNMEASURED := $(addprefix tests/,explorer faults leaks mutation readme repository rfc servers simulation typing \
+UNMEASURED := $(addprefix tests/,explorer faults leaks mutation readme repository servers simulation typing \
 	caching/test_fleet.py caching/test_laws.py integrations/test_consumer.py \
 	shell/test_interrupts.py shell/test_processes.py shell/test_seed_behaviour.py shell/test_stateful.py \
 	testing/test_strategies.py)

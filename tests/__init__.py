@@ -5,7 +5,7 @@
 - `integrations`, `testing`, `cli`: by what a user does.
 - Beside this page: the modules at the top of the package. But both strategies, `strategy` and `aio`, are tested in
   `shell/test_both.py`, and `protocols` by `typing` and the contracts.
-- `faults`: crowds, event loops, echoes of secrets. `rfc`: the RFCs' rules. `shell/test_seed_behaviour`: the SDK's.
+- `faults`: crowds, event loops, echoes of secrets. `shell/test_seed_behaviour`: the SDK's rules, row by row.
   `servers`: popular token endpoints, emulated. `coverage_of_faults`: which test shows which known fault or rule.
 - `explorer`: all orders of events in small worlds. `simulation`: fleets of hosts on one clock. Both drive the product.
 - `leaks`: the watch over every test for secrets in sight. `mutation`: whether a test notices what is broken.

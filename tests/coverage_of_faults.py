@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests import rfc
-
 TESTS: Final = Path(__file__).parent
 
 _FAULTS: Final = {
@@ -75,7 +73,6 @@ IDS: Final = (
 """Every line of the lists, in their order."""
 
 NOT_TESTABLE: Final[Mapping[str, str]] = {
-    **rfc.NOT_TESTABLE,
     "O10": "http.client's debug level prints what is sent for whoever sets it; the README says so",
     "O15": "SSLKEYLOGFILE is OpenSSL's and for whoever may set it; the README says so",
     "O22": "core dumps and swap hold what memory holds; the README says so",

@@ -40,7 +40,7 @@ class TestWriting:
             assert {True} == {entry is not None and entry.value in whole for entry in (*seen, file_cache.get("key"))}
 
     def test_nobody_else_can_read_it(self, folder: Path) -> None:
-        """N2: a file is its owner's alone from its first byte, whatever the umask, as is each directory made for it."""
+        """N2, RFC6749-10.3-1: a file is its owner's alone from its first byte, whatever the umask; so is its folder."""
         before = os.umask(0)
         try:
             folder = folder / "two" / "levels" / "down"

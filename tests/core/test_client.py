@@ -55,7 +55,7 @@ class TestArguments:
 
     @pytest.mark.parametrize("secret", ["", None, 7, b"secret", True])
     def test_a_secret_is_text(self, secret: object) -> None:
-        """P4: an empty secret, and one that is no string, is refused."""
+        """P4, RFC6749-2.3.1-4: an empty secret, and one that is no string, is refused."""
         with pytest.raises(ValueError, match=r"^client_secret must be a non-empty string$"):
             check_secret(secret)
 
@@ -155,7 +155,7 @@ class TestArguments:
 
     @pytest.mark.parametrize("way", ClientAuthentication)
     def test_a_secret_or_none(self, way: ClientAuthentication) -> None:
-        """There is no secret with TLS, and with nothing else."""
+        """RFC6749-4.4-1: there is no secret with TLS, and with nothing else."""
         with_tls = way is ClientAuthentication.TLS
         assert way is make(authentication=way, has_secret=not with_tls).authentication
         said = "must be None with" if with_tls else "must not be None, except with"

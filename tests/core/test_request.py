@@ -55,7 +55,7 @@ class TestTheMessage:
 
     @given(clients(), credentials())
     def test_parameters(self, client: Client, secret: str) -> None:
-        """RFC6749-2.3-1, RFC6749-10.3-3, RFC7523-2.2, RFC8705-2, RFC8707-2-4, RFC9700-2.5: what was asked for alone.
+        """RFC6749-2.3-1, RFC6749-2.3.1-2, RFC6749-10.3-3, RFC7523-2.2, RFC8705-2, RFC8707-2-4, RFC9700-2.5: all.
 
         The client authenticates in one way, in the header or here; each parameter is decoded to what it was.
         """
@@ -304,7 +304,7 @@ class TestCacheKey:
 
     @given(clients(), credentials(), st.data())
     def test_every_input_counts(self, client: Client, secret: str, data: st.DataObject) -> None:
-        """RFC8707-2.2-1, RFC9700-2.3: a change in one thing that can change the token changes the key."""
+        """RFC8707-2.2-1, RFC8707-3-1, RFC9700-2.3: a change in one thing that can change the token changes the key."""
         name = data.draw(st.sampled_from([field.name for field in attrs.fields(Client)]))
         changed = attrs.evolve(client, **{name: data.draw(OTHERS[name])})
         assume(identity(changed) != identity(client))

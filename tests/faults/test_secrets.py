@@ -79,7 +79,7 @@ def our_frames(error: BaseException) -> str:
 
 @pytest.mark.parametrize("show", [repr, str, format])
 def test_what_is_shown(server: TokenServer, show: Callable[[object], str]) -> None:
-    """O1: a strategy, its configuration, a token, a request, a response and an error show neither secret nor token."""
+    """O1, RFC6749-10.1-1: nothing shows secret or token: strategy, configuration, token, request, response, error."""
     seen: list[object] = []
 
     def after(*both: object) -> None:

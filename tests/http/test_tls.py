@@ -107,7 +107,7 @@ class TestTrust:
         ids=["expired", "wrong-host", "common-name-only", "unknown-authority"],
     )
     def test_a_certificate_that_does_not_do(self, context: ssl.SSLContext, reason: str) -> None:
-        """A9, RFC9525-2: not retryable, one attempt, host and reason named, and not a byte of the request sent."""
+        """A9, RFC6750-5.2-1, RFC9525-2, RFC9700-2.6-2: not retryable, one attempt, a reason, and nothing sent."""
         read: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         with Peer(lambda sock: read.put(sock.recv(1)), context=context) as peer:
             error = failure(Urllib3Fetch(), token_request(peer.secure_url))

@@ -24,7 +24,7 @@ def in_session(server: TokenServer, run: Callable[[aiohttp.ClientSession], Await
 
 
 def test_a_redirect_followed_by_hand_leaves_the_token_at_home(api: Api, elsewhere: Api, server: TokenServer) -> None:
-    """6750-5.3-2: the next request of a task, to where the last one was redirected, counts as the redirect."""
+    """RFC6750-5.3-2: the next request of a task, to where the last one was redirected, counts as the redirect."""
 
     async def run(session: aiohttp.ClientSession) -> None:
         async with session.get(api.url(), allow_redirects=False) as response:
@@ -71,7 +71,7 @@ def test_the_next_request_at_home_has_its_token(api: Api, elsewhere: Api, server
 
 @pytest.mark.parametrize("location", ["http://[", "http:/me", "//127.0.0.1:1/", ""])
 def test_an_odd_location_brings_no_token_anywhere(api: Api, server: TokenServer, location: str) -> None:
-    """9700-4.9: whatever aiohttp makes of a Location, the token stays at its origin."""
+    """RFC9700-4.9: whatever aiohttp makes of a Location, the token stays at its origin."""
     elsewhere = Api(lambda: ())
     elsewhere.moved_for_all["/between"] = 302, location
 

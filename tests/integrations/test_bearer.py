@@ -46,7 +46,7 @@ CODES = st.sampled_from(["invalid_request", "insufficient_scope", "invalid_token
     ],
 )
 def test_a_401_for_the_token_asks_for_another(challenge: str | None) -> None:
-    """6750-3.1-1: `invalid_token`, no error code, or no challenge at all: another token may help."""
+    """RFC6750-3.1-1: `invalid_token`, no error code, or no challenge at all: another token may help."""
     assert asks_for_new_token(401, challenge)
 
 
@@ -60,7 +60,7 @@ def test_a_401_for_the_token_asks_for_another(challenge: str | None) -> None:
     ],
 )
 def test_a_401_for_another_reason_does_not(challenge: str) -> None:
-    """6750-3.1-2: any other error code is not mended by another token."""
+    """RFC6750-3.1-2: any other error code is not mended by another token."""
     assert not asks_for_new_token(401, challenge)
 
 
@@ -77,7 +77,7 @@ def test_only_the_error_parameter_counts(around: list[tuple[str, str]], name: st
 
 @given(st.integers(100, 599).filter(lambda status: status != 401), st.none() | st.just('Bearer error="invalid_token"'))
 def test_no_other_status_asks(status: int, challenge: str | None) -> None:
-    """6750-3.1-2: a 403 above all, but no other status either, has to do with the token."""
+    """RFC6750-3.1-2: a 403 above all, but no other status either, has to do with the token."""
     assert not asks_for_new_token(status, challenge)
 
 
@@ -107,7 +107,7 @@ def test_a_hostile_header_costs_no_time(piece: str) -> None:
     ],
 )
 def test_an_origin_is_scheme_host_and_port(one: str, other: str, *, same: bool) -> None:
-    """9700-4.9: origins are told apart by all three, and by nothing else (RFC 6454 section 4)."""
+    """RFC9700-4.9: origins are told apart by all three, and by nothing else (RFC 6454 section 4)."""
     assert same == (origin_of(one) == origin_of(other))
 
 

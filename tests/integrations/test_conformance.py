@@ -156,9 +156,10 @@ def story(api: Api, server: TokenServer) -> list[str]:
 
 
 def test_every_request_carries_the_token(ask: Caller, api: Api, server: TokenServer) -> None:
-    """6750-2.1-1: the token goes into the Authorization header; one token request serves any number of calls."""
+    """RFC6750-2-1, RFC6750-2.1-1, RFC6750-2.3-1: the token is in the header alone; one serves all calls."""
     assert [Reply(200, b"", [])] * 3 == [ask("GET", api.url()) for _ in range(3)]
     assert server.issued * 3 == api.tokens
+    assert {("/me", b"")} == {(hit.path, hit.body) for hit in api.hits}
     assert 1 == len(server.requests)
 
 
@@ -166,7 +167,7 @@ def test_every_request_carries_the_token(ask: Caller, api: Api, server: TokenSer
 def test_a_dead_token_is_replaced_and_the_request_repeated(
     ask: Caller, api: Api, server: TokenServer, challenge: str | None
 ) -> None:
-    """H22, 6750-3.1-1: the token is removed, the same request goes out once more with another; the 401 is history."""
+    """H22, RFC6750-3.1-1: the token is removed, the same request goes out with another; the 401 is history."""
     api.challenge = challenge
     take_back(ask, api, server)
     assert Reply(200, b"the body", [401]) == ask("POST", api.url("/things"), b"the body")
@@ -174,14 +175,14 @@ def test_a_dead_token_is_replaced_and_the_request_repeated(
 
 
 def test_a_401_for_another_reason_is_passed_through(ask: Caller, api: Api, server: TokenServer) -> None:
-    """6750-3.1-2: where the token is not to blame it is neither removed nor the request repeated."""
+    """RFC6750-3.1-2: where the token is not to blame it is neither removed nor the request repeated."""
     api.challenge, api.refuses_all = 'Bearer error="insufficient_scope"', True
     assert [Reply(401, b"", [])] * 2 == [ask("GET", api.url()) for _ in range(2)]
     assert (2, 1) == (len(api.hits), len(server.requests))
 
 
 def test_a_403_is_passed_through(ask: Caller, api: Api, server: TokenServer) -> None:
-    """6750-3.1-2: a 403 never costs a token, whatever its challenge says."""
+    """RFC6750-3.1-2: a 403 never costs a token, whatever its challenge says."""
     api.forbidden = "/secret"
     assert [Reply(403, b"", [])] * 2 == [ask("GET", api.url("/secret")) for _ in range(2)]
     assert (2, 1) == (len(api.hits), len(server.requests))
@@ -250,7 +251,7 @@ def test_no_first_token_is_an_error(ask: Caller, api: Api, server: TokenServer) 
 def test_no_redirect_takes_the_token_elsewhere(
     ask: Caller, api: Api, elsewhere: Api, server: TokenServer, host: str
 ) -> None:
-    """6750-5.3-2, 9700-4.9: another port or host gets no token, nor does its 401 earn it one, or cost us ours."""
+    """RFC6750-5.3-2, RFC9700-4.9: another port or host gets no token, nor does its 401 earn it one, or cost us ours."""
     for status in (301, 302, 303, 307, 308):
         api.moved["/me"] = status, elsewhere.url(host=host)
         assert Reply(401, b"", [status]) == ask("GET", api.url())
@@ -262,7 +263,7 @@ def test_no_redirect_takes_the_token_elsewhere(
 def test_no_redirect_takes_the_token_off_tls(
     ask: Caller, secure_api: Api, elsewhere: Api, server: TokenServer, ca: str
 ) -> None:
-    """10.8-1, 6750-5.3-2: from https to http the token does not go."""
+    """RFC6749-10.8-1, RFC6750-5.3-2: from https to http the token does not go."""
     secure_api.moved["/me"] = 302, elsewhere.url(host="localhost")
     assert Reply(401, b"", [302]) == ask("GET", secure_api.url(host="localhost"), ca=ca)
     assert (server.issued, [None]) == (secure_api.tokens, elsewhere.tokens)
@@ -271,7 +272,7 @@ def test_no_redirect_takes_the_token_off_tls(
 def test_a_redirect_back_does_not_bring_the_token_back(
     ask: Caller, api: Api, elsewhere: Api, server: TokenServer
 ) -> None:
-    """9700-4.10: whoever was asked in between chose the URL, and does not choose where our token is used."""
+    """RFC9700-4.10: whoever was asked in between chose the URL, and does not choose where our token is used."""
     api.moved["/me"] = 302, elsewhere.url("/between")
     elsewhere.moved_for_all["/between"] = 302, api.url("/delete-everything")
     assert Reply(401, b"", [302, 302]) == ask("GET", api.url())
@@ -329,7 +330,7 @@ def test_one_origin_may_be_named(dial: Dial, api: Api, elsewhere: Api, server: T
 def test_a_redirect_to_the_named_origin_brings_no_token(
     dial: Dial, api: Api, elsewhere: Api, server: TokenServer
 ) -> None:
-    """9700-4.10: another origin does not choose where the token is used, even at home."""
+    """RFC9700-4.10: another origin does not choose where the token is used, even at home."""
     elsewhere.moved_for_all["/between"] = 302, api.url("/delete-everything")
     assert 401 == dial(server, origin=api.url(""))("GET", elsewhere.url("/between")).status
     assert ([None], 0) == (api.tokens, len(server.requests))

@@ -57,7 +57,7 @@ def revoke(client: Any, api: Api) -> None:
 def test_a_redirect_sent_on_by_hand_leaves_the_token_at_home(
     library: Any, client: Any, auth: Any, api: Api, elsewhere: Api
 ) -> None:
-    """6750-5.3-2: httpx authenticates a `next_request` anew; that one too gets no token at another origin."""
+    """RFC6750-5.3-2: httpx authenticates a `next_request` anew; that one too gets no token at another origin."""
 
     async def run() -> Any:
         async with library.AsyncClient(auth=auth, trust_env=False) as client:
@@ -88,7 +88,7 @@ def test_one_dictionary_of_extensions_may_serve_many_requests(client: Any, api: 
 
 
 def test_a_move_to_tls_earns_no_new_token(library: Any, bearer: Any, server: TokenServer) -> None:
-    """9700-4.9: https is another origin; httpx lets the header pass, but no token is spent on the 401 from there."""
+    """RFC9700-4.9: https is another origin; httpx lets the header pass, but no token is spent on the 401 from there."""
     asked: list[tuple[str, bool]] = []
 
     def answer(request: Any) -> Any:

@@ -162,7 +162,7 @@ class Upgrade(HTTPAdapter):
 
 
 def test_a_move_to_tls_earns_no_new_token(session: requests.Session, server: TokenServer) -> None:
-    """9700-4.9: https is another origin; requests lets the header pass, but no token is spent on the 401 from there."""
+    """RFC9700-4.9: https is another origin; requests lets the header pass, but no token is spent on a 401 there."""
     upgrade = Upgrade()
     session.auth = BearerAuth(blocking(server), allow_http=True)
     session.mount("http://api.example", upgrade)

@@ -30,7 +30,7 @@ from tests.shell.kit import (
 
 
 def test_the_secret_is_read_for_each_request(server: TokenServer, make: Maker) -> None:
-    """A callable gives the secret anew for each token request, and again once that is refused: it may be rotated."""
+    """RFC6749-3.2.1-1: a callable gives the secret anew for each token request, and again once that is refused."""
     secrets = ["my-secret-3f9c", "another"]
     reads: list[str] = []
 

@@ -92,7 +92,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "9": fixed(
         "there is no timeout, and redirects are followed",
         f"{BOTH}::test_an_answer_that_never_comes",
-        "rfc/test_rfc.py::test_no_redirect",
+        "shell/test_threads.py::test_redirects_are_not_followed",
     ),
     "10": kept("members beyond the standard are kept", f"{MEMBERS}::test_members_are_kept"),
     "11": fixed(
@@ -124,7 +124,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "29": fixed("a cache that fails raises, or loses the token", f"{BOTH}::test_a_cache_that_is_down"),
     "30": fixed("a life of 60 s is all window", f"{LIFE}::test_half_of_a_life"),
     "31": fixed("a clock that is set back revives the dead", f"{BOTH}::test_a_wall_clock_step"),
-    "32": fixed("printing shows the secret", "rfc/test_rfc6749.py::test_the_secret_is_confidential"),
+    "32": fixed("printing shows the secret", "faults/test_secrets.py::test_what_is_shown"),
     "33": fixed("a token that the API refuses stays", f"{BOTH}::test_a_hundred_removals_of_one_token"),
     "34": fixed("whatever JavaScript makes a number of is a lifetime", f"{MEMBERS}::test_no_numbers"),
     "35": fixed("a timer never stops"),

@@ -56,9 +56,9 @@ def test_nobody_waits_in_the_window(server: TokenServer, clock: FakeClock) -> No
 
 
 def test_redirects_are_not_followed(server: TokenServer) -> None:
-    """C1 to C6: a redirect is an error that names where it leads, and nothing at all is sent there."""
+    """C1 to C6, RFC9700-4.12: a redirect is an error that names where it leads, and nothing at all is sent there."""
     with TokenServer(client_id=CLIENT_ID, client_secret=CLIENT_SECRET) as elsewhere:
-        for status in (301, 302, 303, 307, 308):
+        for status in (300, 301, 302, 303, 305, 307, 308):
             server.answer(Answer(status=status, headers={"Location": elsewhere.url}))
             with pytest.raises(InvalidTokenResponse, match=elsewhere.url.removesuffix("/api/token")):
                 make_sync(server).get_or_create_access_token()
