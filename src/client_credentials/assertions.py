@@ -20,9 +20,9 @@ _LONGEST_LIFE: Final = 86400  # seconds
 class AssertionFile:
     """The assertion in a file that the platform renews: the token of a Kubernetes service account, or of a CI job.
 
-    Given as `client_secret`, it reads the file for each token request. Raises OSError where the file cannot be read,
-    and ValueError where it is empty, longer than 64 KiB or not one word of visible ASCII; both name the path, neither
-    shows what it holds. ValueError, too, for what is no path.
+    Given as `client_secret`, it reads the file for each token request. Raises OSError if the file cannot be read, and
+    ValueError if it is empty, longer than 64 KiB or not one word of visible ASCII; both name the path, neither shows
+    what it holds. Raises ValueError if `path` is not a path.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -48,9 +48,10 @@ class PrivateKeyJwt:
     `kid`, by which the server finds the public key. An assertion is good for `lifetime` seconds, at most a day, and
     used once.
 
-    Needs the extra `jwt` (PyJWT with cryptography). Raises ValueError for an argument that is missing, and for a key
-    that is none or does not fit the algorithm, when it is made where the key is text, else at the request, which raises
-    OSError where the file cannot be read, without its name if that was given as text. No error shows the key.
+    Needs the extra `jwt` (PyJWT with cryptography). Raises ValueError for a wrong argument, and for a key that is not a
+    private key or does not fit the algorithm: at once if the key is text, at the request if it is a file. A file that
+    cannot be read is an OSError at the request, which names the file only if `key` was a path object. No error shows
+    the key.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ def _is_path(path: object) -> TypeGuard[str | os.PathLike[str]]:
 
 
 def _key_file(key: object) -> Secret | None:
-    """Give the key in a file; None for what is no path, or looks like a key that is not PEM."""
+    """Return the key in a file; None if `key` is not a path, or looks like a key that is not PEM."""
     if not _is_path(key):
         return None
     if not isinstance(key, str):

@@ -35,7 +35,7 @@ class Reading:
 
 
 READING: Final[ContextVar[Reading | None]] = ContextVar("READING", default=None)
-"""What is read in this context."""
+"""The response being read in this context."""
 
 
 def nothing(*_: object) -> None:
@@ -66,13 +66,13 @@ def json_object(response: TokenResponse) -> Mapping[str, object]:
 
 
 def is_coroutine_function(value: object) -> bool:
-    """Tell whether a call gives a coroutine; that of a mock does not, though the mock has every attribute."""
+    """Tell whether a call returns a coroutine; that of a mock does not, though the mock has every attribute."""
     called: object = getattr(type(value), "__call__", None)  # noqa: B004
     return _is_async_def(value) or _is_async_def(called)
 
 
 def _is_async_def(value: Any) -> bool:  # noqa: ANN401  # whatever was given
-    # By type(): a mock says of itself that it is an instance of what it stands for.
+    # By type(): a mock claims to be an instance of what it stands for.
     while type(value) in (MethodType, partial):
         value = value.func if type(value) is partial else value.__func__
     return type(value) is FunctionType and bool(value.__code__.co_flags & CO_COROUTINE)

@@ -38,9 +38,9 @@ _Found: TypeAlias = tuple[ServerMetadata | Undiscovered, BaseException | None]
 def discover(issuer: str, *, fetch: Callable[[TokenRequest], TokenResponse] | None = None) -> ServerMetadata:
     """Find the token endpoint of an issuer, whose URL must be given exactly as the server spells it.
 
-    Asks for `/.well-known/oauth-authorization-server`, and where that is not there, for OpenID's
+    Asks for `/.well-known/oauth-authorization-server`, and if that is missing, for OpenID's
     `/.well-known/openid-configuration`. `fetch` sends the requests, as that of `SdkConfiguration` does; default:
-    `Urllib3Fetch()`. The call takes 10 s at most, and keeps nothing: discover once, and make a strategy of `token_url`.
+    `Urllib3Fetch()`. The call takes 10 s at most, and keeps nothing: discover once, and give `token_url` to a strategy.
 
     Raises TokenError, whose text says what to change, and ValueError for an issuer that is not https (but for a
     loopback host) or has a query or fragment.
@@ -59,7 +59,7 @@ def discover(issuer: str, *, fetch: Callable[[TokenRequest], TokenResponse] | No
 async def discover_async(
     issuer: str, *, fetch: Callable[[TokenRequest], TokenResponse | Awaitable[TokenResponse]] | None = None
 ) -> ServerMetadata:
-    """Do the same under asyncio; `fetch` is called in a thread, and a coroutine of it runs in this event loop."""
+    """As `discover`, under asyncio: `fetch` is called in a thread, its coroutine, if any, runs in this event loop."""
     import asyncio
 
     issuer, call = check_issuer(issuer), _callable(fetch)

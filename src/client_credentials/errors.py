@@ -1,6 +1,6 @@
 """The errors: who failed, why, and whether to ask again.
 
-What they show of a server's text was made fit to be shown before, in `_core/redaction`.
+The server's text in them is redacted already, by `_core/redaction`.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def error_of(failure: Failure, retry_after: float | None = None, client: Client 
 
 
 def failure_of(error: TokenError) -> Failure:
-    """Take the exception of a hook as the failure that it describes; one of the program's own is told by its name."""
+    """Return the failure that a hook's exception describes; one of the program's own is told by its name."""
     for failed, raised in _ERRORS.items():
         if isinstance(error, raised):
             failure: Failure = failed(**{field.name: getattr(error, field.name) for field in attrs.fields(failed)})

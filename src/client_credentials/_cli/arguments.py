@@ -228,7 +228,7 @@ def _environment(name: str, spotify_name: str) -> str | None:
 
 
 def _seconds(name: str, text: str) -> float:
-    """Read what is to be this value of a RenewalPolicy."""
+    """Read the seconds for this argument of a RenewalPolicy."""
     seconds = math.nan
     with suppress(ValueError):
         seconds = float(text)

@@ -40,7 +40,7 @@ def warn(step: str, seen: str, advice: str) -> Finding:
 
 
 def bad(step: str, seen: str, advice: str) -> Finding:
-    """A finding without whose change there is no token."""
+    """A finding that prevents a token."""
     return Finding(step, "bad", seen, advice)
 
 

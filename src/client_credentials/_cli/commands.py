@@ -95,12 +95,12 @@ class _Request:
     response: TokenResponse = UNSEEN
 
     def before(self, request: TokenRequest) -> None:
-        """See a request."""
+        """Note a request."""
         self.url = request.url
         self.is_sent.set()
 
     def after(self, _: TokenRequest, response: TokenResponse) -> None:
-        """See its response."""
+        """Note its response."""
         self.response = response
 
 

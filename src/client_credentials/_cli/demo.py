@@ -30,7 +30,7 @@ _PATIENCE: Final = 5.0  # seconds for what happens in the background
 
 
 def run(_: argparse.Namespace) -> int:
-    """Get a token from Spotify if its client is in the environment; else show the library on a server in here."""
+    """Get a token from Spotify if its client is in the environment; else show the library on a server of its own."""
     with Remarks():
         if not (os.environ.get(SPOTIFY_ID) and os.environ.get(SPOTIFY_SECRET)):
             show()
@@ -61,7 +61,7 @@ def show() -> None:
 
 
 def steps(server: TokenServer) -> Generator[tuple[str, str]]:
-    """Take the steps one by one; each gives what was asked for and what came."""
+    """Take the steps one by one; each yields what was asked for and what came."""
     from ..testing import Answer, FakeClock
 
     clock = FakeClock()  # an hour takes no time

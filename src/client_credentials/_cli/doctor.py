@@ -75,7 +75,7 @@ class _Doctor:
     context: ssl.SSLContext | None
 
     def findings(self) -> Generator[Finding]:
-        """Give each finding as soon as it is made; what cannot work after a bad one is left out."""
+        """Yield each finding as soon as it is made; steps that cannot work after a bad one are left out."""
         early = () if self.arguments.token_url else (self._metadata,)
         for step in (*early, self._connection):
             for finding in step():
@@ -89,7 +89,7 @@ class _Doctor:
             yield from self._other_authentications()
 
     def _metadata(self) -> Generator[Finding]:
-        """Find the endpoint that the issuer names, if one is given, or compare it with the one that is given, too."""
+        """Find the endpoint that the issuer names, if one is given; compare it with --token-url, if given too."""
         if not self.arguments.issuer:
             return
         given: str | None = self.arguments.token_url

@@ -18,7 +18,7 @@ ISSUER_ADVICE: Final = "check --issuer, or give --token-url"
 
 
 def find_metadata(arguments: argparse.Namespace, fetch: Urllib3Fetch, seconds: float) -> ServerMetadata:
-    """Find the issuer's metadata; each request takes so many seconds at most. Raises TokenError."""
+    """Find the issuer's metadata; each request takes at most `seconds` seconds. Raises TokenError."""
     from ..discovery import discover
 
     def bounded(request: TokenRequest) -> TokenResponse:

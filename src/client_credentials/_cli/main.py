@@ -22,7 +22,7 @@ exit status:
 """
 
 Command: TypeAlias = tuple[str, Callable[[Namespace], int], tuple[Callable[[Parser], None], ...], str, str]
-"""Name, function, options, and what it does: for the list of commands, and for its own help beside that."""
+"""Name, function, options, and what it does: in the list of commands, and what its own help adds."""
 
 _CLIENT: Final = (client_options, cache_options)
 _SPOTIFY: Final = f";\nwith {SPOTIFY_ID} and {SPOTIFY_SECRET} set,\nit gets a token from Spotify instead"
@@ -44,7 +44,7 @@ _COMMANDS: Final[tuple[Command, ...]] = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and give its exit status; raises SystemExit with 2 for a usage error, with 0 for help."""
+    """Run a command and return its exit status; raises SystemExit with 2 for a usage error, with 0 for help."""
     return guarded(partial(_run, argv))
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from .._shell import threads
+
 PROGRAM: Final = "client-credentials"
 DONE, FAILED, INTERRUPTED, UNREAD = 0, 1, 130, 141
 """Exit statuses; argparse adds 2 for a usage error, and shells count the last two from 128."""
@@ -25,7 +27,7 @@ class OutputError(Exception):
 
 
 def guarded(run: Callable[[], int]) -> int:
-    """Run a command and give its exit status; output that cannot be written is a failure, not a success."""
+    """Run a command and return its exit status; output that cannot be written is a failure, not a success."""
     if getattr(sys, "stdout", None) is None:
         return complain("cannot write the output: the standard output is closed")
     try:
@@ -55,7 +57,7 @@ def _write(text: str) -> None:
 
 
 def complain(text: str) -> int:
-    """Print one line to the standard error, if there is one; gives the exit status of a failure."""
+    """Print one line to the standard error, if there is one; returns the exit status of a failure."""
     # print() takes a standard error that is None for the standard output.
     if getattr(sys, "stderr", None) is not None:
         with suppress(OSError):
@@ -64,10 +66,10 @@ def complain(text: str) -> int:
 
 
 def finish(seconds: float) -> None:
-    """Wait so long, in all, for what token requests still do behind their callers."""
+    """Wait at most `seconds` seconds, in all, for what token requests still do behind their callers."""
     ends = time.monotonic() + seconds
     for thread in threading.enumerate():
-        if thread.name == "client-credentials":
+        if thread.name == threads.NAME:
             thread.join(max(ends - time.monotonic(), 0.0))
 
 

@@ -32,7 +32,7 @@ class Proxy:
 
 
 def proxy_from_environment(endpoint: Host) -> Proxy | None:
-    """Read HTTPS_PROXY, ALL_PROXY and NO_PROXY; raises ExchangeFailed for a proxy that is not spoken to here."""
+    """Read HTTPS_PROXY, ALL_PROXY and NO_PROXY; raises ExchangeFailed for a kind of proxy that is not supported."""
     proxies = getproxies()  # of the environment, or else of the system
     address = proxies.get("https") or proxies.get("all")
     if not address or _is_excepted(endpoint, proxies.get("no", "")) or proxy_bypass(f"{endpoint.name}:{endpoint.port}"):
@@ -51,7 +51,7 @@ def proxy_from_environment(endpoint: Host) -> Proxy | None:
 
 
 def open_tunnel(wire: Wire, proxy: Proxy, exchange: Exchange) -> None:
-    """Ask the proxy at the other end for a way to the endpoint (RFC 9110 section 9.3.6); raises ExchangeFailed."""
+    """Have the proxy at the other end open a tunnel (RFC 9110 section 9.3.6); raises ExchangeFailed."""
     target = exchange.host.authority
     headers = [f"{name}: {value}" for name, value in proxy.headers.items()]
     wire.sendall("\r\n".join([f"CONNECT {target} HTTP/1.1", f"Host: {target}", *headers, "", ""]).encode("ascii"))

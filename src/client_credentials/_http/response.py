@@ -33,8 +33,9 @@ class FinalResponse(HTTPResponse):
 
 
 def token_response(response: urllib3.BaseHTTPResponse, exchange: Exchange, max_body: int) -> TokenResponse:
-    """Read a response to its end. The body of a refusal may be cut short, compressed or too long: it gives what it can.
+    """Read a response to its end.
 
+    Of the body of a refusal, which may be cut short, compressed or too long, it keeps what can be read.
     Raises ExchangeFailed, OSError and HTTPException for a status that grants a token, 200 or 201.
     """
     status = exchange.status = response.status
@@ -42,7 +43,7 @@ def token_response(response: urllib3.BaseHTTPResponse, exchange: Exchange, max_b
     if status in (200, 201):
         _read(response, exchange, body, max_body)
     else:
-        # Half of the time that is left: who waits gets to hear of the refusal before the deadline.
+        # Spend at most half of the remaining time on it, so that callers hear of the refusal before the deadline.
         exchange.deadline -= (exchange.deadline - time.monotonic()) / 2
         with suppress(Exception):
             _read(response, exchange, body, max_body)

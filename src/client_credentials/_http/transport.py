@@ -22,7 +22,7 @@ from .verdict import pool_verdict_of, root_of, verdict_of
 from .wire import Exchange, ExchangeFailure, Host, addresses, connect, forbidden
 
 HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
-"""The most that may come up to the end of the headers, the proxy's answer and interim responses included.
+"""The most bytes that may be received up to the end of the headers, with interim responses and the proxy's answer.
 
 The buffer that the headers are read through may hold the beginning of the body.
 """
@@ -107,7 +107,8 @@ class UsersPool:
         exchange = Exchange.begin(request.url, request.timeout)
         exchange.proxy = _proxy_of(self._pool)
         try:
-            if self._pid != os.getpid():  # forked: its connections are the parent's, whose answers they would bring
+            # In a forked child the pooled connections are shared with the parent, whose answers could arrive here.
+            if self._pid != os.getpid():
                 self._pool.clear()
                 self._pid = os.getpid()
             if exchange.is_plain:
@@ -128,7 +129,7 @@ class UsersPool:
         try:
             return self._post(request, exchange)
         except ProtocolError as error:
-            # A connection that was kept alive, and whose death shows only now, deserves another; a new one does not.
+            # A kept-alive connection whose death shows only now deserves another try; a new one does not.
             if not isinstance(root_of(error), _DIED_IDLE) or self._opened(request) != before:
                 raise
         return self._post(request, exchange)
@@ -168,7 +169,7 @@ def store_is_empty(context: ssl.SSLContext, *, is_default: bool) -> bool:
             return False
     except NotImplementedError:  # truststore, whose store is the operating system's
         return False
-    # Of a folder of certificates (SSL_CERT_DIR), a context reads only those that it has been asked for.
+    # A context reads only those certificates of a folder (SSL_CERT_DIR) that it has been asked for.
     folder: str | None = ssl.get_default_verify_paths().capath
     if not is_default or not folder:
         return True

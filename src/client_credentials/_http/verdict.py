@@ -57,7 +57,7 @@ def verdict_of(
 
 
 def pool_verdict_of(error: Exception, exchange: Exchange) -> ExchangeFailure:
-    """Say what an exception of a pool means; how far the exchange was, only its wrapping tells."""
+    """Say what an exception of a pool means; only the wrapping tells how far the exchange had got."""
     layers, proxy = tuple(_layers(error)), exchange.proxy
     root = layers[-1]
     peer = exchange.host
@@ -90,8 +90,8 @@ def root_of(error: BaseException) -> BaseException:
 
 
 def _layers(error: BaseException | None) -> Iterator[BaseException]:
-    # Not by `__context__`, which leads out to what our caller is handling; but for the one error that urllib3 raises
-    # without a cause, from within the handling of PySocks'.
+    # Not by `__context__`, which leads out to what our caller is handling, except for the one error that urllib3
+    # raises without a cause, from within the handling of PySocks'.
     while error is not None:
         yield error
         hidden = error.__context__ if isinstance(error, NewConnectionError) else error
@@ -100,7 +100,7 @@ def _layers(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_bad_chunk(error: IncompleteRead) -> bool:
-    # http.client hides a chunk size that is no number behind the error for one that is missing, and reading chunks
+    # http.client hides a chunk size that is not a number behind the error for one that is missing, and reading chunks
     # another way has no limit. Any other context, raised elsewhere, is what our caller is handling.
     hidden = error.__context__
     trace = None if hidden is None else hidden.__traceback__

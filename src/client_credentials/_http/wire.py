@@ -25,7 +25,7 @@ CONNECT_SECONDS: Final = 5.0
 """The longest that connecting may take, all addresses together."""
 
 _RECORD: Final = 16384
-"""As many bytes are sent under one timeout: what TLS puts into one record."""
+"""How many bytes are sent under one timeout: what TLS puts into one record."""
 
 _Address: TypeAlias = tuple[
     socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
@@ -86,7 +86,7 @@ class Exchange:
     peer_closed: bool = False
     """Whether the peer has closed its side."""
     proxy: Host | None = None
-    """What it goes through."""
+    """The proxy that it goes through."""
 
     @classmethod
     def begin(cls, url: str, timeout: float, allowance: int = 0) -> Self:
@@ -120,9 +120,9 @@ class Exchange:
 class Wire(io.RawIOBase):
     """What http.client takes for a socket: sends and receives on any socket, until the exchange's deadline.
 
-    A timeout starts anew with every read, so that dripping bytes keep it waiting for ever: before each call the socket
-    gets what is left. Head and body of a request are sent together, at the first read. Closing it leaves the socket
-    open, as http.client closes a connection while its response is still being read.
+    A timeout starts anew with every read, so a peer that drips bytes could hold it for ever: before each call the
+    socket gets what is left. Head and body of a request are sent together, at the first read. Closing it leaves the
+    socket open, as http.client closes a connection while its response is still being read.
     """
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
@@ -150,7 +150,7 @@ class Wire(io.RawIOBase):
         """Send what was kept, then receive some bytes; 0 at the end."""
         self._flush()
         self._sock.settimeout(self._exchange.left())
-        # By its file, and only now: that is all which every stand-in for a socket can do.
+        # Through makefile, and only once needed: all that every stand-in for a socket supports.
         self._incoming = self._incoming or self._sock.makefile("rb", 0)
         count = self._incoming.readinto(buffer) or 0
         self._exchange.received(count)
@@ -200,7 +200,7 @@ def addresses(host: Host, exchange: Exchange) -> Sequence[_Address]:
     exchange.stage = f"lookup of {host.role}{host.name}"
     if exchange.is_plain and not is_loopback(host.name):
         raise _not_loopback(host.name)
-    # It knows no timeout. Callers do not wait for it: they wait for the flight, until their own deadline.
+    # It has no timeout. Callers do not wait for it: they wait for the flight, until their own deadline.
     found = socket.getaddrinfo(host.name, host.port, 0, socket.SOCK_STREAM)
     exchange.left()
     for address in found if exchange.is_plain else ():

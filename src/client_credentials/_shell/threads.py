@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NAME: Final = "client-credentials"
+"""The name of our threads, unless `start` is given another."""
+
 _here: Final = threading.local()
 
 
@@ -30,7 +33,7 @@ def catchable() -> type[BaseException]:
     return BaseException if getattr(_here, "is_ours", False) else Exception
 
 
-def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
+def start(call: Callable[[], object], name: str = NAME) -> bool:
     """Start a call that raises nothing in a thread, in a copy of the caller's context; False: there is no thread.
 
     None can be started where a limit is reached, the interpreter is about to exit, or a sub-interpreter allows none.
@@ -47,7 +50,7 @@ def start(call: Callable[[], object], name: str = "client-credentials") -> bool:
     return True
 
 
-def start_or_call(call: Callable[[], object], name: str = "client-credentials") -> None:
+def start_or_call(call: Callable[[], object], name: str = NAME) -> None:
     """As `start`, but call it here if there is no thread."""
     if not start(call, name):
         copy_context().run(call)

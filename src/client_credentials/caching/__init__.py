@@ -3,4 +3,6 @@
 - `memory`, `file`, `redis`: the caches that a program can name. `_directory` and `_locks` are for `file`.
 - `bounded`: the bound around a cache that may fail or hang; `_circuit_breaker` keeps callers from one that does.
 - `_state_cache`: what a strategy sees of any cache. `_fork`: what a forked child must not inherit.
+
+A cache whose methods neither raise nor hang is listed in `_state_cache._BOUND_THEMSELVES`; all others get `bounded`.
 """

@@ -133,7 +133,7 @@ class CircuitBreaker:
     _left: float = attrs.field(factory=lambda: BUDGET, init=False)
     _failures: int = attrs.field(default=0, init=False)
     _failing: set[str] = attrs.field(factory=set[str], init=False)
-    """What failed when it was last tried; a full disk can still be read."""
+    """The operations that failed when last tried; a full disk can still be read."""
     _hung: list[Future[Any]] = attrs.field(factory=list[Future[Any]], init=False)
     """The probes that were abandoned."""
     _open_until: float | None = attrs.field(default=None, init=False)
@@ -151,7 +151,7 @@ class CircuitBreaker:
         return future.result if self.settle(operation, future) else None
 
     def admit(self) -> Future[Any] | None:
-        """Let a call through; None: there is to be none."""
+        """Let a call through; None: the circuit is open."""
         now = time.monotonic()
         with self._mutex:
             if self._open_until is None:

@@ -32,7 +32,7 @@ class UnsafeDirectory(PermissionError):
 
 @attrs.frozen(repr=False)
 class Directory:
-    """An open directory, or one by its path where there are no open ones."""
+    """An open directory; where a platform cannot open one, its path."""
 
     _path: str
     _descriptor: int | None
@@ -42,7 +42,7 @@ class Directory:
         return os.open(self._at(name), flags | _CAREFUL, 0o600, dir_fd=self._descriptor)
 
     def open_own(self, name: str, flags: int) -> int:
-        """The same; raises FileExistsError where what is there is no file, or not private to this user."""
+        """As `open`; raises FileExistsError for what is not a file, or not private to this user."""
         descriptor = self.open(name, flags)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or not _is_ours(status, _GROUP_OR_OTHERS):
@@ -56,17 +56,17 @@ class Directory:
             raise FileNotFoundError(name)
 
     def end_of(self, name: str) -> float:
-        """Until when a file is needed, in seconds since the epoch; what is no file of this user's, for ever."""
+        """Return a file's mtime, which is when it is no longer needed; infinity if it is not a file of this user's."""
         status = self._status(name)
         is_own = stat.S_ISREG(status.st_mode) and _is_ours(status, 0)
         return status.st_mtime if is_own else math.inf
 
     def set_end(self, name: str, moment: float) -> None:
-        """Note that on a file."""
+        """Set that mtime."""
         os.utime(self._at(name), (moment, moment), dir_fd=self._descriptor)
 
     def replace(self, source: str, target: str) -> None:
-        """Give a file another's name; readers find the one or the other."""
+        """Move a file over another; readers find the one or the other."""
         for pause in _PAUSES:
             with suppress(PermissionError):
                 return self._replace(source, target)
@@ -79,7 +79,7 @@ class Directory:
             os.unlink(self._at(name), dir_fd=self._descriptor)
 
     def names(self, most: int) -> list[str]:
-        """List what is there, but no more than so many names."""
+        """List what is there, at most `most` names."""
         with os.scandir(self._path if self._descriptor is None else self._descriptor) as found:
             return [each.name for each in islice(found, most)]
 
@@ -96,7 +96,7 @@ class Directory:
 
 @contextmanager
 def opened(path: Path, *, make: bool = False) -> Generator[Directory]:
-    """Open a directory, made before if it is missing; raises UnsafeDirectory if it is not fit for secrets."""
+    """Open a directory, or `make` it first if it is missing; raises UnsafeDirectory if it is not fit for secrets."""
     if make and not os.path.lexists(path):
         _make(path)
     descriptor = _open(path) if _IS_RELATIVE else None

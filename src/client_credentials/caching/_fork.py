@@ -15,7 +15,7 @@ class Forkable(Protocol):
 
 
 _alive: Final[WeakValueDictionary[int, Forkable]] = WeakValueDictionary()
-"""By identity: two that compare equal are two."""
+"""By identity, since two may compare equal."""
 
 
 def survive_fork(item: Forkable) -> None:

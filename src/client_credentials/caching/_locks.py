@@ -1,4 +1,4 @@
-"""Locks on open files, by whichever means the platform has; the kernel gives them back when their holder dies."""
+"""Locks on open files, by whichever means the platform has; the kernel releases them when their holder dies."""
 
 from __future__ import annotations
 

@@ -30,19 +30,19 @@ class StateCache:
     _cache: LockingCachingStrategy
     _policy: RenewalPolicy
     _lateness: float
-    """The seconds that a write may take, and an entry be older than its cache says: its token ends sooner by that."""
+    """How many seconds a write may take, and an entry be older than its cache says: its token ends that much sooner."""
     _is_readable: bool = True
 
     @classmethod
     def of(cls, cache: CachingStrategy, policy: RenewalPolicy) -> StateCache:
-        """Use a caching strategy, within the bound that all who use it share."""
+        """Use a caching strategy, within the bound that all its users share."""
         strict_converter()
         kind = type(cache)
         within_bounds = cast("LockingCachingStrategy", cache) if kind in _BOUND_THEMSELVES else bounded(cache)
         return cls(kind.__name__, within_bounds, policy, 0.0 if kind is InMemoryCachingStrategy else BUDGET)
 
     def load(self, key: str, at: Instant, dice: float) -> State:
-        """Give what is kept under the key; `at` is the time before the look, since a slow one makes nothing younger."""
+        """Return what is kept under the key; `at` is the time before the look: a slow one makes nothing younger."""
         entry = self._cache.get(key)
         if entry is None:
             return EMPTY
@@ -61,7 +61,7 @@ class StateCache:
             self._cache.set(key, entry.value, entry.ttl)
 
     def try_lock(self, name: str, ttl: float) -> Callable[[], object] | None:
-        """Try once to take a lock for `ttl` seconds, and give what gives it back; None: somebody else has it."""
+        """Try once to take a lock for `ttl` seconds, and return what releases it; None: somebody else has it."""
         lock = ExitStack()
         if lock.enter_context(self._cache.lock(name, ttl)):
             return lock.close

@@ -22,7 +22,7 @@ from ._fork import survive_fork
 
 @attrs.define(eq=False, repr=False)
 class _Hold:
-    """A lock of a cache, taken and given back in one thread, as locks of threads and many locks of files must be."""
+    """A lock of a cache, taken and released in one thread, as thread locks and many file locks must be."""
 
     _open: Callable[[], AbstractContextManager[bool]]
     taken: Future[bool]
@@ -39,7 +39,7 @@ class _Hold:
             self._take()
 
     def give_back(self, future: Future[None] | None) -> None:
-        """Give the lock back, now or when it comes at last; the future, if any, tells how that went."""
+        """Release the lock, now or once it is taken at last; the future, if any, tells how that went."""
         self._given_back = future or self._given_back
         self._is_wanted.release()
         if not self._has_thread:

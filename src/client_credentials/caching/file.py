@@ -43,13 +43,13 @@ class FileCachingStrategy:
 
     The first write makes the directory, and those above it that are missing, with mode 0700. One that others may write
     to, that another user owns or that is a link is refused with a PermissionError; what cannot be read or written is an
-    OSError. How long an entry has left, the wall clock says: no other one survives a reboot. Nothing is forced to the
-    disk: a power cut is a miss. Each lock and each write tidies away some of what has expired, and no file but ours.
+    OSError. Entries expire by the wall clock, the only one that survives a reboot. Nothing is forced to the disk: a
+    power cut is a miss. Each lock and each write tidies away some of what has expired, and no file but ours.
     On Windows, where there are neither owners nor open directories, the directory's own rights have to protect it.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        """Name the directory, `~` unexpanded; nothing is read or made. Raises ValueError for what is no path."""
+        """Name the directory, `~` unexpanded; nothing is read or made. Raises ValueError if it is not a path."""
         try:
             name: object = os.fspath(directory)
         except TypeError:
@@ -148,7 +148,7 @@ class FileCachingStrategy:
             os.close(hold.descriptor)
 
     def _tidy(self, directory: Directory, now: float) -> None:
-        """Remove what has expired, as far as a bounded number of names goes; the next call goes on from there."""
+        """Remove what has expired among a bounded number of names; the next call goes on from there."""
         if not self._unchecked:
             with suppress(OSError):
                 self._unchecked = [name for name in directory.names(_MOST_LISTED) if _OURS.fullmatch(name)]
@@ -167,12 +167,12 @@ def _name(key: str, kind: str) -> str:
 
 
 def _digest(key: str, entry: bytes) -> bytes:
-    """Tell a whole entry of this key from a damaged one, and from another key's under this name."""
+    """Return what a whole entry of this key begins with; a damaged one, or another key's under this name, does not."""
     return sha256(sha256(key.encode()).digest() + entry).hexdigest().encode()
 
 
 def _locked(directory: Directory, name: str, flags: int) -> int | None:
-    """Open a file and lock it; None: somebody else has. Raises FileNotFoundError if it was just tidied away."""
+    """Open a file and lock it; None: somebody else has it. Raises FileNotFoundError if it was just tidied away."""
     descriptor = directory.open_own(name, flags)
     is_locked = False
     try:
@@ -186,7 +186,7 @@ def _locked(directory: Directory, name: str, flags: int) -> int | None:
 
 
 def _discard(directory: Directory, name: str, now: float) -> None:
-    """Remove a file of ours if it is no longer needed; of a lock only trying it tells that."""
+    """Remove a file of ours if it is no longer needed; for a lock only trying it tells."""
     if name.endswith(".lock"):
         descriptor = _locked(directory, name, os.O_RDWR)
         if descriptor is not None:

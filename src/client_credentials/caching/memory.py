@@ -34,7 +34,7 @@ class _Kept:
     ttl: float
 
     def left(self, now: Instant) -> float:
-        """Give the seconds until it expires, as whichever of the two clocks has gone further says."""
+        """Return the seconds until it expires, by whichever of the two clocks has gone further."""
         return self.ttl - elapsed(self.since, now)
 
 
@@ -44,7 +44,7 @@ _NOTHING = _Kept("", Instant(0.0, 0.0), -math.inf)
 class InMemoryCachingStrategy:
     """Keeps entries until they expire by its own clock, and no longer than the process; it never waits or raises.
 
-    A write takes the same time with one entry or 50,000. Raises ValueError for what is no clock.
+    A write takes the same time with one entry or 50,000. Raises ValueError if `clock` is not a `Clock`.
     """
 
     def __init__(self, *, clock: Clock | None = None) -> None:

@@ -31,7 +31,7 @@ _NOW = """
 local time = redis.call('TIME')
 return time[1] * 1000 + math.floor(time[2] / 1000)
 """
-# A Redis that hangs may get to this much later: then what is written must be no younger for it, or not be written.
+# A Redis that hangs may run this much later: what it writes then must be no younger for it, or not be written.
 _SET = """
 local time = redis.call('TIME')
 local late = math.max(time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[3], 0)
@@ -52,7 +52,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 """
 
-# What has execute_command too, by a method that no client has.
+# Objects that also have execute_command, known by a method that no client has.
 _NO_CLIENTS: Final = {"execute": "a pipeline", "subscribe": "a pubsub", "discover_master": "a Sentinel"}
 
 
@@ -96,7 +96,7 @@ class RedisCachingStrategy(BoundedCache):
 
 
 class _Entries:
-    """The same, but what fails raises, and what hangs does."""
+    """The commands without the bound: errors are raised, and a client that hangs, hangs."""
 
     def __init__(self, client: Commands, prefix: str) -> None:
         self._client = client
@@ -108,7 +108,7 @@ class _Entries:
         if value is None:
             return None
         text = value if isinstance(value, str) else value.decode(errors="replace")
-        # -1: its time to live was taken away, so the entry itself is to tell.
+        # -1: the key has lost its TTL, so the entry's own time counts.
         return CacheEntry(text, None if left < 0 else left / 1000)
 
     def set(self, key: str, value: str, ttl: float) -> None:
@@ -144,7 +144,7 @@ class _Entries:
             # In a script it is an error like any other to the client before Redis 7, which keeps the connection.
             if type(error).__name__ != "ReadOnlyError" and "READONLY" not in str(error):
                 raise
-        # This was the primary when the connection was made; a new one finds out which is now.
+        # This was the primary when the connection was made; a new one finds the present one.
         disconnect: Any = getattr(getattr(self._client, "connection_pool", None), "disconnect", None)
         if disconnect is not None:
             try:

@@ -41,7 +41,7 @@ _THREADS: Final = 40
 def asks_for_new_token(status: int, challenge: str | None) -> bool:
     """Tell whether a resource server refused because of the token itself (RFC 6750 section 3.1).
 
-    So it did with a 401 whose WWW-Authenticate (`challenge`) says `invalid_token`, or names no error, or is missing.
+    It did if it is a 401 whose WWW-Authenticate (`challenge`) says `invalid_token`, names no error or is missing.
     """
     if status != 401:
         return False
@@ -83,7 +83,7 @@ def head_of(pieces: Iterable[bytes], *errors: type[Exception]) -> bytes:
 class Bearer:
     """A strategy's tokens, for requests to one API; shared by the threads, tasks and event loops that send them.
 
-    Raises ValueError for a strategy that lacks a method, and for an `origin` that is none.
+    Raises ValueError for a strategy that lacks a method, and for an `origin` that is not one.
     """
 
     def __init__(self, strategy: AuthStrategy | AsyncAuthStrategy, origin: str | None, *, allow_http: bool) -> None:
@@ -108,13 +108,13 @@ class Bearer:
         return True
 
     async def get(self, call: Call) -> AccessToken:
-        """Give a token that is good now; raises TokenError."""
+        """Return a token that is good now; raises TokenError."""
         return cast("AccessToken", await call(self._strategy.get_or_create_access_token))
 
     async def replacement(self, call: Call, token: AccessToken, *, can_send: bool) -> AccessToken | None:
         """Remove a token that was refused, unless it is too new for that to help.
 
-        Gives another one; None if there is no other, or the request cannot be sent again. Raises TokenError.
+        Returns another one; None if there is no other, or the request cannot be sent again. Raises TokenError.
         """
         if self._begin_replacement(token):
             if self._removal_is_told:
@@ -125,7 +125,7 @@ class Bearer:
         return None if new.access_token == token.access_token else new
 
     async def in_loop(self, method: Callable[..., object], *arguments: object) -> object:
-        """Call a method of the strategy from a task, and await what it gives if that is to be awaited.
+        """Call a method of the strategy from a task, and await what it returns if that is awaitable.
 
         Anything but a coroutine function may block, so it is called in a thread, even where the token is in memory:
         only the strategy knows whether it is. At most 40 such calls are awaited at once in each event loop.
@@ -140,7 +140,7 @@ class Bearer:
         return await cast("Awaitable[object]", given) if inspect.isawaitable(given) else given
 
     def _limit(self, loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
-        """Give the limit of a loop; it refers to its loop, so those of closed loops are dropped where one is made."""
+        """Return the limit of a loop; it refers to its loop, so those of closed loops are dropped when one is made."""
         limit = self._limits.get(loop)
         if limit is None:
             limit = asyncio.Semaphore(_THREADS)
@@ -182,7 +182,7 @@ async def at_once(method: Callable[..., object], *arguments: object) -> object:
 
 
 def _takes_token(remove: Callable[..., object]) -> bool:
-    """Tell whether a removal can be told which token; that of the SDK's interface cannot."""
+    """Tell whether a removal takes a token; that of the SDK's interface does not."""
     try:
         inspect.signature(remove).bind("token")
     except TypeError:

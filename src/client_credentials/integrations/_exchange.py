@@ -32,7 +32,7 @@ MAX_BODY: Final = 1048576
 async def exchanged(
     request: TokenRequest, send: Send, diagnose: Callable[[Exception, Exchange], ExchangeFailure]
 ) -> TokenResponse:
-    """Send a request through a client, and give whatever came back; raises the TokenError of a failure, with no cause.
+    """Send a request through a client, and return what came back; raises the TokenError of a failure, without a cause.
 
     `send` of a synchronous client waits for nothing, so that all of it can be run without an event loop.
     """
@@ -54,7 +54,7 @@ async def exchanged(
 
 
 def checked(name: str, value: T, kind: type) -> T:
-    """Give a client back; raises ValueError for one of another kind."""
+    """Return a client; raises ValueError for one of another kind."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be an instance of {kind.__module__.partition('.')[0]}.{kind.__name__}")
     return value

@@ -25,8 +25,8 @@ class HttpxFetch:
     redirects do not count. `request.timeout`, in seconds, bounds the exchange, but for headers that drip. At most 1 MiB
     of a body is read.
 
-    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
-    what is no Client of httpx or httpx2.
+    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError if
+    `client` is not a Client of httpx or httpx2.
     """
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401  # either library's
@@ -34,7 +34,7 @@ class HttpxFetch:
         self._library = _library_of(client, "Client")
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
-        """Send the request, and give whatever came back."""
+        """Send the request, and return whatever came back."""
         return run_sync(exchanged(request, self._send, diagnosed))
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
@@ -49,7 +49,7 @@ class HttpxFetch:
 class AsyncHttpxFetch:
     """Sends token requests through the program's own AsyncClient, for AsyncClientCredentialsStrategy.
 
-    As HttpxFetch, but that `request.timeout` bounds the exchange whatever the endpoint does. It needs asyncio.
+    As HttpxFetch, but `request.timeout` bounds the exchange whatever the endpoint does. It needs asyncio.
     """
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401  # either library's
@@ -57,7 +57,7 @@ class AsyncHttpxFetch:
         self._library = _library_of(client, "AsyncClient")
 
     async def __call__(self, request: TokenRequest) -> TokenResponse:
-        """Send the request, and give whatever came back."""
+        """Send the request, and return whatever came back."""
         return await exchanged(request, self._send, diagnosed)
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:
@@ -82,7 +82,7 @@ def _library_of(client: object, kind: str) -> ModuleType:
 
 
 def _outgoing(library: ModuleType, request: TokenRequest, exchange: Exchange, *, is_async: bool = False) -> object:
-    """Make the library's request, in which nothing is the client's; httpcore's trace tells how far the exchange is."""
+    """Make the library's request, with nothing of the client's; httpcore's trace tells how far the exchange is."""
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), exchange.left())
     connected: list[Any] = []
 
@@ -114,6 +114,6 @@ def _outgoing(library: ModuleType, request: TokenRequest, exchange: Exchange, *,
 
 
 def _refused(response: Any, exchange: Exchange) -> TokenResponse:  # noqa: ANN401  # the library's
-    """Give the response for which an event hook of the client's raised."""
+    """Return the response for which an event hook of the client's raised."""
     body = response.content if response.is_stream_consumed else b""
     return received(response.status_code, response.headers, iter((body,)), exchange)

@@ -22,7 +22,7 @@ Request: TypeAlias = Any
 Response: TypeAlias = Any
 """A response of either."""
 
-# Redirected requests inherit the extensions, those too that a caller sends on by hand.
+# Redirected requests inherit the extensions, also those that a caller sends on by hand.
 _HOME: Final = "client_credentials.origin"
 
 
@@ -33,7 +33,7 @@ class BearerFlows:
         self, strategy: AuthStrategy | AsyncAuthStrategy, *, origin: str | None = None, allow_http: bool = False
     ) -> None:
         self._bearer = Bearer(strategy, origin, allow_http=allow_http)
-        # A client tells an Auth by its class; the clients of both libraries are to take this one, if both are here.
+        # A client knows an Auth by its class; the clients of both libraries take this one, if both are here.
         auths = tuple(sys.modules[name].Auth for name in ("httpx", "httpx2") if name in sys.modules)
         self.__class__ = _derived(cast("type", self.__class__), auths)
 
@@ -100,7 +100,7 @@ def _in_memory(request: Request) -> bool:
     return isinstance(request.stream, _library(request).ByteStream)
 
 
-# The client reads a refused response to its end before it sends the replay; some have none.
+# The client reads a refused response to its end before it sends the replay; some responses have no end.
 
 
 def _keep_head(response: Response) -> None:

@@ -52,7 +52,7 @@ def bearer(
         else:
             response = await handler(request)
         if response.status in _REDIRECTS:
-            # Who has left the origin of the first request does not bring the token back there.
+            # A task that has left the origin of the first request does not bring the token back there.
             barred.set(_targets(response) - ({here} - away))
         return response
 
@@ -60,7 +60,7 @@ def bearer(
 
 
 def _targets(response: ClientResponse) -> frozenset[Origin]:
-    """Give where a redirect may lead: a Location that is read as a relative one stays at the origin."""
+    """Return the origins that a redirect may lead to: its own, too, where its Location is read as a relative one."""
     location = response.headers.get(hdrs.LOCATION) or response.headers.get(hdrs.URI) or ""
     with suppress(ValueError):
         return frozenset(origin_of(str(url)) for url in (response.url, response.url.join(URL(location))))
@@ -95,8 +95,8 @@ class AiohttpFetch:
     aiohttp adds its headers and cookies to every request. `request.timeout`, in seconds, bounds the exchange
     whatever the endpoint does. At most 1 MiB of a body is read. Nothing is retried.
 
-    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
-    what is no aiohttp.ClientSession, or one whose auth would be sent in place of the client's.
+    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError if
+    `session` is not an aiohttp.ClientSession, or has an auth that would be sent in place of the client's.
     """
 
     def __init__(self, session: ClientSession) -> None:
@@ -105,7 +105,7 @@ class AiohttpFetch:
             raise ValueError("session must have no auth, which would be sent with the token request")
 
     async def __call__(self, request: TokenRequest) -> TokenResponse:
-        """Send the request, and give whatever came back."""
+        """Send the request, and return whatever came back."""
         return await exchanged(request, self._send, diagnosed)
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:

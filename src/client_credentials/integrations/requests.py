@@ -45,12 +45,12 @@ class BearerAuth(AuthBase):
     def __init__(self, strategy: AuthStrategy, *, origin: str | None = None, allow_http: bool = False) -> None:
         self._bearer = Bearer(strategy, origin, allow_http=allow_http)
         method = strategy.get_or_create_access_token
-        # A mock of a synchronous method passes for a coroutine function, so what looks odd is judged when it is called.
+        # A mock of a synchronous method passes for a coroutine function, so it is judged when it is called.
         if inspect.ismethod(method) and inspect.iscoroutinefunction(method):
             raise ValueError("strategy must be a synchronous one for requests, such as ClientCredentialsStrategy")
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        """Give a request its token, and the hook that looks at its answer; raises TokenError."""
+        """Add the token to a request, and the hook that looks at its answer; raises TokenError."""
         if self._bearer.admits(r.url or ""):
             token = run_sync(self._bearer.get(at_once))
             r.headers["Authorization"] = token.authorization
@@ -75,7 +75,7 @@ class _Replay:
         response: Response,
         **sending: Any,  # noqa: ANN401  # what the adapter takes
     ) -> Response:
-        """See to the answer of this request, or of one that a redirect made of it."""
+        """Handle the answer to this request, or to one that a redirect made of it."""
         request = response.request
         carried = request.headers.get("Authorization") == self.token.authorization
         if not (carried and origin_of(request.url or "") == self.home):
@@ -130,15 +130,15 @@ class RequestsFetch:
     count. `request.timeout`, in seconds, bounds the exchange, but for headers that drip. At most 1 MiB of a body is
     read.
 
-    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError for
-    what is no requests.Session.
+    Raises TokenEndpointUnreachable or InvalidTokenResponse, as Urllib3Fetch does for the same event; ValueError if
+    `session` is not a requests.Session.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = checked("session", session, Session)
 
     def __call__(self, request: TokenRequest) -> TokenResponse:
-        """Send the request, and give whatever came back."""
+        """Send the request, and return whatever came back."""
         return run_sync(exchanged(request, self._send, pool_verdict_of))
 
     async def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse:

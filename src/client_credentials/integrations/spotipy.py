@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 class AuthManager:
-    """Gives the strategy's token as text, which is how spotipy and spotify-sdk ask for it.
+    """Gives the strategy's token as text, as spotipy and spotify-sdk expect it.
 
     `spotipy.Spotify(auth_manager=AuthManager(strategy))`, or `SpotifyClient(auth_provider=AuthManager(strategy))`. They
     cannot use the strategy itself, whose `get_access_token` is the SDK's: the token in hand as an AccessToken, whose
     text is redacted, or None.
 
-    Raises ValueError for what is no strategy; asking an asynchronous one for a token is a ValueError, too.
+    Raises ValueError if `strategy` is not a strategy; asking an asynchronous one for a token is a ValueError, too.
     """
 
     def __init__(self, strategy: AuthStrategy) -> None:
         self._bearer = Bearer(strategy, None, allow_http=False)
 
     def get_access_token(self, as_dict: bool = False) -> str:  # the signature is spotipy's
-        """Give a token that is good now; raises TokenError. Only as text, whatever `as_dict` says."""
+        """Return the text of a token that is good now, whatever `as_dict` says; raises TokenError."""
         return run_sync(self._bearer.get(at_once)).access_token

@@ -35,7 +35,7 @@ class CachingContract:
     """Seconds after which a call of a broken cache counts as hanging."""
 
     def make_cache(self) -> CachingStrategy:
-        """Make the cache; called again in the same test, one over the same entries, or the same object."""
+        """Return the cache; when called again in a test, the same object or another over the same entries."""
         raise NotImplementedError
 
     def break_cache(self) -> None:
@@ -43,7 +43,7 @@ class CachingContract:
         pytest.skip("break_cache is not implemented")
 
     def test_what_is_set_is_there_until_it_is_removed(self) -> None:
-        """Whatever text is set under a key is what get gives, by every object over these entries, until its removal."""
+        """Any text set under a key is what get returns, from every object over these entries, until its removal."""
         contract, prefix = self, secrets.token_hex(4)
         cache, spaced = self.make_cache(), " \n\u00e4 \U0001f511\t\n"
         cache.set(prefix, spaced, 60.0)

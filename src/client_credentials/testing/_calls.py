@@ -39,7 +39,7 @@ class Call:
 class Caller:
     """Calls plain and coroutine functions from any number of threads, and waits `patience` seconds at most.
 
-    A plain function that hangs is left behind in its thread. What is awaitable is awaited in one event loop, which has
+    A plain function that hangs is left behind in its thread. An awaitable is awaited in one event loop, which has
     a thread too and ends with `close`.
     """
 
@@ -60,13 +60,13 @@ class Caller:
             self._loop.result().call_soon_threadsafe(self._stop.set)
 
     def result(self, value: Any) -> Any:  # noqa: ANN401
-        """Give what a function returned, awaited if it is awaitable."""
+        """Return what a function returned, awaited if it is awaitable."""
         if not inspect.isawaitable(value):
             return value
         return asyncio.run_coroutine_threadsafe(_awaited(value), self._running_loop()).result()
 
     def begin(self, function: Callable[[], object], count: int = 1) -> Callable[[], list[Call]]:
-        """Call from so many threads at once; gives what waits for these calls."""
+        """Call from `count` threads at once; returns a function that waits for these calls."""
         calls: list[Call | None] = [None] * count
         barrier = threading.Barrier(count)
 
@@ -110,7 +110,7 @@ async def _awaited(value: Awaitable[T]) -> T:
 
 
 def in_child(function: Callable[[], str], patience: float) -> str | None:
-    """Give the text that a function returns in a forked child; None: it raised, or took longer than `patience`."""
+    """Return the text that a function returns in a forked child; None: it raised, or took longer than `patience`."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that this process has threads is the point

@@ -28,7 +28,7 @@ Play: TypeAlias = Callable[[Stage], None]
 
 @attrs.frozen
 class Drill:
-    """A situation: what is asked, what a good holder does, and the function that plays it and tells of the faults."""
+    """A situation: what is asked, what a good holder does, and the function that plays it and reports the faults."""
 
     asked: str
     good: str
@@ -86,7 +86,7 @@ def slow_renewal(stage: Stage) -> None:
     calls = stage.ask()
     stage.server.always(Answer(delay=1))
     calls += stage.ask_for(_LIFETIME + 1)
-    # Slow alone may be the machine; who waited for a renewal comes back with its token.
+    # A slow call alone may be the machine; one that waited for a renewal comes back with its token.
     slow = sum(
         call.seconds > 0.7 and token_of(call.value) != token_of(before.value)
         for before, call in itertools.pairwise(calls)

@@ -23,7 +23,7 @@ class RemovingHolder(Protocol):
     """A holder with two methods of AuthStrategy, plain or coroutine functions, which is also told of dead tokens."""
 
     def get_or_create_access_token(self) -> object:
-        """Give a token that is good now."""
+        """Return a token that is good now."""
         ...
 
     def remove_access_token(self, token: Any, /) -> object:  # noqa: ANN401
@@ -32,7 +32,7 @@ class RemovingHolder(Protocol):
 
 
 Holder: TypeAlias = Callable[[], object] | RemovingHolder
-"""What hands out tokens, as str, header (`Bearer ...`), mapping, or object with `access_token`; plain or coroutine."""
+"""Hands out tokens, as str, header (`Bearer ...`), mapping, or object with `access_token`; plain or coroutine."""
 
 MakeHolder: TypeAlias = Callable[..., Holder | Awaitable[Holder]]
 """Called with token_url, client_id and client_secret, and with a `clock` (`Clock`) if it has such a parameter."""
@@ -48,7 +48,7 @@ class Stage:
     def __init__(self, make_holder: MakeHolder, patience: float, *, with_clock: bool) -> None:
         self.secret = f"drill-secret-{secrets.token_hex(16)}"
         self.told_token = f"told-{secrets.token_hex(8)}"
-        """Taken for a granted one, for answers that a drill words itself."""
+        """Counts as granted, for answers that a drill words itself."""
         self.server = TokenServer("drill-client", self.secret)
         self.clock = FakeClock()
         self.calls: list[Call] = []
@@ -99,11 +99,11 @@ class Stage:
         self.fault_if(errors > 0, f"{errors} of {len(calls)} calls raised, though {why}")
 
     def get(self) -> object:
-        """Ask the holder for a token, as a program does; gives an awaitable if it is a coroutine function."""
+        """Ask the holder for a token, as a program does; returns an awaitable if it is a coroutine function."""
         return getattr(self.holder, "get_or_create_access_token", self.holder)()
 
     def begin(self, count: int = 1, get: Callable[[], object] | None = None) -> Callable[[], list[Call]]:
-        """Ask so many times at once; gives what waits for the calls."""
+        """Ask `count` times at once; returns a function that waits for the calls."""
         wait = self._caller.begin(get or self.get, count)
 
         def waited() -> list[Call]:
@@ -118,14 +118,14 @@ class Stage:
         return [call for _ in range(times) if self._alive for call in self.begin(1, get)()]
 
     def ask_for(self, seconds: float) -> Iterator[Call]:
-        """Ask again and again for so many seconds, as a busy program does."""
+        """Ask again and again for `seconds` seconds, as a busy program does."""
         end = time.monotonic() + seconds
         while self._alive and time.monotonic() < end:
             yield from self.ask()
             time.sleep(0.02)
 
     def removal_of(self, value: object) -> Callable[[], object]:
-        """Give what an API's refusal of this token makes a program do: remove it, and ask for another."""
+        """Make the function that a program calls when an API refuses this token: remove it, and ask for another."""
 
         def remove_and_get() -> object:
             self._caller.result(self.holder.remove_access_token(value))
@@ -134,7 +134,7 @@ class Stage:
         return remove_and_get
 
     def in_child(self) -> str | None:
-        """Ask in a forked child; gives the token."""
+        """Ask in a forked child; returns the token."""
         if self._caller.awaits:
             raise Skipped("a coroutine function is not called from a forked child")
         return in_child(lambda: token_of(self.get()) or "", self._patience)

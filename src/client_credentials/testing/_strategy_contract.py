@@ -25,7 +25,7 @@ _LIFETIME: Final = 3600
 _PATIENCE: Final = 15.0
 _PROMPT: Final = 5.0
 """Seconds within which a call returns on any machine, unless it waits for the endpoint."""
-# None that is retried while the caller waits, which would take real time.
+# No answer that is retried while the caller waits, which would take real time.
 _ANSWERS: Final = {
     "granting": Answer(lifetime=_LIFETIME),
     "refusing": refusal("invalid_client", status=401),

@@ -42,7 +42,7 @@ class Scheduler:
         return self.now
 
     def after(self, seconds: float, action: Callable[[], object]) -> None:
-        """Plan an event for so many seconds from now."""
+        """Plan an event for `seconds` seconds from now."""
         heapq.heappush(self._queue, (self.now + seconds, next(self._planned), action))
 
     def run(self, until: float) -> None:
@@ -72,7 +72,7 @@ class Rate:
 
 @attrs.define(eq=False)
 class Endpoint:
-    """A token endpoint that refuses connections from the begin to the end of its outage."""
+    """A token endpoint that refuses connections during its outage."""
 
     rng: Random
     lifetime: int
@@ -81,7 +81,7 @@ class Endpoint:
     later: Rate = attrs.field(factory=Rate)
 
     def receive(self, now: float, timeout: float) -> tuple[float, Outcome]:
-        """Give how many seconds a request takes, and what comes of it."""
+        """Return how many seconds a request takes, and what comes of it."""
         (self.at_start if now < _START else self.later).count(now)
         begins, ends = self.outage
         took = self.rng.uniform(*_LATENCY)

@@ -17,11 +17,11 @@ class FakeClock:
         self._lock = threading.Lock()
 
     def wall(self) -> float:
-        """Give the seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return self._wall
 
     def monotonic(self) -> float:
-        """Give the seconds of the clock that never goes back."""
+        """Return the seconds of the clock that never goes back."""
         return self._monotonic
 
     def advance(self, seconds: float) -> None:

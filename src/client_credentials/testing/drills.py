@@ -158,7 +158,7 @@ def _takes_clock(make_holder: MakeHolder) -> bool:
 
 
 def _test(name: str) -> _Test:
-    """Make the test that runs a drill, and is skipped or fails as it came out."""
+    """Make the test that runs a drill, and is skipped or fails as the drill did."""
 
     def test(self: TokenHolderDrills) -> None:
         import pytest

@@ -31,7 +31,7 @@ def _size(value: object) -> str:
 class Answer:
     """What the server does with one request; `Answer()` judges it, and grants or refuses as RFC 6749 asks.
 
-    With another status, a body or raw bytes there is no judging: they are sent whatever the request was.
+    With another status, a body or raw bytes it is sent unconditionally.
     """
 
     status: int = 200
@@ -49,7 +49,7 @@ class Answer:
     """Sent in place of an HTTP answer, after which the connection is closed."""
 
     def encode(self) -> bytes:
-        """Give all the bytes of the answer."""
+        """Return all the bytes of the answer."""
         if self.raw is not None:
             return self.raw
         body, headers = self.body, {"Cache-Control": "no-store", "Connection": "close"}
@@ -76,8 +76,8 @@ def refusal(error: str, description: str | None = None, status: int = 400) -> An
 class ReceivedRequest:
     """A request as it came in, whatever it was answered; its repr shows no secret.
 
-    The header names are in lower case. `client_id` is who the client says that it is. `problem` is what the endpoint
-    has against the request, in the words of its refusal; None: it earns a token.
+    The header names are in lower case. `client_id` is who the client claims to be. `problem` is why the endpoint
+    refuses the request, in the words of its refusal; None: it earns a token.
     """
 
     method: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _BACKLOG: Final = 4096
-_POLL: Final = 0.1  # seconds; where the end of the listener wakes no thread that accepts, it is seen after these
+_POLL: Final = 0.1  # seconds; where closing the listener does not wake the thread that accepts, it notices after these
 
 
 class TokenServer:
@@ -51,7 +51,7 @@ class TokenServer:
         self._conversations: dict[socket.socket, threading.Thread] = {}
 
     def start(self) -> None:
-        """Begin to serve; nothing happens if it does already. Raises OSError if the port of before is taken."""
+        """Start serving; does nothing if already started. Raises OSError if the earlier port is taken."""
         if self._acceptor is not None:
             return
         listener = socket.create_server(("127.0.0.1", self._port), backlog=_BACKLOG)
@@ -66,7 +66,7 @@ class TokenServer:
         self._acceptor = thread, listener
 
     def close(self) -> None:
-        """Stop serving and cut off who is still being served; nothing happens if it does not serve.
+        """Stop serving and cut off the clients still being served; does nothing if not started.
 
         In a forked child, where a server that the parent started has no threads, it is left to the parent.
         """
@@ -107,7 +107,7 @@ class TokenServer:
 
     @property
     def issued(self) -> list[str]:
-        """The tokens granted so far, each another one."""
+        """The tokens granted so far, all different."""
         return list(self._issued)
 
     @property

@@ -49,7 +49,7 @@ _KEY: Final = cache_key(_CLIENT, _SECRET.reveal())
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """What became of a fleet on each of whose hosts somebody asks for a token about once a second."""
+    """The figures of a fleet, on each of whose hosts a token is asked for about once a second."""
 
     seconds: float
     """The time simulated."""
@@ -72,7 +72,7 @@ def simulate(
     policy: RenewalPolicy | None = None,
     seed: int = 0,
 ) -> Report:
-    """Let so many hosts start within a second, and simulate two lifetimes of their tokens and an outage.
+    """Let `hosts` hosts start within a second, and simulate two lifetimes of their tokens and an outage.
 
     For `outage` seconds, from the moment at which the first renewal may begin, the endpoint refuses connections.
     `lifetime` is that of a token, in seconds; `shared` says whether the hosts share a cache. Raises ValueError.
@@ -88,7 +88,7 @@ def simulate(
     policy = RenewalPolicy() if policy is None else policy
     check_kind("policy", policy, RenewalPolicy)
     rng, scheduler = Random(seed), Scheduler()  # noqa: S311  # the same figures in each run
-    begins = max(first_renewal(policy, lifetime) - BUDGET, 0.0)  # a cache tells of a token that much older than it is
+    begins = max(first_renewal(policy, lifetime) - BUDGET, 0.0)  # a cached token counts as that much older than it is
     endpoint = Endpoint(rng, lifetime, (begins, begins + outage))
     identity, configuration = Identity(_CLIENT, (_SECRET,), policy), SdkConfiguration(clock=scheduler)
     cache = Cache(scheduler) if shared else None
@@ -215,7 +215,7 @@ class _Host:
         self._world.scheduler.after(seconds, partial(self._resume, flight, value))
 
     def _perform(self, flight: _Flight, command: Command) -> tuple[float, object]:
-        """Perform a command; gives the seconds that it takes, and its value."""
+        """Perform a command; returns the seconds that it takes, and its value."""
         memory, world = self._memory, self._world
         value: object = None
         match command:

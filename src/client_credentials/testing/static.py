@@ -14,7 +14,7 @@ _LIFETIME: Final = 3600  # seconds
 
 
 class _Static:
-    """What both strategies have: a given token, and a list of removals."""
+    """What both strategies share: a given token, and a list of removals."""
 
     def __init__(self, token: AccessToken | str) -> None:
         self._token = _token(token)
@@ -28,9 +28,9 @@ class StaticStrategy(_Static):
     """An AuthStrategy that always has the given token: no request, no clock, no cache.
 
     `token` is an AccessToken, or the text of one, which then lives an hour (3600 s) by its own account. Nothing raises
-    TokenError; an empty text, or what is no text, is a ValueError. The token is handed out past its end and after its
-    removal, too: look at `removed`, a list of what was passed to `remove_access_token`. AsyncStaticStrategy is the
-    asynchronous twin.
+    TokenError; ValueError if `token` is neither an AccessToken nor a non-empty string. The token is handed out past its
+    end and after its removal, too: look at `removed`, a list of what was passed to `remove_access_token`.
+    AsyncStaticStrategy is the asynchronous twin.
     """
 
     def get_or_create_access_token(self) -> AccessToken:

@@ -95,7 +95,7 @@ def token_requests(draw: DrawFn) -> TokenRequest:
 
 @st.composite
 def token_responses(draw: DrawFn, *, spoiled: Member | Literal["any"] | None = None) -> TokenResponse:
-    """Answers of status 200: well-formed ones, or such that are so but for one member, this or `"any"` of them.
+    """Answers of status 200, well-formed, or with one bad member: `spoiled`, or any if that is "any".
 
     A well-formed one makes a token by the default configuration, a spoiled one an `InvalidTokenResponse`.
     """
@@ -181,7 +181,7 @@ def token_errors() -> SearchStrategy[TokenError]:
 
 
 def _judged(response: TokenResponse) -> TokenError:
-    """Make the error that a caller gets of an answer without a token."""
+    """Make the error that a caller gets for an answer without a token."""
     document = decode(response)
     outcome = document if isinstance(document, Malformed) else parse_document(response, document)
     failure = with_retry_after(status_failure(response) or cast("Failure", outcome), response, wall=0.0)
@@ -209,7 +209,7 @@ def renewal_policies(draw: DrawFn) -> RenewalPolicy:
 def cache_entries(draw: DrawFn) -> CacheEntry:
     """Entries as a cache is asked to keep them: a token, the failure that shut the gate, or both, still worth knowing.
 
-    `ttl` is what was asked for, or None, as of a cache that does not know.
+    `ttl` is what was asked for, or None, as from a cache that does not know.
     """
     token = draw(access_tokens())
     asked = Instant(token.expires / 1000 - token.expires_in, 0.0)
