@@ -138,13 +138,13 @@ def test_a_fetch_without_an_end(search: Search, server: TokenServer) -> None:
     given = threading.Event()
 
     def fetch(_: TokenRequest) -> bool:
-        return given.wait(30)
+        return given.wait(60)
 
     try:
         begun = time.monotonic()
         with pytest.raises(TokenEndpointUnreachable, match=rf"{FIRST} or .*: timed out; check the issuer") as raised:
             search(issuer_of(server), fetch=fetch)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
     finally:
         given.set()
     assert raised.value.retryable

@@ -132,7 +132,7 @@ def fleet(
         yield Fleet(started, gate, results)
     finally:
         for process in started:
-            process.join(10)
+            process.join(60)
             process.kill()
             process.join()
 

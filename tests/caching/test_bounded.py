@@ -35,7 +35,7 @@ from tests.caching.fleet import strategy_on, told, works_in_a_child
 from tests.caching.redis_server import connect
 from tests.shell.kit import Shelf, make_sync, until
 
-SLACK = 3.0  # seconds that a busy machine may take beside; what hangs here does so for ever
+SLACK = 10.0  # seconds that a busy machine may take beside; what hangs here does so for ever
 
 
 MISSES = [None, None, None, True]
@@ -214,7 +214,7 @@ class TestLock:
         if child == 0:
             began = time.monotonic()
             lock.__exit__(None, None, None)
-            os._exit(0 if ["lock"] == cache.calls and time.monotonic() - began < BUDGET else 1)
+            os._exit(0 if ["lock"] == cache.calls and time.monotonic() - began < SLACK else 1)
         assert 0 == os.waitpid(child, 0)[1]
         lock.__exit__(None, None, None)
         assert ["lock", "unlock"] == cache.calls

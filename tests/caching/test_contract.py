@@ -84,16 +84,6 @@ class TestThroughAStrategy:
         assert strategy_on(server.url, cache).get_or_create_access_token() != token
         assert 2 == len(server.requests)
 
-    def test_a_removal_is_seen_by_all(self, server: TokenServer, sharing: Callable[[], Any]) -> None:
-        """Who removes the token removes it for all that have not taken it out yet; the next request is one for all."""
-        one, other = strategy_on(server.url, sharing()), strategy_on(server.url, sharing())
-        old = obtain(one)
-        one.remove_access_token()
-        assert other.get_access_token() is None
-        new = obtain(other)
-        assert new.access_token == one.get_or_create_access_token().access_token != old.access_token
-        assert 2 == len(server.requests)
-
 
 def _is_free(cache: LockingCachingStrategy) -> bool:
     with cache.lock("key", 60) as free:

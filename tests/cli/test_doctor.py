@@ -308,7 +308,7 @@ class TestHealth:
         context.set_alpn_protocols(["h2", "http/1.1"])
 
         def look(sock: Any) -> None:
-            sock.settimeout(5)
+            sock.settimeout(60)
             shown.append((sock.getpeercert(), sock.selected_alpn_protocol()))
 
         pem = ward.directory / "client.pem"

@@ -59,9 +59,9 @@ def ask(
     """Make one request, one that earns a token but for what is said otherwise."""
     parts = urlsplit(url)
     if context is None:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     else:
-        connection = http.client.HTTPSConnection(parts.netloc, timeout=10, context=context)
+        connection = http.client.HTTPSConnection(parts.netloc, timeout=60, context=context)
     headers = {"Authorization": authorization, "Content-Type": content_type}
     with contextlib.closing(connection):
         present = {name: value for name, value in headers.items() if value is not None}
@@ -72,7 +72,7 @@ def ask(
 
 def dial(server: TokenServer, sent: bytes = b"") -> socket.socket:
     """Open a connection by hand and send these bytes."""
-    connection = socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0), timeout=60)
     connection.sendall(sent)
     return connection
 

@@ -61,13 +61,13 @@ class Peer:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(5)
+        self._threads[0].join(60)
         self._listener.close()
         for sock in self._open:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads[1:]:
-            thread.join(5)
+            thread.join(60)
             assert not thread.is_alive()
 
     def _accept(self) -> None:
@@ -289,7 +289,7 @@ def relay(sock: socket.socket, port: int, slow: threading.Event) -> None:
                     time.sleep(0.02)
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(60)
 
 
 def sized(length: int) -> bytes:

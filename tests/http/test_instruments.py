@@ -127,7 +127,7 @@ for nth in range(2):
             HTTPS_PROXY=f"http://user:password@127.0.0.1:{proxy.port}",
         )
         assert ("200\n200\n", 1) == (said, proxy.connections)
-        assert b"Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n" in received.get(timeout=5)
+        assert b"Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n" in received.get(timeout=60)
 
 
 def test_a_cassette_with_a_context(urls: list[str]) -> None:

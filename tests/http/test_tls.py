@@ -55,7 +55,7 @@ class TestTrust:
         with Peer(keeps(received), context=server_context()) as peer:
             response = Urllib3Fetch()(token_request(f"https://{host}:{peer.port}/token"))
             assert (200, BODY) == (response.status, response.body)
-            request = received.get(timeout=5).decode()
+            request = received.get(timeout=60).decode()
         assert f"\r\nHost: {host}:{peer.port}\r\n" in request
         assert f"\r\nAuthorization: Basic {SECRET}\r\n" in request
 
@@ -94,7 +94,7 @@ class TestTrust:
         context.set_alpn_protocols(["h2", "http/1.1"])
         with Peer(tell, context=context) as peer:
             Urllib3Fetch()(token_request(peer.secure_url))
-            assert "http/1.1" == agreed.get(timeout=5)
+            assert "http/1.1" == agreed.get(timeout=60)
 
     @pytest.mark.parametrize(
         ("context", "reason"),

@@ -41,7 +41,7 @@ class TestRequest:
 
         with Peer(keeps(received)) as peer:
             Urllib3Fetch(pool=pool)(token_request(f"{peer.url}?tenant=a%20b&x"))
-            head, _, body = received.get(timeout=5).decode().partition("\r\n\r\n")
+            head, _, body = received.get(timeout=60).decode().partition("\r\n\r\n")
         first, *headers = head.split("\r\n")
         assert "POST /token?tenant=a%20b&x HTTP/1.1" == first
         assert {
@@ -60,7 +60,7 @@ class TestRequest:
 
         with Peer(keeps(received)) as peer:
             Urllib3Fetch()(token_request(f"http://127.0.0.1:{peer.port}{tail}"))
-            assert target == received.get(timeout=5).split(b" ")[1]
+            assert target == received.get(timeout=60).split(b" ")[1]
 
     def test_one_exchange_one_connection(self) -> None:
         """Our own connections are never kept, even by a peer that would."""
@@ -158,7 +158,7 @@ class TestDial:
         with Peer(first) as peer:
             request = token_request(peer.url)
             Urllib3Fetch()(request)
-            assert received.get(timeout=5).endswith(b"\r\n\r\n" + request.body)
+            assert received.get(timeout=60).endswith(b"\r\n\r\n" + request.body)
 
     def test_the_first_of_several_addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the first address answers, no other is tried."""

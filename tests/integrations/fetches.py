@@ -47,7 +47,7 @@ def loop() -> asyncio.AbstractEventLoop:
 
 def in_loop(call: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in that loop."""
-    return asyncio.run_coroutine_threadsafe(call, loop()).result(10)
+    return asyncio.run_coroutine_threadsafe(call, loop()).result(60)
 
 
 def _session(ca: str, **options: Any) -> requests.Session:

@@ -200,7 +200,7 @@ def _requests(auth: Any) -> Caller:
         with requests.Session() as session:
             session.trust_env = False
             data = iter([content]) if one_shot else content
-            answer = session.request(method, url, data=data, auth=auth, verify=ca or True, timeout=10)
+            answer = session.request(method, url, data=data, auth=auth, verify=ca or True, timeout=60)
             return _told(answer)
 
     return ask
@@ -208,7 +208,7 @@ def _requests(auth: Any) -> Caller:
 
 def _httpx(client: Any, auth: Any, ca: str | None) -> Any:
     verify = ssl.create_default_context(cafile=ca) if ca else False
-    return client(auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=10)
+    return client(auth=auth, trust_env=False, follow_redirects=True, verify=verify, timeout=60)
 
 
 def _blocking_httpx(library: Any, auth: Any) -> Caller:

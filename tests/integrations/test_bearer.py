@@ -275,7 +275,7 @@ def test_a_crowd_of_tasks_is_forty_threads() -> None:
     def wait() -> AccessToken:
         here.append(None)
         counts.append(len(here))
-        gate.wait(10)
+        gate.wait(60)
         here.pop()
         return TOKEN
 

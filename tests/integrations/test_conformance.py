@@ -203,7 +203,7 @@ def test_a_hundred_refusals_cost_one_token(ask: Caller, api: Api, server: TokenS
 
     def wait_for_all(hit: Hit) -> None:
         if hit.token in api.revoked:
-            together.wait(10)
+            together.wait(60)
 
     api.watcher = wait_for_all
 

@@ -186,7 +186,7 @@ class Closed:
     def get_or_create_access_token(self) -> AccessToken:
         """Give a token once the gate is open."""
         self.asked.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         return AccessToken("late", "Bearer", 3600, 0)
 
     def remove_access_token(self, token: AccessToken | None = None) -> None:
@@ -247,7 +247,7 @@ def test_the_threads_of_others_are_left_alone(library: Any, bearer: Any, server:
         async with library.AsyncClient(auth=bearer(strategy), transport=hello(library)) as client:
 
             def endpoint() -> None:
-                together.wait(10)
+                together.wait(60)
                 said.append(anyio.from_thread.run(client.get, "https://api.example/").text)
 
             with anyio.fail_after(10):

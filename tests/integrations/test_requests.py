@@ -204,5 +204,5 @@ def test_a_refusal_cut_short_is_replayed(strategy: ClientCredentialsStrategy) ->
     """The status has said all that matters: what becomes of the refused body does not."""
     cut = answers(b"HTTP/1.1 401 No\r\nContent-Length: 100\r\n\r\nonly this")
     with Peer(cut, answers(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine")) as peer:
-        answer = requests.get(peer.url, auth=BearerAuth(strategy), timeout=10)
+        answer = requests.get(peer.url, auth=BearerAuth(strategy), timeout=60)
     assert (200, b"") == (answer.status_code, answer.history[0].content)

@@ -103,7 +103,7 @@ def test_a_secret_that_hangs(server: TokenServer, make: Maker) -> None:
     is_read: list[bool] = []
 
     def read() -> str:
-        is_read.append(go.wait(20))
+        is_read.append(go.wait(60))
         return CLIENT_SECRET
 
     strategy = make(server, secret=read, policy=HASTY)

@@ -337,7 +337,7 @@ def test_a_program_without_logging_sees_nothing(server: TokenServer) -> None:
         try:
             strategy.get_or_create_access_token()
         except TokenError:
-            print(told.wait(10), *(type(each).__name__ for each in logging.getLogger("client_credentials").handlers))
+            print(told.wait(30), *(type(each).__name__ for each in logging.getLogger("client_credentials").handlers))
         """,
     )
     assert ("True NullHandler\n", "", 0) == said

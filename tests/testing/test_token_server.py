@@ -180,5 +180,5 @@ class TestStrangers:
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             waiting.close()
-        late.settimeout(10)
+        late.settimeout(60)
         assert read_all(late).startswith(b"HTTP/1.1 200 OK\r\n")

@@ -103,9 +103,9 @@ class TestLife:
         with dial(server, sent) as connection:
             until(lambda: server.connections == 1 and (sent != whole_request() or len(server.requests) == 1))
             server.close()
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 60
             assert set() == set(threading.enumerate()).difference(before)
-            connection.settimeout(10)
+            connection.settimeout(60)
         assert ("", "") == capfd.readouterr()
 
     def test_a_stalled_tls_handshake_does_not_hold_the_end_up(self, secured: TokenServer) -> None:
@@ -210,7 +210,7 @@ class TestProcesses:
             assert process.stdout is not None
             with pytest.raises(ConnectionError):
                 ask(process.stdout.readline().strip())
-            assert ("", "", 0) == (*process.communicate(timeout=10), process.returncode)
+            assert ("", "", 0) == (*process.communicate(timeout=60), process.returncode)
 
     def test_importing_it_is_cheap(self) -> None:
         """The test kit brings in neither pytest nor hypothesis nor TLS, and starts no thread."""
