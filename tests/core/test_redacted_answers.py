@@ -78,7 +78,7 @@ def test_a_body_that_is_repeated(way: ClientAuthentication) -> None:
     ids=["asterisks", "letters", "secrets", "error", "scope", "members", "long members"],
 )
 def test_the_work_is_linear(document: dict[str, object], secret: str) -> None:
-    """R1: a mebibyte that is made to be searched for secrets, of one character too, is judged in seconds, not minutes."""
+    """R1: a mebibyte that is made to be searched for secrets, of one character too, is judged within seconds."""
     response = answer(document, 400 if "error" in document else 200)
     began = time.process_time()
     judged(response, secret=secret)
