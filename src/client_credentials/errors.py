@@ -143,7 +143,7 @@ def error_of(failure: Failure, retry_after: float | None = None, client: Client 
 
 
 def failure_of(error: TokenError) -> Failure:
-    """Return the failure that a hook's exception describes; one of the program's own is told by its name."""
+    """Return the failure that a hook's exception describes; one of the program's own classes by its name."""
     for failed, raised in _ERRORS.items():
         if isinstance(error, raised):
             failure: Failure = failed(**{field.name: getattr(error, field.name) for field in attrs.fields(failed)})

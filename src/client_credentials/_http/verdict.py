@@ -65,7 +65,7 @@ def pool_verdict_of(error: Exception, exchange: Exchange) -> ExchangeFailure:
         tunnel = _TUNNEL_FAILED.match(str(root))
         if tunnel is not None:
             return tunnel_refused(proxy, int(tunnel[1]))
-        if hasattr(root, "socket_err"):  # PySocks tells of an answer of the proxy
+        if hasattr(root, "socket_err"):  # PySocks reports an answer of the proxy
             code = _SOCKS_CODE.match(str(root))
             said = code[0] if code else type(root).__name__
             return Unreachable(reason=f"{proxy} refused to connect ({said})", retryable=said not in _SOCKS_FORBIDDEN)

@@ -1,4 +1,4 @@
-"""Locks on open files, by whichever means the platform has; the kernel releases them when their holder dies."""
+"""Locks on open files, by the platform's own means; the kernel releases them when their holder dies."""
 
 from __future__ import annotations
 
