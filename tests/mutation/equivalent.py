@@ -55,6 +55,7 @@ EQUIVALENT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "the value is replaced, or leads to the same error, before anybody reads it": (
         "acquisition._look_and_lock: look: Done[State] | None = [None -> '']",
+        "base.BaseStrategy.__init__: wrong = ['' -> None]",
         "identity.wrapped: secrets = [() -> None]",
     ),
     "a machine that ends a flight, or removes, sends no request": (
