@@ -132,7 +132,7 @@ def test_everyone_shares_one_refusal(server: TokenServer, make: Maker) -> None:
 def test_two_retries_at_the_most(server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC9110-9.2.2: a server that fails is asked three times while somebody waits, not again until the gate opens."""
     monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.01)
-    server.always(Answer(status=503))
+    server.always(Answer(status=503, delay=0.2))  # until all have come
     strategy = make(server)
     errors = together(20, strategy.get_or_create_access_token)
     assert [503] * 20 == [error.status for error in errors if isinstance(error, TokenRefused)]
@@ -197,15 +197,17 @@ def test_removal_leaves_the_gate_shut(server: TokenServer, clock: FakeClock, mak
 
 def test_a_flight_under_way_at_a_removal(server: TokenServer, make: Maker) -> None:
     """J9: what a request brings that was under way at a removal is newer than what was removed, and is kept."""
-    server.always(Answer(delay=0.3))
-    strategy = make(server)
+    late = Held(grant("new"))
+    endpoint = Endpoint(late)
+    strategy = make(server, hooks={"fetch": endpoint})
     waiting = threading.Thread(target=strategy.get_or_create_access_token)
     waiting.start()
-    until(lambda: server.requests)
+    until(lambda: endpoint.requests)
     strategy.remove_access_token()
+    late.go.set()
     waiting.join()
-    assert server.issued[0] == strategy.get_or_create_access_token().access_token
-    assert 1 == len(server.requests)
+    assert "new" == strategy.get_or_create_access_token().access_token
+    assert 1 == len(endpoint.requests)
 
 
 def test_a_removed_token_stays_away(server: TokenServer, make: Maker) -> None:
@@ -248,15 +250,17 @@ def test_a_new_configuration_opens_the_gate(server: TokenServer, clock: FakeCloc
 
 def test_the_answer_to_an_old_configuration(server: TokenServer, make: Maker) -> None:
     """A request made under an old configuration delivers to nobody under the new one: who waits asks anew."""
-    server.answer(Answer(delay=0.3))
-    strategy = make(server)
+    late = Held(grant("of-the-old"))
+    endpoint = Endpoint(late, grant("of-the-new"))
+    strategy = make(server, hooks={"fetch": endpoint})
     got: list[AccessToken] = []
     waiting = threading.Thread(target=lambda: got.append(strategy.get_or_create_access_token()))
     waiting.start()
-    until(lambda: server.requests)
-    strategy.set_configuration(configuration())
+    until(lambda: endpoint.requests)
+    strategy.set_configuration(configuration(fetch=endpoint))
+    late.go.set()
     waiting.join()
-    assert server.issued[1:] == [token.access_token for token in got]
+    assert ["of-the-new"] == [token.access_token for token in got]
     assert got == [strategy.get_access_token()]
 
 

@@ -75,12 +75,19 @@ def test_a_hook_that_raises(server: TokenServer, make: Maker, hook: str) -> None
 
 def test_everyone_who_waited_has_the_cause() -> None:
     """Each of those who wait for one flight gets a HookError of its own, all with the one cause."""
+    calls: list[None] = []
 
     def fail(_: TokenRequest) -> TokenResponse:
-        time.sleep(0.2)
+        until(lambda: len(calls) == 10)
+        time.sleep(0.1)  # from there to where they wait
         raise LookupError
 
-    errors = together(10, strategy_of(fail).get_or_create_access_token)
+    def call() -> object:
+        calls.append(None)
+        return strategy.get_or_create_access_token()
+
+    strategy = strategy_of(fail)
+    errors = together(10, call)
     assert (10, 1) == (len({id(error) for error in errors}), len({id(_cause(error)) for error in errors}))
     assert {LookupError} == {type(_cause(error)) for error in errors}
 
