@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, cast
 
 import attrs
@@ -141,7 +142,7 @@ def test_a_caller_is_cancelled(nth: int) -> None:
 
 def test_a_loop_ends_in_mid_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     """K4: where its loop ends, those who wait in others are told at once, or served by a request of their own."""
-    monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.3)  # the loop is closed by then
+    monkeypatch.setattr("client_credentials._shell.driver.dice", lambda: 0.0)  # while the loop is being closed
     fetch = Loops(held=True)
     strategy = make(fetch, policy=attrs.evolve(EXACT, deadline=60.0))
     found: list[object] = []
@@ -165,6 +166,48 @@ def test_a_loop_ends_in_mid_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     fetch.held = False
     staying.join(30)
     assert isinstance(found[0], AccessToken | TokenEndpointUnreachable)
+
+
+def test_a_loop_ends_before_a_fetch_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K4: a fetch that came too late to be begun in a loop is made in another."""
+    begun, goes, scheduled = threading.Event(), threading.Event(), threading.Event()
+    ended = asyncio.new_event_loop()
+    schedule = ended.call_soon_threadsafe
+
+    def noted(*arguments: Any, **options: Any) -> asyncio.Handle:
+        handle = schedule(*arguments, **options)
+        scheduled.set()
+        return handle
+
+    async def answer() -> object:
+        return grant("late")
+
+    def fetch(_: TokenRequest) -> Any:
+        begun.set()
+        goes.wait(60)
+        return answer()
+
+    async def leave() -> None:
+        asking = asyncio.create_task(strategy.get_or_create_access_token())
+        await asyncio.to_thread(begun.wait)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        monkeypatch.setattr(ended, "call_soon_threadsafe", noted)
+        found.append(pool.submit(lambda: asyncio.run(strategy.get_or_create_access_token())))
+        await asyncio.to_thread(until, lambda: len(cast("Any", strategy)._active.flight.events) == 2)
+        scheduled.clear()
+        goes.set()
+        scheduled.wait(60)
+        ended.stop()
+
+    strategy = make(fetch, policy=attrs.evolve(EXACT, deadline=60.0))
+    found: list[Future[AccessToken]] = []
+    with ThreadPoolExecutor(1) as pool:
+        leaving = ended.create_task(leave())
+        ended.run_forever()
+        ended.close()
+        assert leaving.done()
+        assert "late" == found[0].result(60).access_token
 
 
 def test_several_loops() -> None:

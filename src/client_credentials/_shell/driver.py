@@ -42,6 +42,7 @@ T = TypeVar("T")
 _PACKAGE: Final = "client_credentials."
 _NO_LOOP: Final = "no event loop is left to run fetch in"
 _SHORTEST_TIMEOUT: Final = 0.001  # seconds; 0 means something else to many clients
+_LOOP_CHECK: Final = 0.1  # seconds between looks whether a loop in which fetch runs is still open
 
 
 def fly(flight: Flight) -> None:
@@ -204,19 +205,26 @@ class Driver:
         loops = (self._flight.loop, *self._flight.events)
         loop = next((loop for loop in loops if loop is not None and loop.is_running()), None)
         if loop is None:
-            if iscoroutine(fetched):
-                fetched.close()
+            _close(fetched)
             raise TokenEndpointUnreachable(_NO_LOOP)
         # Imported already where there is an event loop.
         from asyncio import run_coroutine_threadsafe
-        from concurrent.futures import CancelledError
+        from concurrent.futures import CancelledError, wait
 
-        future = run_coroutine_threadsafe(_awaited(fetched), loop)
+        fetching = _awaited(fetched)
+        future = run_coroutine_threadsafe(fetching, loop)
+        while not loop.is_closed() and (left := self._flight.left) > 0:
+            if wait((future,), min(left, _LOOP_CHECK)).done:
+                break
         try:
-            return future.result(self._flight.left)
+            return future.result(0)
         except (TimeoutError, CancelledError):
             if future.done() and not future.cancelled():
                 raise
+            if loop.is_closed():  # it came too late to be begun there
+                _close(fetching)
+                _close(fetched)
+                raise TokenEndpointUnreachable(_NO_LOOP) from None
             future.cancel()
             raise TokenEndpointUnreachable("fetch was cancelled or timed out") from None
 
@@ -245,3 +253,9 @@ def _place_of(error: Exception) -> str:
 
 async def _awaited(fetched: Awaitable[object]) -> object:
     return await fetched
+
+
+def _close(fetched: object) -> None:
+    """Close a coroutine that nobody will await, which would warn otherwise."""
+    if iscoroutine(fetched):
+        fetched.close()
