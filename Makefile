@@ -23,6 +23,7 @@ run: .venv/run/ready  ## show the main job at work, with the runtime dependencie
 	.venv/run/bin/python -m client_credentials demo
 
 test: .venv/test/ready  ## lint, check the types, run the tests but for the slow ones, ask for full coverage
+	@echo 'On two cores this takes about four minutes.'
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check
 	$(MAKE) --no-print-directory --jobs=2 --output-sync mypy pyright
