@@ -27,7 +27,7 @@ from .._core.acquisition import (
     acquire,
     fail,
 )
-from .._core.lifecycle import Fail
+from .._core.lifecycle import Fail, is_overdue
 from .._core.model import Failure, Outcome, TokenRequest, Unreachable, without_query
 from .._core.secret import Secret
 from ..errors import TokenEndpointUnreachable, error_of
@@ -213,7 +213,7 @@ class Driver:
 
         fetching = _awaited(fetched)
         future = run_coroutine_threadsafe(fetching, loop)
-        while not loop.is_closed() and (left := self._flight.left) > 0:
+        while not (loop.is_closed() or is_overdue(left := self._flight.left)):
             if wait((future,), min(left, _LOOP_CHECK)).done:
                 break
         try:
