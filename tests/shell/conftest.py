@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+from client_credentials._shell.threads import NAME
 from client_credentials.testing import FakeClock, TokenServer
 from tests.shell.kit import CLIENT_ID, CLIENT_SECRET, Maker, OnALoop, Strategy, make_async, make_sync
 
@@ -22,8 +24,17 @@ def server() -> Generator[TokenServer]:
 
 @pytest.fixture(autouse=True)
 def no_defect(caplog: pytest.LogCaptureFixture) -> Generator[None]:
-    """Let no test pass in which the package met a defect of its own, but for one that clears the log of it."""
+    """Let no test pass in which the package met a defect of its own, but for one that clears the log of it.
+
+    Flights that have answered their callers still log; those that hang are left behind.
+    """
+    before, patience = set(threading.enumerate()), 0.2
     yield
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == NAME:
+            began = time.monotonic()
+            thread.join(max(patience, 0.0))
+            patience -= time.monotonic() - began
     messages = [record.getMessage() for record in caplog.get_records("call")]
     assert [] == [message for message in messages if message.startswith("unexpected ") or "please report" in message]
 
