@@ -31,7 +31,7 @@ def no_defect(caplog: pytest.LogCaptureFixture) -> Generator[None]:
     before, patience = set(threading.enumerate()), 0.2
     yield
     for thread in set(threading.enumerate()) - before:
-        if thread.name == NAME:
+        if thread.name == NAME and thread.is_alive():
             began = time.monotonic()
             thread.join(max(patience, 0.0))
             patience -= time.monotonic() - began

@@ -233,6 +233,7 @@ class TestTheErrorHandler:
         go.set()
         late.go.set()
         settled(strategy)
+        until(lambda: waited or does != "blocks")
         assert ([True] * (does == "blocks"), 1) == (waited, len(told))
 
     @pytest.mark.parametrize("fails", ["refused", "hangs"])
