@@ -255,7 +255,8 @@ def failed(state: State, failure: Failure, asked: Instant, now: Instant, dice: f
 def retry_wait(gate: Gate, attempts: int, left: float) -> float | None:
     """Say in how many seconds a waiting caller gets the next attempt; None: there is none.
 
-    `attempts` were made, and `left` seconds are left. A wait that the server ordered is only for the gate.
+    `attempts` were made, and `left` seconds are left. A wait that the server ordered is only for the gate. In a renewal
+    nobody waits, so this is not asked.
     """
     retried = gate.failure.retryable and not gate.is_ordered and attempts <= MOST_RETRIES
     return gate.wait if retried and gate.wait < left else None

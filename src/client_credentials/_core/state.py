@@ -72,7 +72,7 @@ class Asked(Value):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Held(Value):
-    """A token in hand, and the seconds from its request until its renewal and its end."""
+    """A token in hand, and the seconds from its request until its renewal, its end and its expiry, which is `last`."""
 
     token: AccessToken
     asked: Asked
