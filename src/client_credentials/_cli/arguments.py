@@ -169,9 +169,9 @@ def tls_context(arguments: argparse.Namespace) -> ssl.SSLContext | None:
         return None
     import ssl
 
-    from .._http.transport import default_context
+    from .._http.trust import new_context
 
-    context = default_context()
+    context = new_context()
     try:
         context.load_cert_chain(arguments.client_cert)
     except ssl.SSLError:

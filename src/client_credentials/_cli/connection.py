@@ -13,7 +13,8 @@ from functools import partial
 from typing import Final, cast
 
 from .._http.proxy import open_tunnel, proxy_from_environment
-from .._http.transport import HEAD_BYTES, default_context, store_is_empty
+from .._http.transport import HEAD_BYTES
+from .._http.trust import new_context, store_is_empty
 from .._http.verdict import verdict_of
 from .._http.wire import Exchange, Wire, addresses, connect
 from .._shell.threads import in_thread
@@ -103,7 +104,7 @@ def _names_at(exchange: Exchange) -> str:
 
     A context of its own, so the peer is shown no client certificate.
     """
-    context = default_context()
+    context = new_context()
     context.check_hostname = False
     names = ""
     with suppress(OSError):

@@ -26,7 +26,7 @@ from .._core.request import hidden_of
 from .._core.secret import Secret
 from .._core.state import Asked, Instant
 from .._http.fetch import Urllib3Fetch
-from .._http.transport import default_context
+from .._http.trust import new_context
 from .._shell.driver import run_sync
 from .._shell.request import attempt
 from ..configuration import SdkConfiguration, json_object
@@ -109,7 +109,7 @@ class _Doctor:
         yield from checks.authentication(authentication_of(self.arguments).value, named.token_endpoint_auth_methods)
 
     def _connection(self) -> Generator[Finding]:
-        return connection_steps(client_of(self.arguments).token_url, self.context or default_context())
+        return connection_steps(client_of(self.arguments).token_url, self.context or new_context())
 
     def _answer(self) -> Generator[Finding]:
         client = client_of(self.arguments)

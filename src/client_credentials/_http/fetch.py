@@ -18,7 +18,8 @@ class Urllib3Fetch:
 
     Without a pool each exchange has its own connection, closed afterwards, and `request.timeout` bounds all of it but
     the name lookup, which no timeout can interrupt. `ssl_context` replaces the default trust store: a private CA, a
-    client certificate (RFC 8705), a pin. It must verify. SSL_CERT_FILE and SSL_CERT_DIR work without it.
+    client certificate (RFC 8705), a pin. It must verify. SSL_CERT_FILE and SSL_CERT_DIR work without it;
+    the store is read once for all strategies of a process, and anew when it has changed.
     A `pool` is used as it is (its trust store, proxy and sockets), with urllib3's timeouts, and emptied after a fork.
     At most `max_body` bytes of a body are read. With `trust_env`, HTTPS_PROXY, ALL_PROXY and NO_PROXY apply.
     Plain http is for loopback only and never goes through a proxy.

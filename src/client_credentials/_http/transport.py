@@ -18,8 +18,9 @@ from urllib3.util import Url, parse_url
 from .._core.model import TokenRequest, TokenResponse
 from .proxy import Proxy, open_tunnel, proxy_from_environment
 from .response import FinalResponse, token_response
+from .trust import forget_context, new_context, shared_context, store_is_empty
 from .verdict import pool_verdict_of, root_of, verdict_of
-from .wire import Exchange, ExchangeFailure, Host, addresses, connect, forbidden
+from .wire import Exchange, ExchangeFailure, Host, Wire, addresses, connect, forbidden
 
 HEAD_BYTES: Final = 65536 + io.DEFAULT_BUFFER_SIZE
 """The most bytes that may be received up to the end of the headers, with interim responses and the proxy's answer.
@@ -37,18 +38,13 @@ class OwnConnection:
         self._max_body = max_body
         self._given = context
         self._trust_env = trust_env
-        self._default: ssl.SSLContext | None = None
 
     def __call__(self, request: TokenRequest) -> TokenResponse | ExchangeFailure:
         exchange = Exchange.begin(request.url, request.timeout, HEAD_BYTES)
         try:
             return self._send(request, exchange)
         except Exception as error:
-            is_empty = False
-            if isinstance(root_of(error), ssl.SSLCertVerificationError):
-                is_empty = store_is_empty(self._context(), is_default=self._given is None)
-                self._default = None  # read anew for the next attempt
-            return verdict_of(error, exchange, store_is_empty=is_empty)
+            return verdict_of(error, exchange)
 
     def _send(self, request: TokenRequest, exchange: Exchange) -> TokenResponse | ExchangeFailure:
         proxy = proxy_from_environment(exchange.host) if self._trust_env and not exchange.is_plain else None
@@ -62,7 +58,7 @@ class OwnConnection:
             if proxy is not None:
                 open_tunnel(wire, proxy, exchange)
             if not exchange.is_plain:
-                wire.start_tls(self._context())
+                self._secure(wire, exchange)
             connection = kind(exchange.host.name, exchange.host.port)
             connection.response_class = FinalResponse
             connection.sock = cast("socket.socket", wire)
@@ -74,9 +70,18 @@ class OwnConnection:
         finally:
             wire.hang_up()
 
+    def _secure(self, wire: Wire, exchange: Exchange) -> None:
+        context = self._given or shared_context()
+        try:
+            wire.start_tls(context)
+        except ssl.SSLCertVerificationError:
+            exchange.store_is_empty = store_is_empty(context, is_default=self._given is None)
+            forget_context()
+            raise
+
     def _send_through_pool(self, request: TokenRequest, proxy: Proxy | None) -> TokenResponse | ExchangeFailure:
         """Send where urllib3's connections are not urllib3's (vcrpy, urllib3-future): its pools work with them."""
-        context = self._context()
+        context = self._given or new_context()  # a stand-in may change it
         if proxy is None:
             pool = urllib3.PoolManager(ssl_context=context)
         else:
@@ -86,13 +91,6 @@ class OwnConnection:
             return UsersPool(pool, self._max_body)(request)
         finally:
             pool.clear()
-            self._default = None  # only the pool knows whether it failed to verify
-
-    def _context(self) -> ssl.SSLContext:
-        context = self._given or self._default
-        if context is None:
-            context = self._default = default_context()
-        return context
 
 
 class UsersPool:
@@ -151,32 +149,6 @@ class UsersPool:
 
     def _opened(self, request: TokenRequest) -> int:
         return self._pool.connection_from_url(request.url).num_connections
-
-
-def default_context() -> ssl.SSLContext:
-    """Make a TLS context as strict as urllib3's, with the default trust store, or what SSL_CERT_FILE and _DIR name."""
-    context = ssl.create_default_context()
-    context.hostname_checks_common_name = False  # RFC 9525 section 2
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def store_is_empty(context: ssl.SSLContext, *, is_default: bool) -> bool:
-    """Tell whether a context trusts nobody; `is_default` says whether its trust store is the default one."""
-    try:
-        if context.cert_store_stats()["x509"]:
-            return False
-    except NotImplementedError:  # truststore, whose store is the operating system's
-        return False
-    # A context reads only those certificates of a folder (SSL_CERT_DIR) that it has been asked for.
-    folder: str | None = ssl.get_default_verify_paths().capath
-    if not is_default or not folder:
-        return True
-    try:
-        return not os.listdir(folder)  # noqa: PTH208
-    except OSError:  # OpenSSL may not read it either
-        return True
 
 
 def _is_genuine(kind: type[object]) -> bool:

@@ -26,9 +26,7 @@ _SOCKS_CODE: Final = re.compile(r"0x[0-9a-f]{2}\b", re.IGNORECASE)
 _SOCKS_FORBIDDEN: Final = ("0x02", "SOCKS5AuthError")
 
 
-def verdict_of(
-    error: Exception, exchange: Exchange, *, peer: Host | None = None, store_is_empty: bool = False
-) -> ExchangeFailure:
+def verdict_of(error: Exception, exchange: Exchange, *, peer: Host | None = None) -> ExchangeFailure:
     """Say what an exception means, in our own words: libraries quote what they were given."""
     stage, status, root = exchange.stage, exchange.status, root_of(error)
     match root:
@@ -37,7 +35,7 @@ def verdict_of(
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError() | ssl.SSLEOFError():
             return Unreachable(reason=f"{stage}: {'truncated' if status else 'closed without an answer'}")
         case ssl.SSLError() | PoolSSLError():
-            reason = f"TLS with {peer or exchange.host}: {_tls_reason(root, store_is_empty=store_is_empty)}"
+            reason = f"TLS with {peer or exchange.host}: {_tls_reason(root, store_is_empty=exchange.store_is_empty)}"
             return Unreachable(reason=reason, retryable=False)
         case NewConnectionError():
             return Unreachable(reason=f"{stage}: failed")

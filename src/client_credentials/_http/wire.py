@@ -87,6 +87,8 @@ class Exchange:
     """Whether the peer has closed its side."""
     proxy: Host | None = None
     """The proxy that it goes through."""
+    store_is_empty: bool = False
+    """Whether the peer could not be verified since nobody is trusted."""
 
     @classmethod
     def begin(cls, url: str, timeout: float, allowance: int = 0) -> Self:

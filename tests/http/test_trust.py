@@ -1,0 +1,108 @@
+"""The default trust store: read once for all strategies of a process, and anew as soon as it is another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+import truststore
+
+from client_credentials import Urllib3Fetch
+from client_credentials._http.trust import forget_context, new_context, shared_context
+from tests.http.peers import BODY, GRANTED, Peer, answers, authority, failure, server_context, token_request
+
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the trusted CAs are: a file that is there, beside a folder that is not."""
+    path = tmp_path / "store.pem"
+    authority().cert_pem.write_to_path(str(path))
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "folder"))
+    return path
+
+
+def add(store: Path) -> None:
+    """Write one more CA into the file."""
+    trustme.CA().cert_pem.write_to_path(str(store), append=True)
+
+
+def replace(store: Path) -> None:
+    """Put another file of the same size and age in its place, as a rotation does."""
+    other, was = store.with_suffix(".new"), store.stat()
+    other.write_bytes(store.read_bytes())
+    os.utime(other, ns=(was.st_atime_ns, was.st_mtime_ns))
+    other.replace(store)
+
+
+def touch(store: Path) -> None:
+    """Write the same file again, a second later."""
+    os.utime(store, ns=(0, store.stat().st_mtime_ns + 10**9))
+
+
+def fill_folder(store: Path) -> None:
+    """Make the folder beside it."""
+    (store.parent / "folder").mkdir()
+
+
+def move(store: Path) -> None:
+    """Name another file."""
+    os.environ["SSL_CERT_FILE"] = str(store.rename(store.with_suffix(".moved")))
+
+
+def inject(_: Path) -> None:
+    """Use the operating system's store from now on."""
+    truststore.inject_into_ssl()
+
+
+def fail(_: Path) -> None:
+    """Fail to verify a peer."""
+    with Peer(answers(GRANTED), context=server_context(ca=trustme.CA())) as peer:
+        failure(Urllib3Fetch(), token_request(peer.secure_url))
+
+
+@pytest.mark.parametrize("change", [add, replace, touch, fill_folder, move, inject, fail])
+def test_a_store_that_changes_is_read_anew(store: Path, change: Callable[[Path], None]) -> None:
+    """P9: until then there is one context for all."""
+    before = shared_context()
+    assert shared_context() is before
+    try:
+        change(store)
+        after = shared_context()
+        assert after is not before
+        assert shared_context() is after
+    finally:
+        truststore.extract_from_ssl()
+
+
+def test_it_can_be_forgotten() -> None:
+    """What could not be read may be there the next time, though nothing tells."""
+    before = shared_context()
+    forget_context()
+    assert shared_context() is not before
+
+
+def test_a_store_that_does_not_tell(store: Path) -> None:
+    """Where there is neither file nor folder, as on Windows, it is read for each request."""
+    store.unlink()
+    assert shared_context() is not shared_context()
+
+
+def test_a_context_for_changing(store: Path) -> None:
+    """What the command line changes is its own."""
+    assert store.exists()
+    assert new_context() is not new_context()
+    assert shared_context() is not new_context()
+
+
+def test_an_added_authority_is_trusted_at_once(store: Path) -> None:
+    """P9, S2: not only after a failure."""
+    fetch, added = Urllib3Fetch(), trustme.CA()
+    with Peer(answers(GRANTED), context=server_context()) as peer:
+        fetch(token_request(peer.secure_url))
+    added.cert_pem.write_to_path(str(store), append=True)
+    with Peer(answers(GRANTED), context=server_context(ca=added)) as peer:
+        assert BODY == fetch(token_request(peer.secure_url)).body
