@@ -147,4 +147,4 @@ class SdkConfiguration:
         return f"SdkConfiguration({', '.join(f'{name}=<{kind}>' for name, kind in names)})"
 
     def _named(self) -> list[tuple[str, object]]:
-        return [(field.name, getattr(self, field.name)) for field in attrs.fields(SdkConfiguration)]
+        return [(name, getattr(self, name)) for name in _OURS]

@@ -26,11 +26,16 @@ INVALID: Final = Refused(status=401, error="invalid_client")
 GRANT: Final = Granted(access_token="a", expires_in=60, scope=None)
 KEY, OTHER_KEY = cache_key(make(), "one"), cache_key(make(), "other")
 READ, READ_OTHER = (ONE, KEY), (OTHER, OTHER_KEY)
-DELIVERY: Final = [Record, Settle, Publish, Unlock, Tell]
+DELIVERY: Final = [Record, Settle, Publish, Unlock]
 
 
 def walk(
-    results: dict[type[Any], list[Any]], spent: float = 0.0, *, current: bool = True, key: str | None = None
+    results: dict[type[Any], list[Any]],
+    spent: float = 0.0,
+    *,
+    current: bool = True,
+    key: str | None = None,
+    has_cache: bool = True,
 ) -> list[Any]:
     """Give the commands, each with its results in turn, the last one again and again; only Sleep takes time."""
     rows: dict[type[Any], list[Any]] = {
@@ -41,7 +46,8 @@ def walk(
         Record: [EMPTY],
         **results,
     }
-    return perform(machine.acquire(make(), RenewalPolicy(deadline=DEADLINE), key), rows, spent, current=current)
+    way = machine.acquire(make(), RenewalPolicy(deadline=DEADLINE), key, has_cache=has_cache)
+    return perform(way, rows, spent, current=current)
 
 
 def perform(
@@ -76,19 +82,27 @@ def test_a_grant() -> None:
     assert [machine.ReadSecrets, LookUp, machine.TryLock, LookUp, Send, *DELIVERY] == [type(each) for each in walk({})]
 
 
+def test_without_a_cache() -> None:
+    """There is nothing to lock or to publish, and what memory knows by now is served."""
+    ours = [machine.ReadSecrets, LookUp, Send, Record, Settle]
+    assert ours == [type(each) for each in walk({}, has_cache=False)]
+    assert [Settle()] == walk({LookUp: [granted(an_hour())]}, has_cache=False)[2:]
+    assert not [each for each in walk({Send: [INVALID]}, has_cache=False) if isinstance(each, Publish)]
+
+
 def test_a_lock_that_is_never_free() -> None:
     """Half of the deadline is spent on the first lock, a quarter on its successor; then it is asked without a lock."""
     commands = walk({machine.TryLock: [False]})
     locks = [each.name for each in commands if isinstance(each, machine.TryLock)]
     assert sorted({KEY: 0, f"{KEY}-second": 0}) == sorted(set(locks))
     assert pytest.approx(0.75 * DEADLINE) == sum(each.seconds for each in commands if isinstance(each, Sleep))
-    assert [Send, *DELIVERY] == [type(each) for each in commands[-6:]]
+    assert [Send, *DELIVERY] == [type(each) for each in commands[-5:]]
 
 
 def test_somebody_was_faster() -> None:
     """What the holder before has published is served, and the lock given back."""
     commands = walk({LookUp: [EMPTY, granted(an_hour())]})
-    assert [Settle(), Unlock(), Tell((), ())] == commands[4:]
+    assert [Settle(), Unlock()] == commands[4:]
 
 
 def test_the_next_secret() -> None:
@@ -143,7 +157,7 @@ def test_a_retry_reads_the_secret_anew() -> None:
     """A callable is called for each token request: an assertion may be used once. One key, one lock."""
     commands = walk({machine.ReadSecrets: [((ONE, KEY),), ((OTHER, KEY),)], Send: [DOWN, GRANT]})
     assert [ONE, OTHER] == [each.secret for each in commands if isinstance(each, Send)]
-    assert [Send, Sleep, machine.ReadSecrets, Send, *DELIVERY] == [type(each) for each in commands[4:]]
+    assert [Send, Sleep, machine.ReadSecrets, Send, *DELIVERY, Tell] == [type(each) for each in commands[4:]]
 
 
 def test_a_secret_that_is_rotated_before_a_retry() -> None:

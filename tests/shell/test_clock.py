@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+import os
+import random
 import time
 from typing import Any
 
@@ -45,6 +47,24 @@ def test_a_clock_that_tells_no_time(wall: float) -> None:
 
 
 def test_dice() -> None:
-    """They fall anywhere from 0 to 1."""
-    drawn = [clock.dice() for _ in range(200)]
+    """They fall anywhere from 0 to 1, whatever a program makes of `random`."""
+    drawn: list[float] = []
+    for _ in range(200):
+        random.seed(1)
+        drawn.append(clock.dice())
     assert 0 <= min(drawn) < 0.5 < max(drawn) < 1
+    assert 200 == len(set(drawn))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
+def test_dice_of_a_fleet() -> None:
+    """Forked children draw other numbers than their parent."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writing, repr(clock.dice()).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writing)
+    with os.fdopen(reading) as drawn:
+        assert clock.dice() != float(drawn.read())

@@ -17,6 +17,7 @@ COMMANDS = "ReadSecrets LookUp TryLock Send Record Settle Publish Unlock Tell".s
 AT_A_COMMAND = """
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of threads in a process that forks: that is what this is about
+from client_credentials import json_object
 from client_credentials._shell import driver
 perform, send = driver.Driver._perform, driver.Driver._send
 
@@ -40,7 +41,9 @@ def come_to(command):
     global strategy, name, reached, go
     name, reached, go = command, threading.Event(), threading.Event()
     strategy = ClientCredentialsStrategy("my-client", "my-secret-3f9c", token_url=sys.argv[1], policy=policy)
-    strategy.set_configuration(SdkConfiguration())
+    # An odd answer, so that there is something to tell of it.
+    odd = lambda response: {**json_object(response), "expires_in": ""}
+    strategy.set_configuration(SdkConfiguration(deserializer=odd))
     threading.Thread(target=strategy.get_or_create_access_token, daemon=True).start()
     assert reached.wait(30)
 """

@@ -153,8 +153,8 @@ def _thread(call: partial[None], flight: Flight) -> Steps:
 
 def _fly(flight: Flight) -> Steps:
     """Make a flight as `Driver.drive` does."""
-    identity = flight.active.identity
-    yield from _follow(flight, acquire(identity.client, identity.policy, identity.keys[0]))
+    identity, has_cache = flight.active.identity, flight.active.cache is not None
+    yield from _follow(flight, acquire(identity.client, identity.policy, identity.keys[0], has_cache=has_cache))
     flight.settle(None)
     flight.is_over = True
 
@@ -174,7 +174,7 @@ def _follow(flight: Flight, machine: Coroutine[Command, Done[Any], None]) -> Ste
         match command:
             case LookUp() | Peek() | Publish() if memory.cache:
                 value = yield from _exchange(memory, partial(perform, command))
-            case TryLock(name=name) if memory.cache:
+            case TryLock(name=name):
                 value = (yield command) is not False
                 lock = name if value else None
             case Unlock():
@@ -187,7 +187,7 @@ def _follow(flight: Flight, machine: Coroutine[Command, Done[Any], None]) -> Ste
                 value = yield command
             case Sleep():
                 yield command
-            case ReadSecrets() | TryLock() | Tell() | Record(fact=State(held=None, gates=())):  # concerns nobody else
+            case ReadSecrets() | Tell() | Record(fact=State(held=None, gates=())):  # concerns nobody else
                 value = perform(command)
             case _:
                 yield command

@@ -66,8 +66,8 @@ def spied(script: Script, patch: pytest.MonkeyPatch, module: Any) -> None:
     real: Callable[..., Any] = module.acquire
 
     class Machine:
-        def __init__(self, *values: Any) -> None:
-            self.machine = real(*values)
+        def __init__(self, *values: Any, has_cache: bool) -> None:
+            self.machine = real(*values, has_cache=has_cache)
 
         def send(self, done: Any) -> Command:
             command: Command = self.machine.send(done)

@@ -85,7 +85,7 @@ class Peek(_Command[State]):
 
 @attrs.frozen(eq=False, repr=False)
 class TryLock(_Command[bool]):
-    """Try once to take a lock of the cache for `ttl` seconds; True too where the cache has none."""
+    """Try once to take a lock of the cache for `ttl` seconds; True too where it knows no locks."""
 
     name: str
     ttl: float
@@ -159,14 +159,14 @@ Command: TypeAlias = _Command[Any]
 _SECOND_CHOICE: Final = "the first client secret is refused (invalid_client); another of them is in use"
 
 
-async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None) -> None:
-    """Obtain a token for a client, once; whatever comes of it is in memory, in the cache, and told.
+async def acquire(client: Client, policy: RenewalPolicy, key: str | None, *, has_cache: bool) -> None:
+    """Obtain a token for a client, once; whatever comes of it is in memory, in the cache if there is one, and told.
 
     `key` is the cache key of an earlier flight: while the gate is shut there is only the cache to look in.
     """
     if key is not None:
         known = await Record(EMPTY)
-        if is_shut(known.value, known.now) and await _serve(await LookUp(key)):
+        if is_shut(known.value, known.now) and await _look(key) is None:
             return
     gates: tuple[Gate, ...] = ()
     refused: list[Secret] = []
@@ -183,9 +183,9 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
         if key != locked:
             if locked is not None:
                 await Unlock()
-            look = await _look_and_lock(key, policy)
+            look = await (_look_and_lock(key, policy) if has_cache else _look(key))
             if look is None:
-                await Tell(await _preferred(secret) if is_later else (), gates)
+                await _tell(await _preferred(secret) if is_later else (), gates)
                 return
             ready, state, locked = look, look.value, key
         if is_overdue(ready.left):  # this thread did not run for so long that no caller waits any more
@@ -199,9 +199,10 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
             await Record(fact)
             remarks = await _preferred(secret) if is_later else ()  # before a caller comes again
             await Settle()
-            await Publish(key, fact)
-            await Unlock()
-            await Tell((*done.value.remarks, *remarks), gates)
+            if has_cache:
+                await Publish(key, fact)
+                await Unlock()
+            await _tell((*done.value.remarks, *remarks), gates)
             return
         gate = failed(state, done.value, asked, done.now, done.dice)
         gates = (*gates, gate)
@@ -211,7 +212,7 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None = None)
                 continue
         wait = retry_wait(gate, len(gates), done.left) if done.waited else None
         if wait is None:
-            await _give_up(gates, done, key)
+            await _give_up(gates, done, key if has_cache else None)
             return
         state = merge(state, State(gates=(gate,)), done.now)
         await Sleep(wait)
@@ -245,34 +246,40 @@ async def _look_and_lock(key: str, policy: RenewalPolicy) -> Done[State] | None:
     for suffix, share in LOCKS:
         kept_back = policy.deadline * (1 - share)  # for the request itself
         while True:
-            look = await LookUp(key)
-            if await _serve(look):
+            look = await _look(key)
+            if look is None:
                 return None
             if look.left <= kept_back:
                 break
             lock = await TryLock(key + suffix, policy.deadline + LOCK_MARGIN)
             if lock.value:
-                look = await LookUp(key)  # the holder before us may have published before it was free
-                if not await _serve(look):
-                    return look
-                await Unlock()
-                return None
+                look = await _look(key)  # the holder before us may have published before it was free
+                if look is None:
+                    await Unlock()
+                return look
             await Sleep(poll_wait(lock.dice, lock.left - kept_back))
     return look
 
 
-async def _serve(look: Done[State]) -> bool:
-    """End the flight if what is known leaves nothing to ask for, and tell whether it does.
+async def _look(key: str) -> Done[State] | None:
+    """Look in memory and in the cache; None: there is nothing to ask for, and the flight is settled.
 
     A token to be renewed goes to the waiting callers at once.
     """
+    look = await LookUp(key)
     decision = decide(look.value, look.now)
     if isinstance(decision, Renew):
         await Wake()
     if isinstance(decision, Ask | Renew):
-        return False
+        return look
     await Settle(decision if isinstance(decision, Fail) else None)
-    return True
+    return None
+
+
+async def _tell(remarks: tuple[str, ...], gates: tuple[Gate, ...]) -> None:
+    """Tell what there is to tell of a flight that brought a token."""
+    if remarks or gates:
+        await Tell(remarks, gates)
 
 
 async def _give_up(gates: tuple[Gate, ...], done: Done[Any], key: str | None) -> None:

@@ -115,10 +115,17 @@ def needles(
 class Hidden:
     """What must not be shown. Its needles are made when there is a text to look at, and it shows none of them."""
 
-    __slots__ = ("_needles",)
+    __slots__ = ("_cached", "_make")
 
     def __init__(self, make: Callable[[], Needles] = Needles) -> None:
-        self._needles = cache(make)
+        self._make = make
+        self._cached: Callable[[], Needles] | None = None
+
+    def _needles(self) -> Needles:
+        # In a cache, where a walk over the slots does not look; and most answers have no text to look at.
+        if self._cached is None:
+            self._cached = cache(self._make)
+        return self._cached()
 
     def beside(self, tokens: Iterable[object]) -> Hidden:
         """Also hide these tokens of an answer; what is not a string is skipped."""

@@ -49,8 +49,9 @@ def elapsed(since: Instant, now: Instant) -> float:
 
     The wall clock may be set back, the monotonic clock may stop while a machine is suspended; hardly both.
     """
-    deltas = (now.wall - since.wall, now.monotonic - since.monotonic)
-    return max((delta for delta in deltas if not math.isnan(delta)), default=math.inf)
+    wall, monotonic = now.wall - since.wall, now.monotonic - since.monotonic
+    longer = wall if wall > monotonic or math.isnan(monotonic) else monotonic  # NaN is greater than nothing
+    return math.inf if math.isnan(longer) else longer
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -144,7 +145,7 @@ def merge(one: State, other: State, now: Instant) -> State:
         # not come back younger.
         told = [*(held.asked for held in helds), *filter(None, (one.granted, other.granted))]
         oldest = {asked.stamp: asked for asked in sorted(told, key=lambda asked: elapsed(asked.at, now))}
-        helds = [attrs.evolve(held, asked=oldest[held.asked.stamp]) for held in helds]
+        helds = [_asked_at(held, oldest[held.asked.stamp]) for held in helds]
     good = [held for held in helds if not held.is_expired(now) and not _is_gone(held, removed, now)]
 
     def rank(held: Held) -> tuple[Any, ...]:
@@ -182,6 +183,10 @@ def is_shared(failure: Failure) -> bool:
 def _facts(state: State) -> tuple[Any, ...]:
     gates = tuple((gate.asked.stamp, gate.failure) for gate in state.gates)
     return *(asked and asked.stamp for asked in (state.held and state.held.asked, state.granted, state.removed)), gates
+
+
+def _asked_at(held: Held, asked: Asked) -> Held:
+    return held if held.asked is asked else attrs.evolve(held, asked=asked)
 
 
 def _age(fact: Held | Gate, now: Instant) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from .._core.acquisition import Command, Done
 from .._core.client import check_kind
@@ -142,13 +142,11 @@ class ActiveConfiguration:
 
     def publish(self, key: str, fact: State) -> None:
         """Merge a fact into the cache, and what was granted or removed meanwhile."""
-        if self.cache is None:
-            return
         cached = self.peek(key)
         now = self.now()
         merged = publication(cached, fact, self.known().state, now)
         if merged:
-            self.cache.store(key, merged, now)
+            cast("StateCache", self.cache).store(key, merged, now)
 
     def forget(
         self, token: AccessToken | None

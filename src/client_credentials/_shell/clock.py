@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +28,9 @@ def _answering() -> Callable[[], float]:
 
 
 _ticks: Final = _answering()
+_random: Final = random.Random()  # noqa: S311  # spreads a fleet
+# Forks would share its state; and where there is no fork there is no such function.
+getattr(os, "register_at_fork", dict)(after_in_child=_random.seed)
 
 
 class SystemClock:
@@ -49,7 +53,7 @@ class SystemClock:
 def read(clock: Clock) -> Instant:
     """Read both clocks; one that raises or is infinite gives NaN, and where neither gives a time the system's do."""
     if type(clock) is SystemClock:  # which is read at every step of a flight
-        return Instant(clock.wall(), clock.monotonic())
+        return Instant(time.time(), _ticks())
     instant = Instant(_read(clock.wall), _read(clock.monotonic))
     if math.isnan(instant.wall) and math.isnan(instant.monotonic):
         return Instant(time.time(), _ticks())
@@ -65,5 +69,8 @@ def _read(hand: Callable[[], float]) -> float:
 
 
 def dice() -> float:
-    """Draw a random number from 0 to 1; from the system, since programs seed `random`, and forks share its state."""
-    return int.from_bytes(os.urandom(7), "big") / 2**56
+    """Draw a random number from 0 to 1, with dice of our own: programs seed `random`.
+
+    The system's hand over the GIL at each draw, which a busy process gives back only milliseconds later.
+    """
+    return _random.random()

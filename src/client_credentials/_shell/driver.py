@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from inspect import isawaitable, iscoroutine
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from .._core.acquisition import (
     Command,
@@ -28,7 +28,7 @@ from .._core.acquisition import (
     fail,
 )
 from .._core.lifecycle import Fail, is_overdue
-from .._core.model import Failure, Outcome, TokenRequest, Unreachable, without_query
+from .._core.model import Failure, Outcome, TokenRequest, TokenResponse, Unreachable, without_query
 from .._core.secret import Secret
 from ..errors import TokenEndpointUnreachable, error_of
 from . import log, threads
@@ -36,6 +36,9 @@ from .active import ActiveConfiguration
 from .clock import dice
 from .flight import Flight, publishing
 from .request import Fetch, attempt
+
+if TYPE_CHECKING:
+    from ..caching._state_cache import StateCache
 
 T = TypeVar("T")
 
@@ -107,7 +110,8 @@ class Driver:
         flight.enter()
         key = next(iter(self._identity.keys), None)
         try:
-            await self._follow(acquire(self._identity.client, self._identity.policy, key), fetch)
+            has_cache = self._active.cache is not None
+            await self._follow(acquire(self._identity.client, self._identity.policy, key, has_cache=has_cache), fetch)
         except Exception as error:  # a defect, which is no reason to ask again at once
             reason = _place_of(error)
             if flight.is_settled:
@@ -149,9 +153,7 @@ class Driver:
             case Peek(key=key):
                 return active.peek(key)
             case TryLock(name=name, ttl=ttl):
-                if active.cache is None:
-                    return True
-                self._unlock = active.cache.try_lock(name, ttl)
+                self._unlock = cast("StateCache", active.cache).try_lock(name, ttl)
                 return self._unlock is not None
             case Sleep(seconds=seconds):
                 time.sleep(seconds)
@@ -200,7 +202,7 @@ class Driver:
     def fetch_in_thread(self, request: TokenRequest) -> object:
         """Call the fetch; what it awaits runs in the event loop of a task that waits, while this thread waits too."""
         fetched: object = self._active.configuration.fetch(request)
-        if not isawaitable(fetched):
+        if isinstance(fetched, TokenResponse) or not isawaitable(fetched):
             return fetched
         loops = (self._flight.loop, *self._flight.events)
         loop = next((loop for loop in loops if loop is not None and loop.is_running()), None)

@@ -97,8 +97,8 @@ class Flight(Link):
 
     def wake(self) -> None:
         """Let all waiting callers decide again."""
-        with suppress(IndexError):
-            while True:
+        while self._waiting:
+            with suppress(IndexError):  # another thread may wake them at the same time
                 self._waiting.pop()()
 
     def settle(self, failure: Fail | None, cause: BaseException | None = None) -> bool:

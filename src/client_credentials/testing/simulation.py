@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from functools import partial
 from random import Random
-from typing import Any, Final, assert_never
+from typing import Any, Final, assert_never, cast
 
 import attrs
 
@@ -196,7 +196,8 @@ class _Host:
 
     def _begin(self, *, is_waited: bool) -> None:
         deadline = self._world.scheduler.now + self._world.policy.deadline
-        self._flight = _Flight(acquire(_CLIENT, self._world.policy, _KEY), deadline, is_waited)
+        way = acquire(_CLIENT, self._world.policy, _KEY, has_cache=self._world.cache is not None)
+        self._flight = _Flight(way, deadline, is_waited)
         self._go_on(self._flight, None)
 
     def _resume(self, flight: _Flight, value: object) -> None:
@@ -228,8 +229,8 @@ class _Host:
             case steps.LookUp(key=key):
                 value = self._look(key)
             case steps.TryLock(name=name, ttl=ttl):
-                flight.unlock = memory.cache.try_lock(name, ttl) if memory.cache else None
-                value = memory.cache is None or flight.unlock is not None
+                flight.unlock = cast("StateCache", memory.cache).try_lock(name, ttl)
+                value = flight.unlock is not None
             case steps.Record(fact=fact):
                 value = memory.record(fact)
             case steps.Publish(key=key, fact=fact):
