@@ -31,9 +31,11 @@ class Value:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        # As tuples, in which NaN is equal to itself.
-        ours, theirs = (tuple(getattr(each, field.name) for field in self.__attrs_attrs__) for each in (self, other))
-        return ours == theirs
+        for field in self.__attrs_attrs__:
+            ours, theirs = getattr(self, field.name), getattr(other, field.name)
+            if ours is not theirs and ours != theirs:  # as in a tuple, NaN is equal to itself
+                return False
+        return True
 
     def __hash__(self) -> int:
         values = (getattr(self, field.name) for field in self.__attrs_attrs__ if field.hash is not False)
