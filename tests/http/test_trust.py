@@ -85,10 +85,15 @@ def test_it_can_be_forgotten() -> None:
     assert shared_context() is not before
 
 
-def test_a_store_that_does_not_tell(store: Path) -> None:
-    """Where there is neither file nor folder, as on Windows, it is read for each request."""
+def test_a_store_out_of_sight(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a chroot, or where there is neither file nor folder, as on Windows, it is used as it was read."""
+    before = shared_context()
     store.unlink()
-    assert shared_context() is not shared_context()
+    assert shared_context() is before
+    monkeypatch.setenv("SSL_CERT_FILE", str(store.with_suffix(".other")))
+    none = shared_context()
+    assert 0 == none.cert_store_stats()["x509"]
+    assert shared_context() is none
 
 
 def test_a_context_for_changing(store: Path) -> None:

@@ -9,8 +9,8 @@ import os
 import ssl
 from typing import Any, Final
 
-_contexts: Final[dict[tuple[Any, ...], ssl.SSLContext]] = {}
-"""At most one context, by what tells whether the store it was made of is as it was."""
+_read: Final[dict[tuple[Any, ...], tuple[tuple[Any, ...], ssl.SSLContext]]] = {}
+"""What was read last, by how it was named: what its file and folder looked like, and the context made of it."""
 
 
 def new_context() -> ssl.SSLContext:
@@ -25,15 +25,15 @@ def new_context() -> ssl.SSLContext:
 def shared_context() -> ssl.SSLContext:
     """Return such a context, which must not be changed: it is everybody's."""
     paths = ssl.get_default_verify_paths()
-    files = [path for path in (paths.cafile, paths.capath) if path]
-    if not files:  # the store of an operating system, which does not tell when it changes
-        return new_context()
-    store = (ssl.SSLContext, *map(_seen, files))  # the class, since truststore replaces it
-    context = _contexts.get(store)
-    if context is None:
+    # The class as well, since truststore replaces it.
+    names = (ssl.SSLContext, *map(os.environ.get, (paths.openssl_cafile_env, paths.openssl_capath_env)))
+    seen = tuple(_seen(path) for path in (paths.cafile, paths.capath) if path)
+    before, context = _read.get(names, ((), None))
+    # A store that is out of sight, after a chroot or on Windows, is used as it was read.
+    if context is None or (seen and seen != before):
         context = new_context()
-        _contexts.clear()
-        _contexts[store] = context
+        _read.clear()
+        _read[names] = seen, context
     return context
 
 
@@ -44,7 +44,7 @@ def _seen(path: str) -> tuple[Any, ...]:
 
 def forget_context() -> None:
     """Have the store read anew: a peer could not be verified, perhaps since the store could not be read."""
-    _contexts.clear()
+    _read.clear()
 
 
 def store_is_empty(context: ssl.SSLContext, *, is_default: bool) -> bool:
