@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,29 +55,36 @@ def move(store: Path) -> None:
     os.environ["SSL_CERT_FILE"] = str(store.rename(store.with_suffix(".moved")))
 
 
-def inject(_: Path) -> None:
-    """Use the operating system's store from now on."""
-    truststore.inject_into_ssl()
-
-
 def fail(_: Path) -> None:
     """Fail to verify a peer."""
     with Peer(answers(GRANTED), context=server_context(ca=trustme.CA())) as peer:
         failure(Urllib3Fetch(), token_request(peer.secure_url))
 
 
-@pytest.mark.parametrize("change", [add, replace, touch, fill_folder, move, inject, fail])
+@pytest.mark.parametrize("change", [add, replace, touch, fill_folder, move, fail])
 def test_a_store_that_changes_is_read_anew(store: Path, change: Callable[[Path], None]) -> None:
     """P9: until then there is one context for all."""
     before = shared_context()
     assert shared_context() is before
-    try:
-        change(store)
-        after = shared_context()
-        assert after is not before
-        assert shared_context() is after
-    finally:
-        truststore.extract_from_ssl()
+    change(store)
+    after = shared_context()
+    assert after is not before
+    assert shared_context() is after
+
+
+def test_a_store_that_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S1: truststore's context is locked during a handshake, and nobody else waits for the one that hangs."""
+    bodies: list[bytes] = []
+
+    def hang(sock: socket.socket) -> None:
+        sock.recv(65536)  # the handshake has begun
+        bodies.append(Urllib3Fetch()(token_request(peer.secure_url)).body)
+
+    context = server_context()
+    monkeypatch.setattr(ssl, "SSLContext", truststore.SSLContext)
+    with Peer(answers(GRANTED), context=context) as peer, Peer(hang) as hanging:
+        failure(Urllib3Fetch(), token_request(hanging.secure_url))
+    assert [BODY] == bodies
 
 
 def test_it_can_be_forgotten() -> None:

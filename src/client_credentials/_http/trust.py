@@ -24,9 +24,10 @@ def new_context() -> ssl.SSLContext:
 
 def shared_context() -> ssl.SSLContext:
     """Return such a context, which must not be changed: it is everybody's."""
+    if ssl.SSLContext.__module__ != "ssl":
+        return new_context()  # truststore's is locked during a handshake: all would wait for an endpoint that hangs
     paths = ssl.get_default_verify_paths()
-    # The class as well, since truststore replaces it.
-    names = (ssl.SSLContext, *map(os.environ.get, (paths.openssl_cafile_env, paths.openssl_capath_env)))
+    names = tuple(map(os.environ.get, (paths.openssl_cafile_env, paths.openssl_capath_env)))
     seen = tuple(_seen(path) for path in (paths.cafile, paths.capath) if path)
     before, context = _read.get(names, ((), None))
     # A store that is out of sight, after a chroot or on Windows, is used as it was read.
