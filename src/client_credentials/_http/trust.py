@@ -9,7 +9,7 @@ import os
 import ssl
 from typing import Any, Final
 
-_read: Final[dict[tuple[Any, ...], tuple[tuple[Any, ...], ssl.SSLContext]]] = {}
+_read: Final[dict[tuple[str | None, ...], tuple[frozenset[tuple[Any, ...]], ssl.SSLContext]]] = {}
 """What was read last, by how it was named: what its file and folder looked like, and the context made of it."""
 
 
@@ -28,19 +28,22 @@ def shared_context() -> ssl.SSLContext:
         return new_context()  # truststore's is locked during a handshake: all would wait for an endpoint that hangs
     paths = ssl.get_default_verify_paths()
     names = tuple(map(os.environ.get, (paths.openssl_cafile_env, paths.openssl_capath_env)))
-    seen = tuple(_seen(path) for path in (paths.cafile, paths.capath) if path)
-    before, context = _read.get(names, ((), None))
-    # A store that is out of sight, after a chroot or on Windows, is used as it was read.
-    if context is None or (seen and seen != before):
+    seen = _seen(paths.cafile) | _seen(paths.capath)
+    before, context = _read.get(names, (seen, None))
+    # What is out of sight, after a chroot or on Windows, is used as it was read.
+    if context is None or not seen <= before:
         context = new_context()
         _read.clear()
         _read[names] = seen, context
     return context
 
 
-def _seen(path: str) -> tuple[Any, ...]:
-    found = os.stat(path)  # noqa: PTH116
-    return path, found.st_ino, found.st_size, found.st_mtime_ns
+def _seen(path: str | None) -> frozenset[tuple[Any, ...]]:
+    try:
+        found = os.stat(path or "")  # noqa: PTH116
+    except OSError:
+        return frozenset()
+    return frozenset({(path, found.st_ino, found.st_size, found.st_mtime_ns)})
 
 
 def forget_context() -> None:
