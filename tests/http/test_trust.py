@@ -72,6 +72,14 @@ def test_a_store_that_changes_is_read_anew(store: Path, change: Callable[[Path],
     assert shared_context() is after
 
 
+def test_a_context_of_the_program_that_fails() -> None:
+    """What it does not trust says nothing of the default store, which all others go on using."""
+    before = shared_context()
+    with Peer(answers(GRANTED), context=server_context()) as peer:
+        failure(Urllib3Fetch(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), token_request(peer.secure_url))
+    assert shared_context() is before
+
+
 def test_a_store_that_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """S1: truststore's context is locked during a handshake, and nobody else waits for the one that hangs."""
     bodies: list[bytes] = []

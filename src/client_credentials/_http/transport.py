@@ -75,8 +75,10 @@ class OwnConnection:
         try:
             wire.start_tls(context)
         except ssl.SSLCertVerificationError:
-            exchange.store_is_empty = store_is_empty(context, is_default=self._given is None)
-            forget_context()
+            is_default = self._given is None
+            exchange.store_is_empty = store_is_empty(context, is_default=is_default)
+            if is_default:
+                forget_context()
             raise
 
     def _send_through_pool(self, request: TokenRequest, proxy: Proxy | None) -> TokenResponse | ExchangeFailure:

@@ -47,7 +47,7 @@ def _seen(path: str | None) -> frozenset[tuple[Any, ...]]:
 
 
 def forget_context() -> None:
-    """Have the store read anew: a peer could not be verified, perhaps since the store could not be read."""
+    """Have the store read anew: a peer could not be verified, perhaps because the store could not be read."""
     _read.clear()
 
 

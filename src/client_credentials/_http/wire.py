@@ -88,7 +88,7 @@ class Exchange:
     proxy: Host | None = None
     """The proxy that it goes through."""
     store_is_empty: bool = False
-    """Whether the peer could not be verified since nobody is trusted."""
+    """Whether the peer could not be verified because nobody is trusted."""
 
     @classmethod
     def begin(cls, url: str, timeout: float, allowance: int = 0) -> Self:
