@@ -60,7 +60,7 @@ class TestTrust:
         assert f"\r\nAuthorization: Basic {SECRET}\r\n" in request
 
     def test_the_trust_store_is_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """One context serves all exchanges of a fetch, and none is made before the first over TLS."""
+        """One context serves all exchanges, whichever fetch makes them; none is made before the first over TLS."""
         made: list[ssl.SSLContext] = []
         create = ssl.create_default_context
 
@@ -69,12 +69,11 @@ class TestTrust:
             return made[-1]
 
         monkeypatch.setattr(ssl, "create_default_context", keep)
-        fetch = Urllib3Fetch()
         with Peer(answers(GRANTED)) as plain, Peer(answers(GRANTED), context=server_context()) as secure:
-            fetch(token_request(plain.url))
+            Urllib3Fetch()(token_request(plain.url))
             assert [] == made
-            fetch(token_request(secure.secure_url))
-            fetch(token_request(secure.secure_url))
+            Urllib3Fetch()(token_request(secure.secure_url))
+            Urllib3Fetch()(token_request(secure.secure_url))
         theirs = create_urllib3_context()
         names = "minimum_version verify_flags verify_mode check_hostname hostname_checks_common_name".split()
         assert [{name: getattr(theirs, name) for name in names}] == [
@@ -158,7 +157,7 @@ def bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 class TestTrustStore:
-    """Whom to trust may change while a program runs; the next attempt after a failure sees it."""
+    """Whom to trust may change while a program runs; the next request sees it, and an error says what was wrong."""
 
     def test_it_appears_late(self, bundle: Path) -> None:
         """P9, S2: a sidecar writes the bundle after the first attempt, which says that there was none."""
@@ -170,7 +169,7 @@ class TestTrustStore:
             assert BODY == fetch(token_request(peer.secure_url)).body
 
     def test_it_is_rotated(self, bundle: Path) -> None:
-        """P9, S2: a CA that is added to the bundle is trusted from the first failure on; the store was not empty."""
+        """P9, S2: a store that lacks a CA is not said to be empty, and once the CA is added, it is trusted."""
         fetch, added = Urllib3Fetch(), trustme.CA()
         authority().cert_pem.write_to_path(str(bundle))
         with Peer(answers(GRANTED), context=server_context()) as peer:
