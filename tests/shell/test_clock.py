@@ -58,7 +58,8 @@ def test_dice() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
 def test_dice_of_a_fleet() -> None:
-    """Forked children draw other numbers than their parent."""
+    """Forked children draw other numbers than their parent, which has drawn some."""
+    clock.dice()
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -28,9 +28,8 @@ def _answering() -> Callable[[], float]:
 
 
 _ticks: Final = _answering()
-_random: Final = random.Random()  # noqa: S311  # spreads a fleet
-# Forks would share its state; and where there is no fork there is no such function.
-getattr(os, "register_at_fork", dict)(after_in_child=_random.seed)
+_dice: Final[dict[int, random.Random]] = {}
+"""By process, since a forked child must not draw its parent's numbers; uWSGI's workers run no hook after their fork."""
 
 
 class SystemClock:
@@ -71,6 +70,8 @@ def _read(hand: Callable[[], float]) -> float:
 def dice() -> float:
     """Draw a random number from 0 to 1, with dice of our own: programs seed `random`.
 
-    The system's hand over the GIL at each draw, which a busy process gives back only milliseconds later.
+    Not from the system each time: that releases the GIL, which a busy process gives back only milliseconds later.
     """
-    return _random.random()
+    process = os.getpid()
+    ours = _dice.get(process) or _dice.setdefault(process, random.Random())  # noqa: S311  # spreads a fleet
+    return ours.random()
