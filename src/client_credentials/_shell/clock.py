@@ -51,12 +51,11 @@ class SystemClock:
 
 def read(clock: Clock) -> Instant:
     """Read both clocks; one that raises or is infinite gives NaN, and where neither gives a time the system's do."""
-    if type(clock) is SystemClock:  # which is read at every step of a flight
-        return Instant(time.time(), _ticks())
-    instant = Instant(_read(clock.wall), _read(clock.monotonic))
-    if math.isnan(instant.wall) and math.isnan(instant.monotonic):
-        return Instant(time.time(), _ticks())
-    return instant
+    if type(clock) is not SystemClock:  # which needs no care, and is read at every step of a flight
+        instant = Instant(_read(clock.wall), _read(clock.monotonic))
+        if not (math.isnan(instant.wall) and math.isnan(instant.monotonic)):
+            return instant
+    return Instant(time.time(), _ticks())
 
 
 def _read(hand: Callable[[], float]) -> float:
