@@ -28,7 +28,7 @@ from .._core.acquisition import (
     fail,
 )
 from .._core.lifecycle import Fail, is_overdue
-from .._core.model import Failure, Outcome, TokenRequest, TokenResponse, Unreachable, without_query
+from .._core.model import Failure, Outcome, TokenRequest, Unreachable, without_query
 from .._core.secret import Secret
 from ..errors import TokenEndpointUnreachable, error_of
 from . import log, threads
@@ -202,7 +202,7 @@ class Driver:
     def fetch_in_thread(self, request: TokenRequest) -> object:
         """Call the fetch; what it awaits runs in the event loop of a task that waits, while this thread waits too."""
         fetched: object = self._active.configuration.fetch(request)
-        if isinstance(fetched, TokenResponse) or not isawaitable(fetched):
+        if not isawaitable(fetched):
             return fetched
         loops = (self._flight.loop, *self._flight.events)
         loop = next((loop for loop in loops if loop is not None and loop.is_running()), None)

@@ -86,8 +86,7 @@ async def attempt(
         configuration.before_request(request)
         stage = "fetch"
         fetched = fetch(request)
-        if not isinstance(fetched, TokenResponse) and isawaitable(fetched):
-            fetched = await cast("Awaitable[object]", fetched)
+        fetched = await cast("Awaitable[object]", fetched) if isawaitable(fetched) else fetched
         if not isinstance(fetched, TokenResponse):
             return Attempted(
                 HookFailed(hook="fetch", kind=f"returned {type(fetched).__name__}, expected TokenResponse")

@@ -49,7 +49,7 @@ class InMemoryCachingStrategy:
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock: Clock = SystemClock() if clock is None else clock
-        if not (callable(getattr(self._clock, "wall", None)) and callable(getattr(self._clock, "monotonic", None))):
+        if not all(callable(getattr(self._clock, name, None)) for name in ("wall", "monotonic")):
             raise ValueError("clock must have the methods wall, monotonic")
         self._entries: dict[str, _Kept] = {}
         self._unchecked: Iterator[str] = iter(())
