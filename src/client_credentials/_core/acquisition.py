@@ -85,7 +85,7 @@ class Peek(_Command[State]):
 
 @attrs.frozen(eq=False, repr=False)
 class TryLock(_Command[bool]):
-    """Try once to take a lock of the cache for `ttl` seconds; True too where it knows no locks."""
+    """Try once to take a lock of the cache for `ttl` seconds; True too for a cache without locks."""
 
     name: str
     ttl: float

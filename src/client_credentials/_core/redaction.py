@@ -122,7 +122,7 @@ class Hidden:
         self._cached: Callable[[], Needles] | None = None
 
     def _needles(self) -> Needles:
-        # In a cache, where a walk over the slots does not look; and most answers have no text to look at.
+        # Not before there is a text to look at, as with most answers; in a cache, where no walk over slots finds them.
         if self._cached is None:
             self._cached = cache(self._make)
         return self._cached()

@@ -50,7 +50,7 @@ def elapsed(since: Instant, now: Instant) -> float:
     The wall clock may be set back, the monotonic clock may stop while a machine is suspended; hardly both.
     """
     wall, monotonic = now.wall - since.wall, now.monotonic - since.monotonic
-    longer = wall if wall > monotonic or math.isnan(monotonic) else monotonic  # NaN is greater than nothing
+    longer = wall if wall > monotonic or math.isnan(monotonic) else monotonic  # NaN is never greater
     return math.inf if math.isnan(longer) else longer
 
 

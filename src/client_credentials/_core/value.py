@@ -33,7 +33,7 @@ class Value:
             return NotImplemented
         for field in self.__attrs_attrs__:
             ours, theirs = getattr(self, field.name), getattr(other, field.name)
-            if ours is not theirs and ours != theirs:  # as in a tuple, NaN is equal to itself
+            if ours is not theirs and ours != theirs:  # as in a tuple, NaN equals itself
                 return False
         return True
 
