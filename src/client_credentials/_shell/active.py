@@ -120,7 +120,7 @@ class ActiveConfiguration:
 
     def peek(self, key: str) -> State:
         """Return what the cache keeps under a key."""
-        return self.cache.load(key, self.now(), dice()) if self.cache else EMPTY
+        return cast("StateCache", self.cache).load(key, self.now(), dice())
 
     def look_meanwhile(self, flight: Flight) -> None:
         """See whether the cache has a token for those who wait for the endpoint; one look at a time."""
