@@ -30,9 +30,9 @@ from .lifecycle import (
     timed_out,
     token_in_hand,
 )
-from .model import Client, Failure, Granted, Outcome, Refused, RenewalPolicy
+from .model import Client, Failure, Granted, Outcome, RenewalPolicy
 from .secret import Secret
-from .state import EMPTY, Gate, Instant, State, is_shared, merge
+from .state import EMPTY, Gate, Instant, State, is_refused_secret, is_shared, merge
 from .value import Value
 
 T = TypeVar("T")
@@ -169,6 +169,7 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None, *, has
         if is_shut(known.value, known.now) and await _look(key) is None:
             return
     gates: tuple[Gate, ...] = ()
+    remarks: tuple[str, ...] = ()
     refused: list[Secret] = []
     state, locked = EMPTY, None
     while True:
@@ -185,8 +186,8 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None, *, has
                 await Unlock()
             look = await (_look_and_lock(key, policy) if has_cache else _look(key))
             if look is None:
-                await _tell(await _preferred(secret) if is_later else (), gates)
-                return
+                remarks = await _preferred(secret) if is_later else ()
+                break
             ready, state, locked = look, look.value, key
         if is_overdue(ready.left):  # this thread did not run for so long that no caller waits any more
             await Settle(Fail(timed_out(policy.deadline), 0.0))
@@ -197,16 +198,16 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None, *, has
         if isinstance(done.value, Granted):
             fact = granted(done.value, asked, policy, client.scopes, done.dice)
             await Record(fact)
-            remarks = await _preferred(secret) if is_later else ()  # before a caller comes again
+            preferred = await _preferred(secret) if is_later else ()  # before a caller comes again
             await Settle()
             if has_cache:
                 await Publish(key, fact)
                 await Unlock()
-            await _tell((*done.value.remarks, *remarks), gates)
-            return
+            remarks = (*done.value.remarks, *preferred)
+            break
         gate = failed(state, done.value, asked, done.now, done.dice)
         gates = (*gates, gate)
-        if _is_refused_secret(done.value):
+        if is_refused_secret(done.value):
             refused.append(secret)
             if len(secrets) > 1 or (len(refused) == 1 and await _is_rotated(key)):
                 continue
@@ -216,6 +217,8 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None, *, has
             return
         state = merge(state, State(gates=(gate,)), done.now)
         await Sleep(wait)
+    if remarks or gates:
+        await Tell(remarks, gates)
 
 
 async def fail(failure: Failure, gates: tuple[Gate, ...] = ()) -> None:
@@ -276,12 +279,6 @@ async def _look(key: str) -> Done[State] | None:
     return None
 
 
-async def _tell(remarks: tuple[str, ...], gates: tuple[Gate, ...]) -> None:
-    """Tell what there is to tell of a flight that brought a token."""
-    if remarks or gates:
-        await Tell(remarks, gates)
-
-
 async def _give_up(gates: tuple[Gate, ...], done: Done[Any], key: str | None) -> None:
     """Shut the last gate for all who come now, here and, where the server said no, for all who share the cache."""
     last = gates[-1]
@@ -291,14 +288,10 @@ async def _give_up(gates: tuple[Gate, ...], done: Done[Any], key: str | None) ->
         await Unlock()
         return
     # The refusal of a secret that is no longer in use says nothing of the one that is.
-    counts = done.current or not _is_refused_secret(failure)
+    counts = done.current or not is_refused_secret(failure)
     await Record(fact if counts else EMPTY)
     await Settle(Fail(failure, last.wait))
     if key is not None and counts and is_shared(failure):
         await Publish(key, fact)
     await Unlock()
     await Tell((), gates, has_failed=True)
-
-
-def _is_refused_secret(failure: Failure) -> bool:
-    return isinstance(failure, Refused) and failure.error == "invalid_client"

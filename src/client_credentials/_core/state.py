@@ -180,6 +180,11 @@ def is_shared(failure: Failure) -> bool:
     return isinstance(failure, Refused | Malformed)
 
 
+def is_refused_secret(failure: Failure) -> bool:
+    """Tell whether the server refused the client secret."""
+    return isinstance(failure, Refused) and failure.error == "invalid_client"
+
+
 def _facts(state: State) -> tuple[Any, ...]:
     gates = tuple((gate.asked.stamp, gate.failure) for gate in state.gates)
     return *(asked and asked.stamp for asked in (state.held and state.held.asked, state.granted, state.removed)), gates
