@@ -81,7 +81,7 @@ def test_a_context_of_the_program_that_fails() -> None:
 
 
 def test_a_store_that_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """S1: truststore's context is locked during a handshake, and nobody else waits for the one that hangs."""
+    """S1/own: truststore's context is locked during a handshake, and nobody else waits for the one that hangs."""
     bodies: list[bytes] = []
 
     def hang(sock: socket.socket) -> None:
