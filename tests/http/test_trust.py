@@ -95,6 +95,20 @@ def test_a_store_that_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [BODY] == bodies
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
+@pytest.mark.parametrize("in_sight", [True, False])
+def test_a_forked_child_reads_it_anew(store: Path, *, in_sight: bool) -> None:
+    """A lock of its parent's context may be held for ever there; but that is better than none, after a chroot."""
+    before = shared_context()
+    if not in_sight:
+        store.unlink()
+    pid = os.fork()
+    if pid == 0:
+        os._exit((shared_context() is before) == in_sight)
+    assert (pid, 0) == os.waitpid(pid, 0)
+    assert shared_context() is before
+
+
 def test_a_store_out_of_sight(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a chroot, or where there is neither file nor folder, as on Windows, it is used as it was read."""
     before, paths = shared_context(), ssl.get_default_verify_paths()

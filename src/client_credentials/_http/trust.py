@@ -43,7 +43,8 @@ def _seen(path: str | None) -> frozenset[tuple[Any, ...]]:
         found = os.stat(path or "")  # noqa: PTH116
     except OSError:
         return frozenset()
-    return frozenset({(path, found.st_ino, found.st_size, found.st_mtime_ns)})
+    # By process, since a fork may copy a lock of OpenSSL's that a handshake in another thread holds.
+    return frozenset({(os.getpid(), path, found.st_ino, found.st_size, found.st_mtime_ns)})
 
 
 def forget_context() -> None:
