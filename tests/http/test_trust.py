@@ -45,6 +45,13 @@ def touch(store: Path) -> None:
     os.utime(store, ns=(0, store.stat().st_mtime_ns + 10**9))
 
 
+def rewrite(store: Path) -> None:
+    """Write another content of the same size over it, and pretend that nothing happened since."""
+    was = store.stat()
+    store.write_bytes(store.read_bytes().swapcase())
+    os.utime(store, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
 def fill_folder(store: Path) -> None:
     """Make the folder beside it."""
     (store.parent / "folder").mkdir()
@@ -61,7 +68,7 @@ def fail(_: Path) -> None:
         failure(Urllib3Fetch(), token_request(peer.secure_url))
 
 
-@pytest.mark.parametrize("change", [add, replace, touch, fill_folder, move, fail])
+@pytest.mark.parametrize("change", [add, replace, touch, rewrite, fill_folder, move, fail])
 def test_a_store_that_changes_is_read_anew(store: Path, change: Callable[[Path], None]) -> None:
     """P9: until then there is one context for all."""
     before = shared_context()
@@ -123,12 +130,45 @@ def test_a_store_out_of_sight(store: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert shared_context() is none
 
 
-def test_half_a_store_out_of_sight(store: Path) -> None:
-    """While a file is written anew beside a folder that stays, its authorities are trusted as before."""
+def remove(store: Path, _: pytest.MonkeyPatch) -> None:
+    """Take the file away, as a chroot does, or whoever is about to write it anew."""
+    store.unlink()
+
+
+def forbid(store: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the file be readable by nobody but root, whose rights are given up; modes do not keep root out."""
+
+    def may(path: str, _: int) -> bool:
+        return path != str(store)
+
+    patch.setattr(os, "access", may)
+
+
+@pytest.mark.parametrize("hide", [remove, forbid])
+def test_half_a_store_out_of_sight(
+    store: Path, monkeypatch: pytest.MonkeyPatch, hide: Callable[[Path, pytest.MonkeyPatch], None]
+) -> None:
+    """Beside a folder that stays, its authorities are trusted as before, and one bad peer does not change that."""
     fill_folder(store)
     before = shared_context()
+    with monkeypatch.context() as patch:
+        hide(store, patch)
+        for _ in range(2):
+            assert shared_context() is before
+            fail(store)
+        touch(store.parent / "folder")
+        assert shared_context() is before
+    store.touch()
+    assert shared_context() is not before
+
+
+def test_a_store_that_was_never_in_sight(store: Path) -> None:
+    """On Windows nothing tells when it changes, so a failure is reason enough to read it anew."""
     store.unlink()
+    before = shared_context()
     assert shared_context() is before
+    fail(store)
+    assert shared_context() is not before
 
 
 def test_a_context_for_changing() -> None:

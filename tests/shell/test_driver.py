@@ -11,6 +11,7 @@ import pytest
 
 from client_credentials import (
     CacheEntry,
+    ClientCredentialsStrategy,
     InMemoryCachingStrategy,
     TokenEndpointUnreachable,
     TokenError,
@@ -19,10 +20,22 @@ from client_credentials import (
 from client_credentials._core.acquisition import Command, Record, Send, Settle
 from client_credentials._core.lifecycle import granted
 from client_credentials._core.model import Granted
-from client_credentials._shell import active, flight
+from client_credentials._shell import active, flight, log
 from client_credentials._shell.driver import Driver
-from client_credentials.testing import FakeClock
-from tests.shell.kit import EXACT, Endpoint, Held, Shelf, grant, outcome, refuse, settled, strategy_of
+from client_credentials.testing import Answer, FakeClock, TokenServer
+from tests.shell.kit import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    EXACT,
+    Endpoint,
+    Held,
+    Shelf,
+    grant,
+    outcome,
+    refuse,
+    settled,
+    strategy_of,
+)
 
 
 class TestTheThreadOfAFlight:
@@ -69,6 +82,20 @@ class TestTheEndOfAFlight:
         strategy.get_or_create_access_token()
         settled(strategy)
         assert [True] == [strategy._active.flight in holding for holding in cache.holding]
+
+    def test_an_exit_waits_for_no_log_handler(self, server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without a cache there is nothing to wait for, however long it takes to tell of an odd answer."""
+        holding: list[bool] = []
+        strategy = ClientCredentialsStrategy(CLIENT_ID, CLIENT_SECRET, token_url=server.url)
+
+        def note(*_: object) -> None:
+            holding.append(strategy._active.flight in flight.publishing)
+
+        monkeypatch.setattr(log, "warn", note)
+        server.answer(Answer(body={"access_token": "a-token"}))
+        strategy.get_or_create_access_token()
+        settled(strategy)
+        assert [False] == holding
 
     def test_the_lock_is_free_when_it_tells(self) -> None:
         """An error handler may take its time: no other host waits for it."""

@@ -18,7 +18,7 @@ from urllib3.util import Url, parse_url
 from .._core.model import TokenRequest, TokenResponse
 from .proxy import Proxy, open_tunnel, proxy_from_environment
 from .response import FinalResponse, token_response
-from .trust import forget_context, new_context, shared_context, store_is_empty
+from .trust import doubt, new_context, shared_context, store_is_empty
 from .verdict import pool_verdict_of, root_of, verdict_of
 from .wire import Exchange, ExchangeFailure, Host, Wire, addresses, connect, forbidden
 
@@ -75,10 +75,8 @@ class OwnConnection:
         try:
             wire.start_tls(context)
         except ssl.SSLCertVerificationError:
-            is_default = self._given is None
-            exchange.store_is_empty = store_is_empty(context, is_default=is_default)
-            if is_default:
-                forget_context()
+            exchange.store_is_empty = store_is_empty(context, is_default=self._given is None)
+            doubt(context)
             raise
 
     def _send_through_pool(self, request: TokenRequest, proxy: Proxy | None) -> TokenResponse | ExchangeFailure:

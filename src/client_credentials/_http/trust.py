@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import Any, Final
+from typing import Final, TypeAlias
 
-_read: Final[dict[tuple[str | None, ...], tuple[frozenset[tuple[Any, ...]], ssl.SSLContext]]] = {}
-"""What was read last, by how it was named: what its file and folder looked like, and the context made of it."""
+_Store: TypeAlias = dict[str, tuple[int, ...] | None]
+"""What tells whether a store is as it was: what its file and folder look like, and under "" whose process it is."""
+
+_read: Final[dict[tuple[str | None, ...], tuple[_Store, ssl.SSLContext]]] = {}
+"""What was read last, by how it was named: the store as it was then, and the context made of it."""
 
 
 def new_context() -> ssl.SSLContext:
@@ -28,28 +31,31 @@ def shared_context() -> ssl.SSLContext:
         return new_context()  # truststore's is locked during a handshake: all would wait for an endpoint that hangs
     paths = ssl.get_default_verify_paths()
     names = tuple(map(os.environ.get, (paths.openssl_cafile_env, paths.openssl_capath_env)))
-    seen = _seen(paths.cafile) | _seen(paths.capath)
-    before, context = _read.get(names, (seen, None))
-    # What is out of sight, after a chroot or on Windows, is used as it was read.
-    if context is None or not seen <= before:
+    # By process, since a fork may copy a lock of OpenSSL's that a handshake in another thread holds.
+    store: _Store = {"": (os.getpid(),), **_seen(paths.cafile), **_seen(paths.capath)}
+    before, context = _read.get(names, (store, None))
+    # With anything of it out of sight, by a chroot or as root's rights are given up, it is used as it was read.
+    if context is None or (before != store and before.keys() <= store.keys()):
         context = new_context()
         _read.clear()
-        _read[names] = seen, context
+        _read[names] = store, context
     return context
 
 
-def _seen(path: str | None) -> frozenset[tuple[Any, ...]]:
+def _seen(path: str | None) -> _Store:
     try:
         found = os.stat(path or "")  # noqa: PTH116
     except OSError:
-        return frozenset()
-    # By process, since a fork may copy a lock of OpenSSL's that a handshake in another thread holds.
-    return frozenset({(os.getpid(), path, found.st_ino, found.st_size, found.st_mtime_ns)})
+        return {}
+    looks = found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return {path or "": looks} if os.access(path or "", os.R_OK) else {}
 
 
-def forget_context() -> None:
-    """Have the store read anew: a peer could not be verified, perhaps because the store could not be read."""
-    _read.clear()
+def doubt(context: ssl.SSLContext) -> None:
+    """Have the store of a shared context read anew: a peer could not be verified, perhaps since it was not all read."""
+    for names, (before, shared) in tuple(_read.items()):
+        if shared is context:
+            _read[names] = dict.fromkeys(before), context
 
 
 def store_is_empty(context: ssl.SSLContext, *, is_default: bool) -> bool:

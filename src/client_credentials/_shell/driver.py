@@ -162,7 +162,8 @@ class Driver:
             case Wake():
                 self._flight.wake()
             case Settle(ended=ended):
-                publishing.add(self._flight)
+                if active.cache is not None:
+                    publishing.add(self._flight)
                 self._flight.settle(ended, self._cause)
             case Publish(key=key, fact=fact):
                 active.publish(key, fact)
