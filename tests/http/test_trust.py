@@ -136,12 +136,15 @@ def remove(store: Path, _: pytest.MonkeyPatch) -> None:
 
 
 def forbid(store: Path, patch: pytest.MonkeyPatch) -> None:
-    """Let the file be readable by nobody but root, whose rights are given up; modes do not keep root out."""
+    """Keep the file from us, as from a process that gave up root's rights."""
+    real = os.open
 
-    def may(path: str, _: int) -> bool:
-        return path != str(store)
+    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+        if path == str(store):
+            raise PermissionError
+        return real(path, flags, mode)
 
-    patch.setattr(os, "access", may)
+    patch.setattr(os, "open", refuse)
 
 
 @pytest.mark.parametrize("hide", [remove, forbid])

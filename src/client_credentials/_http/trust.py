@@ -13,7 +13,7 @@ _Store: TypeAlias = dict[str, tuple[int, ...] | None]
 """What tells whether a store is as it was: what its file and folder look like, and under "" whose process it is."""
 
 _read: Final[dict[tuple[str | None, ...], tuple[_Store, ssl.SSLContext]]] = {}
-"""What was read last, by how it was named: the store as it was then, and the context made of it."""
+"""What was read, by how it was named: the store as it was then, and the context made of it."""
 
 
 def new_context() -> ssl.SSLContext:
@@ -37,18 +37,18 @@ def shared_context() -> ssl.SSLContext:
     # With anything of it out of sight, by a chroot or as root's rights are given up, it is used as it was read.
     if context is None or (before != store and before.keys() <= store.keys()):
         context = new_context()
-        _read.clear()
         _read[names] = store, context
     return context
 
 
 def _seen(path: str | None) -> _Store:
     try:
-        found = os.stat(path or "")  # noqa: PTH116
+        descriptor = os.open(path or "", os.O_RDONLY)
     except OSError:
         return {}
-    looks = found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-    return {path or "": looks} if os.access(path or "", os.R_OK) else {}
+    found = os.fstat(descriptor)
+    os.close(descriptor)
+    return {path or "": (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)}
 
 
 def doubt(context: ssl.SSLContext) -> None:
