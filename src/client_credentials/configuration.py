@@ -14,6 +14,7 @@ import attrs
 from ._core.model import Failure, TokenRequest, TokenResponse
 from ._core.redaction import NOTHING, Hidden
 from ._core.response import decode, status_failure
+from ._core.value import Value
 from ._http.fetch import Urllib3Fetch
 from ._shell.clock import SystemClock
 from .caching.memory import InMemoryCachingStrategy
@@ -21,12 +22,12 @@ from .errors import TokenError, error_of
 from .protocols import CachingStrategy, Clock
 
 
-@attrs.frozen(eq=False, repr=False)
 class Reading:
     """A response that the hooks see: what must not be shown of it, and the failures that the defaults found in it."""
 
-    hidden: Hidden = NOTHING
-    found: list[Failure] = attrs.field(factory=list[Failure])
+    def __init__(self, hidden: Hidden = NOTHING) -> None:
+        self.hidden = hidden
+        self.found: list[Failure] = []
 
     def error(self, failure: Failure) -> TokenError:
         """Make the exception of a failure found."""
@@ -98,8 +99,8 @@ _OURS: Final[Mapping[str, object]] = {
 """The defaults, which need no check."""
 
 
-@attrs.frozen(kw_only=True)
-class SdkConfiguration:
+@attrs.frozen(kw_only=True, eq=False)
+class SdkConfiguration(Value):
     """The collaborators of a strategy; each has a default. Raises ValueError for one that lacks a method.
 
     - `fetch(request)`: sends the TokenRequest and returns a TokenResponse; must keep `request.timeout` and follow no

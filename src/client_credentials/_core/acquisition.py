@@ -64,7 +64,6 @@ class _Command(Value, Generic[T]):
         return (yield self)
 
 
-@attrs.frozen(eq=False, repr=False)
 class ReadSecrets(_Command[tuple[tuple[Secret, str], ...] | Failure]):
     """Read the client secrets, each with its cache key, the one to try first in front."""
 
@@ -113,7 +112,6 @@ class Record(_Command[State]):
     fact: State
 
 
-@attrs.frozen(eq=False, repr=False)
 class Wake(_Command[None]):
     """Let waiting callers decide again; the flight goes on without them."""
 
@@ -133,7 +131,6 @@ class Publish(_Command[None]):
     fact: State
 
 
-@attrs.frozen(eq=False, repr=False)
 class Unlock(_Command[None]):
     """Give back the lock, if any was taken."""
 

@@ -73,7 +73,6 @@ class Renew(Value):
     token: AccessToken
 
 
-@attrs.frozen(eq=False, repr=False)
 class Ask(Value):
     """Ask for a token; the caller waits."""
 

@@ -26,7 +26,7 @@ class Value:
     """Has one comparison and one repr for all: compiling them for each class takes attrs most of an import's time."""
 
     __slots__ = ()
-    __attrs_attrs__: ClassVar[tuple[Any, ...]]
+    __attrs_attrs__: ClassVar[tuple[Any, ...]] = ()
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

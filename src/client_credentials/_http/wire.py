@@ -17,6 +17,7 @@ import attrs
 
 from .._core.client import is_loopback
 from .._core.model import Malformed, Unreachable
+from .._core.value import Value
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -48,8 +49,8 @@ def forbidden(reason: str) -> ExchangeFailed:
     return ExchangeFailed(Unreachable(reason=reason, retryable=False))
 
 
-@attrs.frozen(repr=False)
-class Host:
+@attrs.frozen(eq=False, repr=False)
+class Host(Value):
     """A host to connect to: the token endpoint, or the proxy before it."""
 
     name: str
@@ -66,7 +67,7 @@ class Host:
         return f"{self.role}{self.name}:{self.port}"
 
 
-@attrs.define(repr=False)
+@attrs.define(eq=False, repr=False)
 class Exchange:
     """One exchange under way: where it goes, when it must be over, what it may still receive, how far it has come."""
 

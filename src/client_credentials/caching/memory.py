@@ -25,7 +25,7 @@ _CHECKED_PER_WRITE: Final = 2
 """Entries that each write checks for their end: twice what it adds, so that what has expired does not pile up."""
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class _Kept:
     """A value, which holds a token, and when it expires by the clock of the cache."""
 
