@@ -185,6 +185,7 @@ class TestExceptions:
 
     def test_settings_of_the_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """P7: where the system has settings for proxies, as macOS and Windows do, its exceptions count too."""
+        monkeypatch.setattr(proxy, "_HAS_SETTINGS", True)
         monkeypatch.setattr(proxy, "getproxies", lambda: {"https": "http://proxy.test:3128"})
         monkeypatch.setattr(proxy, "proxy_bypass", "login.test:443".__eq__)
         assert proxy_from_environment(Host("login.test", 443)) is None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
 import re
 import socket
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Final, cast
@@ -18,6 +20,9 @@ from .response import FinalResponse
 from .verdict import tunnel_refused
 from .wire import Exchange, ExchangeFailed, Host, Wire, forbidden
 
+_HAS_SETTINGS: Final = sys.platform in ("darwin", "win32")
+"""Whether the system has settings for proxies, beside the environment."""
+_NAMES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _KIND: Final = "HTTPS_PROXY or ALL_PROXY must be http://host:port: for another kind of proxy, pass a pool that uses it"
 # A bare IPv6 address has more than one colon, none of which begins a port.
 _EXCEPTION: Final = re.compile(r"(?:\[(?P<address>.*)\]|(?P<name>[^:]*|.*:.*:.*))(?::(?P<port>[0-9]+))?")
@@ -33,6 +38,8 @@ class Proxy:
 
 def proxy_from_environment(endpoint: Host) -> Proxy | None:
     """Read HTTPS_PROXY, ALL_PROXY and NO_PROXY; raises ExchangeFailed for a kind of proxy that is not supported."""
+    if not _HAS_SETTINGS and not any(name in os.environ for name in _NAMES):
+        return None  # without reading the whole environment
     proxies = getproxies()  # of the environment, or else of the system
     address = proxies.get("https") or proxies.get("all")
     if not address or _is_excepted(endpoint, proxies.get("no", "")) or proxy_bypass(f"{endpoint.name}:{endpoint.port}"):
