@@ -188,3 +188,17 @@ def test_an_added_authority_is_trusted_at_once(store: Path) -> None:
     added.cert_pem.write_to_path(str(store), append=True)
     with Peer(answers(GRANTED), context=server_context(ca=added)) as peer:
         assert BODY == fetch(token_request(peer.secure_url)).body
+
+
+def test_it_keeps_nothing_open(store: Path) -> None:
+    """Whether it is in sight is seen by opening it, for each request."""
+
+    def unused() -> int:
+        descriptor = os.open(store, os.O_RDONLY)
+        os.close(descriptor)
+        return descriptor
+
+    shared_context()
+    before = unused()
+    shared_context()
+    assert before == unused()

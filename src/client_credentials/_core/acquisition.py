@@ -168,7 +168,7 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None, *, has
     gates: tuple[Gate, ...] = ()
     remarks: tuple[str, ...] = ()
     refused: list[Secret] = []
-    state, locked = EMPTY, None
+    state, looked = EMPTY, None
     while True:
         read = await ReadSecrets()  # anew for each request
         ready: Done[Any] = read
@@ -178,14 +178,14 @@ async def acquire(client: Client, policy: RenewalPolicy, key: str | None, *, has
         secrets = [(secret, key) for secret, key in read.value if secret not in refused]
         secret, key = secrets[0]
         is_later = len(secrets) < len(read.value)
-        if key != locked:
-            if locked is not None:
+        if key != looked:
+            if looked is not None:
                 await Unlock()
             look = await (_look_and_lock(key, policy) if has_cache else _look(key))
             if look is None:
                 remarks = await _preferred(secret) if is_later else ()
                 break
-            ready, state, locked = look, look.value, key
+            ready, state, looked = look, look.value, key
         if is_overdue(ready.left):  # this thread did not run for so long that no caller waits any more
             await Settle(Fail(timed_out(policy.deadline), 0.0))
             await Unlock()
