@@ -46,6 +46,14 @@ def test_a_clock_that_tells_no_time(wall: float) -> None:
     assert mine.monotonic() == instant.monotonic
 
 
+def test_the_clocks_of_the_system() -> None:
+    """They are read at every step without being called, and tell the same then."""
+    mine = clock.SystemClock()
+    before, now, after = mine.monotonic(), clock.read(mine), mine.monotonic()
+    assert before <= now.monotonic <= after
+    assert pytest.approx(mine.wall(), abs=30) == now.wall == pytest.approx(time.time(), abs=30)
+
+
 def test_dice() -> None:
     """They fall anywhere from 0 to 1, whatever a program makes of `random`."""
     drawn: list[float] = []
