@@ -125,6 +125,7 @@ class BaseStrategy:
             token = self._result(got, until, flights)
             if token:
                 yield token
+                return
         yield got
 
     def _serve_or_join(self, until: float) -> AccessToken | Flight:
