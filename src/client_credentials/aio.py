@@ -38,7 +38,7 @@ class AsyncClientCredentialsStrategy(BaseStrategy):
         steps = self._obtain()
         while not isinstance(step := next(steps), AccessToken):
             await _wait(*step)
-        next(steps, None)  # to its end: an interrupt that met it while it is closed would be lost
+        next(steps, None)  # which ends it
         return step
 
     async def get_access_token(self) -> AccessToken | None:

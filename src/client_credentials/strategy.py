@@ -32,7 +32,7 @@ class ClientCredentialsStrategy(BaseStrategy):
         steps = self._obtain()
         while not isinstance(step := next(steps), AccessToken):
             copy_context().run(_wait, *step)
-        next(steps, None)  # to its end: an interrupt that met it while it is closed would be lost
+        next(steps, None)  # which ends it
         return step
 
     def get_access_token(self) -> AccessToken | None:

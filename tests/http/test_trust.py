@@ -102,7 +102,6 @@ def test_a_store_that_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [BODY] == bodies
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
 @pytest.mark.parametrize("in_sight", [True, False])
 def test_a_forked_child_reads_it_anew(store: Path, *, in_sight: bool) -> None:
     """A lock of its parent's context may be held for ever there; but that is better than none, after a chroot."""

@@ -1,8 +1,10 @@
 """The four methods, and the lifecycle behind them, for both strategies alike."""
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
 import threading
+from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any
 
 import attrs
@@ -19,6 +21,7 @@ from client_credentials import (
     TokenRequest,
     TokenResponse,
 )
+from client_credentials._shell.base import BaseStrategy
 from client_credentials.errors import HookError
 from client_credentials.testing import Answer, FakeClock, TokenServer, refusal
 from tests.shell.kit import HASTY, Endpoint, Held, Maker, configuration, grant, together, until
@@ -31,6 +34,22 @@ def test_one_request_serves_every_call(server: TokenServer, make: Maker) -> None
     assert [first] * 10 == [strategy.get_or_create_access_token() for _ in range(10)]
     assert first == strategy.get_access_token()
     assert 1 == len(server.requests)
+
+
+def test_a_call_leaves_no_generator_unfinished(
+    server: TokenServer, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """J5: an interrupt of the caller that came while Python closes one would be lost."""
+    kept: list[Any] = []
+    obtain = BaseStrategy._obtain
+
+    def keep(self: BaseStrategy) -> Any:
+        kept.append(obtain(self))
+        return kept[-1]
+
+    monkeypatch.setattr(BaseStrategy, "_obtain", keep)
+    make(server).get_or_create_access_token()
+    assert [GEN_CLOSED] == [getgeneratorstate(each) for each in kept]
 
 
 def test_looking_never_asks(server: TokenServer, make: Maker) -> None:

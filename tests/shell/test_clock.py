@@ -64,7 +64,6 @@ def test_dice() -> None:
     assert 200 == len(set(drawn))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
 def test_dice_of_a_fleet() -> None:
     """Forked children draw other numbers than their parent, which has drawn some."""
     clock.dice()

@@ -116,7 +116,10 @@ class BaseStrategy:
         return self._identity.policy.deadline
 
     def _obtain(self) -> Iterator[AccessToken | tuple[Flight, float]]:
-        """Yield each flight to wait for, with the moment to stop waiting; in the end, a token that is good now."""
+        """Yield each flight to wait for, with the moment to stop waiting; in the end, a token that is good now.
+
+        Callers run it to its end: an interrupt while Python closes an unfinished generator would be lost.
+        """
         until = time.monotonic() + self._deadline
         flights = 0
         while isinstance(got := self._serve_or_join(until), Flight):
